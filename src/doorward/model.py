@@ -1,0 +1,139 @@
+"""The values that cross rooms: secrets, tokens, principals, and one HTTP exchange. No behaviour beyond hiding secrets."""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, final
+
+from doorward.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["HttpRequest", "HttpResponse", "Pause", "Principal", "Secret", "TokenKind", "TokenSet"]
+
+TokenKind = Literal["access", "id"]
+
+_HIDDEN = "<secret>"
+
+
+@final
+class Secret:
+    """A string that does not show itself. ``reveal()`` is the one way to read it.
+
+    ``repr``, ``str``, f-strings and logging show ``<secret>``; so does a pickle, which leaves the value behind: reading
+    an unpickled ``Secret`` raises ``ConfigurationError``. Comparison takes the same time wherever two values differ.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value: str | None = value
+
+    def reveal(self) -> str:
+        """Return the value itself. Keep it out of logs, messages and process arguments."""
+        if self._value is None:
+            message = "This secret was pickled, which leaves its value behind: give it again in this process."
+            raise ConfigurationError(message, field="secret", reason="secret_pickled")
+        return self._value
+
+    def __repr__(self) -> str:
+        return _HIDDEN
+
+    def __format__(self, format_spec: str) -> str:
+        return _HIDDEN
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_pickled_secret, (_HIDDEN,))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __iter__(self) -> NoReturn:
+        message = "a Secret is not a sequence; call reveal()"
+        raise TypeError(message)
+
+
+def _pickled_secret(_hidden: str) -> Secret:
+    secret = Secret("")
+    secret._value = None  # noqa: SLF001 - same module: this is the second constructor
+    return secret
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSet:
+    """What a token endpoint gave us (RFC 6749 section 5.1, OIDC Core 3.1.3.3).
+
+    Instants are epoch seconds in UTC. ``expires_at`` is None when the provider did not say.
+    """
+
+    access_token: Secret
+    issued_at: float
+    expires_at: float | None = None
+    refresh_token: Secret | None = None
+    id_token: Secret | None = None
+    scopes: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A verified ``(issuer, subject)``. An e-mail address is something to show, never a key."""
+
+    issuer: str
+    subject: str
+    audience: tuple[str, ...] = ()
+    email: str | None = None
+    email_verified: bool = False
+    groups: tuple[str, ...] = ()
+    scopes: tuple[str, ...] = ()
+    kind: Literal["jwt", "opaque", "api_key"] = "jwt"
+    is_admin: bool = False
+    may_delegate: bool = False
+    expires_at: float | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request, as data. ``purpose`` says in words what is asked ("the token endpoint"), for error messages.
+
+    Headers and body may hold secrets: neither shows in a ``repr``. The URL never holds one.
+    """
+
+    method: Literal["GET", "POST"]
+    url: str
+    purpose: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    max_response_bytes: int = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """A complete response. Header names are lower case; the body is whole and within its limit."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What a flow yields to wait: the driver sleeps, sync or async, for ``seconds``."""
+
+    seconds: float

@@ -1,0 +1,63 @@
+"""The seams: what a room asks of the outside, as Protocols. Implementations live elsewhere; nothing here does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+from doorward.model import HttpRequest, HttpResponse, Pause
+
+if TYPE_CHECKING:
+    from doorward.model import TokenKind
+
+__all__ = ["AsyncTransport", "Clock", "Entropy", "Flow", "TokenSource", "Transport"]
+
+T = TypeVar("T")
+
+Flow: TypeAlias = Generator[HttpRequest | Pause, HttpResponse | None, T]
+"""A flow yields requests and pauses, is sent the responses (None after a pause), and returns its result.
+
+Private to the package: a flow that nobody drives verifies nothing.
+"""
+
+
+class Clock(Protocol):
+    """The one clock. ``now`` is epoch seconds in UTC, ``monotonic`` never goes back."""
+
+    def now(self) -> float: ...
+    def monotonic(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+    async def asleep(self, seconds: float) -> None: ...
+
+
+class Entropy(Protocol):
+    """The one source of randomness."""
+
+    def token_urlsafe(self, nbytes: int) -> str:
+        """Return ``nbytes`` random bytes as base64url text without padding."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends one request and returns its whole response, or raises TransportError or InvalidResponse."""
+
+    def send(self, request: HttpRequest) -> HttpResponse: ...
+
+
+class AsyncTransport(Protocol):
+    """The same for asyncio."""
+
+    async def send(self, request: HttpRequest) -> HttpResponse: ...
+
+
+@runtime_checkable
+class TokenSource(Protocol):
+    """Anything that gives a bearer token good for a while: a session, client credentials, or a user's own."""
+
+    def token(self, kind: TokenKind = "access") -> str: ...
+    async def atoken(self, kind: TokenKind = "access") -> str: ...
+    def renew(self, rejected: str) -> str:
+        """Return a token other than ``rejected``, which a server has just refused with 401."""
+        ...
+
+    async def arenew(self, rejected: str) -> str: ...

@@ -1,0 +1,33 @@
+"""The real clock and the real randomness. The only module that reads either; tests pass their own."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+__all__ = ["SystemClock", "SystemEntropy"]
+
+
+class SystemClock:
+    """The operating system's clocks."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        import asyncio  # noqa: PLC0415 - heavy, and only asynchronous callers need it
+
+        await asyncio.sleep(seconds)
+
+
+class SystemEntropy:
+    """The operating system's random numbers."""
+
+    def token_urlsafe(self, nbytes: int) -> str:
+        return secrets.token_urlsafe(nbytes)
