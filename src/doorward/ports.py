@@ -1,4 +1,4 @@
-"""The seams: what a room asks of the outside, as Protocols. Implementations live elsewhere; nothing here does anything."""
+"""The seams: what a room asks of the outside, as Protocols. Implementations live elsewhere; nothing here acts."""
 
 from __future__ import annotations
 
