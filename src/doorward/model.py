@@ -1,4 +1,4 @@
-"""The values that cross rooms: secrets, tokens, principals, and one HTTP exchange. No behaviour beyond hiding secrets."""
+"""The values that cross rooms: secrets, tokens, principals, one HTTP exchange. No behaviour beyond hiding secrets."""
 
 from __future__ import annotations
 
