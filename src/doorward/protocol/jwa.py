@@ -1,0 +1,121 @@
+"""The signature algorithms of RFC 7518 and RFC 8037 that we know, on top of ``cryptography``. No keys are judged here.
+
+Asymmetric ones only: whoever can check a token must not be able to make one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
+    decode_dss_signature,
+    encode_dss_signature,
+)
+
+from doorward.errors import BadSignature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["ALGORITHMS", "Algorithm", "PrivateKey", "PublicKey"]
+
+PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
+PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """One ``alg``: the keys it takes, and how it signs and verifies.
+
+    ``verify(public_key, signature, signing_input)`` returns nothing or raises ``BadSignature``; the signature already has
+    the right length. ``sign(private_key, signing_input)`` returns the signature as it stands in a JWS.
+    """
+
+    kty: str
+    crv: str | None
+    verify: Callable[[PublicKey, bytes, bytes], None]
+    sign: Callable[[PrivateKey, bytes], bytes]
+
+
+def _bad_signature() -> BadSignature:
+    return BadSignature("The signature does not belong to this token and the issuer's key; get a new token.")
+
+
+def _rsa(bits: int, hash_algorithm: hashes.HashAlgorithm, *, pss: bool) -> Algorithm:
+    digest = getattr(hashlib, f"sha{bits}")
+    prehashed = Prehashed(hash_algorithm)
+    scheme: padding.AsymmetricPadding = (
+        padding.PSS(padding.MGF1(hash_algorithm), salt_length=hash_algorithm.digest_size) if pss else padding.PKCS1v15()
+    )
+
+    def verify(key: PublicKey, signature: bytes, signing_input: bytes) -> None:
+        try:
+            key.verify(signature, digest(signing_input).digest(), scheme, prehashed)
+        except (InvalidSignature, ValueError):
+            raise _bad_signature() from None
+
+    def sign(key: PrivateKey, signing_input: bytes) -> bytes:
+        return key.sign(digest(signing_input).digest(), scheme, prehashed)
+
+    return Algorithm("RSA", None, verify, sign)
+
+
+def _ecdsa(crv: str, size: int, order: int, bits: int, hash_algorithm: hashes.HashAlgorithm) -> Algorithm:
+    digest = getattr(hashlib, f"sha{bits}")
+    scheme = ec.ECDSA(Prehashed(hash_algorithm))
+
+    def verify(key: PublicKey, signature: bytes, signing_input: bytes) -> None:
+        r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
+        if not (0 < r < order and 0 < s < order):
+            raise BadSignature("The signature holds a number out of range; get a new token.", reason="signature_range")
+        try:
+            key.verify(encode_dss_signature(r, s), digest(signing_input).digest(), scheme)
+        except InvalidSignature:
+            raise _bad_signature() from None
+
+    def sign(key: PrivateKey, signing_input: bytes) -> bytes:
+        r, s = decode_dss_signature(key.sign(digest(signing_input).digest(), scheme))
+        return r.to_bytes(size, "big") + s.to_bytes(size, "big")
+
+    return Algorithm("EC", crv, verify, sign)
+
+
+def _eddsa() -> Algorithm:
+    def verify(key: PublicKey, signature: bytes, signing_input: bytes) -> None:
+        try:
+            key.verify(signature, signing_input)
+        except InvalidSignature:
+            raise _bad_signature() from None
+
+    def sign(key: PrivateKey, signing_input: bytes) -> bytes:
+        return key.sign(signing_input)
+
+    return Algorithm("OKP", "Ed25519", verify, sign)
+
+
+_P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+_P384_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
+_P521_ORDER = int(
+    "1FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFA"
+    "51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409",
+    16,
+)
+
+ALGORITHMS: Mapping[str, Algorithm] = {
+    "RS256": _rsa(256, hashes.SHA256(), pss=False),
+    "RS384": _rsa(384, hashes.SHA384(), pss=False),
+    "RS512": _rsa(512, hashes.SHA512(), pss=False),
+    "PS256": _rsa(256, hashes.SHA256(), pss=True),
+    "PS384": _rsa(384, hashes.SHA384(), pss=True),
+    "PS512": _rsa(512, hashes.SHA512(), pss=True),
+    "ES256": _ecdsa("P-256", 32, _P256_ORDER, 256, hashes.SHA256()),
+    "ES384": _ecdsa("P-384", 48, _P384_ORDER, 384, hashes.SHA384()),
+    "ES512": _ecdsa("P-521", 66, _P521_ORDER, 512, hashes.SHA512()),
+    "EdDSA": _eddsa(),
+}
