@@ -1,0 +1,74 @@
+"""The device authorization flow (RFC 8628), for a program without a browser: show a code, then ask until it is used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from doorward.errors import InvalidResponse, SignInTimeout, TransportError
+from doorward.model import Pause, TokenSet
+from doorward.protocol.token_endpoint import (
+    build_device_authorization_request,
+    build_device_token_request,
+    parse_device_authorization_response,
+    parse_device_token_response,
+)
+from doorward.signin.exchanges import answer_to
+
+if TYPE_CHECKING:
+    from doorward.ports import Clock, Entropy, Flow
+    from doorward.protocol.client_auth import Client
+    from doorward.protocol.metadata import ProviderMetadata
+    from doorward.signin.prompt import Prompt
+    from doorward.signin.registration import Registration
+
+__all__ = ["obtain_tokens_by_device"]
+
+_SLOW_DOWN_S = 5
+"""Added to the interval at each ``slow_down`` (RFC 8628 section 3.5)."""
+
+
+def obtain_tokens_by_device(
+    registration: Registration,
+    metadata: ProviderMetadata,
+    client: Client,
+    *,
+    prompt: Prompt,
+    timeout_s: float,
+    clock: Clock,
+    entropy: Entropy,
+) -> Flow[TokenSet]:
+    """Show the person a code, and ask the token endpoint until it was used, refused or too old.
+
+    A poll that fails on the network is tried again at twice the interval (RFC 8628 section 3.5), within the deadline.
+    """
+    if metadata.device_authorization_endpoint is None:
+        message = "This provider does not offer the device flow. Sign in with the browser instead."
+        raise InvalidResponse(message, reason="device_flow_not_offered")
+    request = build_device_authorization_request(
+        metadata,
+        client,
+        now=clock.now(),
+        jti=entropy.token_urlsafe(16),
+        scopes=registration.scopes_for(metadata.scopes_supported),
+        audience=registration.audience,
+        resource=registration.resource,
+    )
+    authorization = parse_device_authorization_response((yield from answer_to(request)), now=clock.now())
+    prompt.device_code(authorization)
+    deadline = clock.monotonic() + min(timeout_s, authorization.expires_at - clock.now())
+    interval_s = authorization.interval_s
+    while clock.monotonic() + interval_s < deadline:
+        yield Pause(interval_s)
+        request = build_device_token_request(
+            metadata, client, authorization.device_code, now=clock.now(), jti=entropy.token_urlsafe(16)
+        )
+        try:
+            answer = parse_device_token_response((yield from answer_to(request)), now=clock.now())
+        except TransportError:
+            interval_s *= 2
+            continue
+        if isinstance(answer, TokenSet):
+            return answer
+        interval_s += _SLOW_DOWN_S if answer.slow_down else 0
+    message = "The code was not used in time. Start the sign-in again when you are ready to enter it."
+    raise SignInTimeout(message, reason="device_code_unused")

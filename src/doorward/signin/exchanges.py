@@ -1,0 +1,91 @@
+"""The exchanges every sign-in shares, as flows: discover the provider, fetch its keys, prove an ID token."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from doorward.errors import Expired, InvalidResponse, MissingClaim, NotYetValid, UnknownKey
+from doorward.protocol.claims import SignedClaims, parse_jwt, verify_jwt
+from doorward.protocol.metadata import (
+    build_jwks_request,
+    build_metadata_request,
+    parse_jwks_response,
+    parse_metadata_response,
+)
+from doorward.signin.providers import habits_of
+
+if TYPE_CHECKING:
+    from doorward.model import HttpRequest, HttpResponse, Secret
+    from doorward.ports import Flow
+    from doorward.protocol.jwk import JwkSet
+    from doorward.protocol.metadata import ProviderMetadata
+    from doorward.signin.registration import Registration
+
+__all__ = ["answer_to", "clock_skew_hint", "discover", "fetch_keys", "issuer_of", "verify_id_token"]
+
+_TENANT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SKEW_WORTH_TELLING_S = 30
+
+
+def answer_to(request: HttpRequest) -> Flow[HttpResponse]:
+    """Send one request; a flow's way to say that a request, unlike a pause, has an answer."""
+    response = yield request
+    if response is None:
+        raise InvalidResponse(f"No answer came from {request.purpose}. Try again.", reason="no_answer")
+    return response
+
+
+def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata]:
+    """Fetch and check the provider's metadata."""
+    response = yield from answer_to(build_metadata_request(registration.issuer))
+    return parse_metadata_response(
+        response,
+        issuer=registration.issuer,
+        now=now,
+        insecure_loopback_http=registration.insecure_loopback_http,
+        accepted_issuer_template=habits_of(registration.issuer).issuer_template,
+    )
+
+
+def fetch_keys(metadata: ProviderMetadata, *, now: float) -> Flow[JwkSet]:
+    """Fetch the provider's JWK Set."""
+    return parse_jwks_response((yield from answer_to(build_jwks_request(metadata))), now=now)
+
+
+def verify_id_token(
+    id_token: Secret, metadata: ProviderMetadata, keys: JwkSet | None, *, now: float
+) -> Flow[SignedClaims]:
+    """Prove who signed an ID token. Keys fetched before the token was made may be too old: then once more."""
+    jwt = parse_jwt(id_token.reveal())
+    algorithms = metadata.id_token_signing_algorithms
+    if keys is not None:
+        try:
+            return verify_jwt(jwt, keys, algorithms=algorithms)
+        except UnknownKey:
+            pass  # signed with a key newer than the set
+    return verify_jwt(jwt, (yield from fetch_keys(metadata, now=now)), algorithms=algorithms)
+
+
+def issuer_of(metadata: ProviderMetadata, signed: SignedClaims) -> str:
+    """Return the issuer an ID token must name: the metadata's own, or Entra's with the token's tenant put in."""
+    if "{tenantid}" not in metadata.issuer:
+        return metadata.issuer
+    tenant = signed.claims.get("tid")
+    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+        message = "The ID token of a multi-tenant issuer names no tenant (tid). Sign in with your own tenant's issuer."
+        raise MissingClaim(message, reason="tenant_missing")
+    return metadata.issuer.replace("{tenantid}", tenant)
+
+
+def clock_skew_hint(error: Expired | NotYetValid, response: HttpResponse, *, now: float) -> None:
+    """Add to a time error what the provider's clock says, when the two clocks disagree. Never a reason to accept."""
+    try:
+        skew_s = now - parsedate_to_datetime(response.headers.get("date", "")).timestamp()
+    except (TypeError, ValueError):
+        return
+    if abs(skew_s) > _SKEW_WORTH_TELLING_S:
+        direction = "ahead of" if skew_s > 0 else "behind"
+        hint = f" This computer's clock is {abs(skew_s):.0f} s {direction} the provider's: set it, then try again."
+        error.args = (error.message + hint,)

@@ -1,0 +1,428 @@
+"""Signing a person in: one flow from the question to a saved session, in their own browser or with a device code.
+
+The flow: wait for any other sign-in of the profile, discover the provider, obtain tokens, prove the ID token, save. The
+lock, the listener and the browser all belong to one call and are given back however it ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from urllib.parse import urlsplit
+
+from doorward.errors import (
+    CallbackRejected,
+    ConfigurationError,
+    DoorwardError,
+    Expired,
+    InvalidResponse,
+    LockTimeout,
+    NotYetValid,
+    SignInRequired,
+    SignInTimeout,
+)
+from doorward.http.client import AsyncHttpClient, HttpClient
+from doorward.http.exchange import arun, run
+from doorward.model import Pause, Secret
+from doorward.protocol.authorization import build_authorization_request, validate_callback
+from doorward.protocol.id_token import validate_id_token
+from doorward.protocol.token_endpoint import build_code_request, parse_token_response
+from doorward.signin.browser import open_browser
+from doorward.signin.device import obtain_tokens_by_device
+from doorward.signin.exchanges import answer_to, clock_skew_hint, discover, issuer_of, verify_id_token
+from doorward.signin.loopback import CallbackListener
+from doorward.signin.prompt import TerminalPrompt
+from doorward.signin.providers import habits_of
+from doorward.signin.registration import DEFAULT_SCOPES, Registration
+from doorward.signin.session import Session
+from doorward.system import SystemClock, SystemEntropy
+from doorward.vault.entries import ProfileEntry
+from doorward.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from doorward.model import TokenSet
+    from doorward.ports import Clock, Entropy, Flow
+    from doorward.protocol.authorization import PendingSignIn, ValidatedCallback
+    from doorward.protocol.client_auth import Client
+    from doorward.protocol.id_token import IdTokenClaims
+    from doorward.protocol.jwk import SigningKey
+    from doorward.protocol.metadata import ProviderMetadata
+    from doorward.signin.loopback import Callback
+    from doorward.signin.prompt import Prompt
+    from doorward.vault.lock import FileLock
+
+__all__ = ["SignInOptions", "asign_in", "sign_in"]
+
+Mode = Literal["auto", "browser", "device"]
+
+_POLL_S = 0.05
+_SAVE_LOCK_TIMEOUT_S = 120.0
+
+
+class SignInOptions(TypedDict, total=False):
+    """What ``sign_in`` and ``asign_in`` take besides issuer and client_id. All may be left out.
+
+    Attributes:
+        client_secret: The secret of a confidential client. Never stored.
+        client_key: The key of a client that signs assertions (``private_key_jwt``). Never stored.
+        scopes: What to ask for, exactly. Left out: openid, email, profile and offline_access, as far as the provider
+            lists them.
+        audience: The ``audience`` parameter, where the provider wants one.
+        resource: The ``resource`` parameter (RFC 8707).
+        profile: The name the session is kept under.
+        mode: ``"browser"``, ``"device"``, or ``"auto"``: the browser if one can be opened.
+        ports: Callback ports to try in this order; left out, any free one.
+        redirect_uri: The loopback redirect URI as registered, without its port; left out, the provider's habit.
+        timeout_s: How long to wait for the person, 1 to 3600 seconds.
+        max_age_s: Ask the provider for a sign-in no older than this.
+        insecure_loopback_http: Allow http to loopback addresses, for development.
+        prompt: How to speak to the person; left out, plain lines on standard error.
+        vault: Another vault than the default one.
+        clock: For tests.
+        entropy: For tests.
+    """
+
+    client_secret: Secret | str | None
+    client_key: SigningKey | None
+    scopes: Sequence[str]
+    audience: str | None
+    resource: str | None
+    profile: str
+    mode: Mode
+    ports: Sequence[int]
+    redirect_uri: str | None
+    timeout_s: float
+    max_age_s: int | None
+    insecure_loopback_http: bool
+    prompt: Prompt
+    vault: Vault
+    clock: Clock
+    entropy: Entropy
+
+
+def sign_in(issuer: str, client_id: str, **options: Unpack[SignInOptions]) -> Session:
+    """Sign a person in and keep the session in the vault.
+
+    Args:
+        issuer: The issuer URL, exactly as the provider writes it.
+        client_id: The client identifier registered there.
+        **options: See ``SignInOptions``.
+
+    Returns:
+        The session, from which ``token()`` gives access tokens from now on.
+
+    Raises:
+        ConfigurationError: An argument is wrong; ``field`` names it.
+        SignInError: The person said no, did not answer in time, or nobody is there to ask.
+        InvalidCredential: The provider's ID token does not hold; the class says which rule.
+        ProviderError: The provider answered wrongly.
+        UnavailableError: The provider could not be reached.
+
+    Source: OIDC Core 3.1, RFC 6749 4.1, RFC 7636, RFC 8252, RFC 8628, RFC 9207.
+    """
+    signing_in = _SignIn.of(issuer, client_id, options)
+    with HttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
+        return run(signing_in.flow(), transport, signing_in.clock)
+
+
+async def asign_in(issuer: str, client_id: str, **options: Unpack[SignInOptions]) -> Session:
+    """Do as ``sign_in`` does, without blocking the event loop."""
+    signing_in = _SignIn.of(issuer, client_id, options)
+    async with AsyncHttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
+        return await arun(signing_in.flow(), transport, signing_in.clock)
+
+
+@dataclass(frozen=True, slots=True)
+class _SignIn:
+    """One sign-in: what is asked for, and the outside it happens in."""
+
+    registration: Registration
+    profile: str
+    mode: Mode
+    ports: tuple[int, ...]
+    redirect_uri: str
+    timeout_s: float
+    max_age_s: int | None
+    prompt: Prompt
+    vault: Vault
+    clock: Clock
+    entropy: Entropy
+    started_at: float = field(default=0.0)
+
+    @classmethod
+    def of(cls, issuer: str, client_id: str, options: SignInOptions) -> _SignIn:
+        secret = options.get("client_secret")
+        scopes = options.get("scopes", DEFAULT_SCOPES)
+        registration = Registration(
+            issuer=issuer,
+            client_id=client_id,
+            client_secret=Secret(secret) if isinstance(secret, str) else secret,
+            client_key=options.get("client_key"),
+            scopes=scopes if scopes is DEFAULT_SCOPES else tuple(scopes),
+            audience=options.get("audience"),
+            resource=options.get("resource"),
+            insecure_loopback_http=options.get("insecure_loopback_http", False),
+        )
+        mode = options.get("mode", "auto")
+        if mode not in ("auto", "browser", "device"):
+            raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")
+        timeout_s = options.get("timeout_s", 300)
+        if not 1 <= timeout_s <= 3600:  # noqa: PLR2004 - the documented range
+            raise ConfigurationError("timeout_s must be between 1 and 3600 seconds.", field="timeout_s")
+        clock = options.get("clock") or SystemClock()
+        return cls(
+            registration=registration,
+            profile=options.get("profile", "default"),
+            mode=mode,
+            ports=tuple(options.get("ports", ())),
+            redirect_uri=options.get("redirect_uri") or habits_of(issuer).redirect_uri,
+            timeout_s=timeout_s,
+            max_age_s=options.get("max_age_s"),
+            prompt=options.get("prompt") or TerminalPrompt(),
+            vault=options.get("vault") or Vault(clock=clock),
+            clock=clock,
+            entropy=options.get("entropy") or SystemEntropy(),
+            started_at=clock.now(),
+        )
+
+    def flow(self) -> Flow[Session]:
+        """Sign in, unless another sign-in of the same profile, waited for, has just done so."""
+        lock = self.vault.lock(self.profile, purpose="sign-in")
+        try:
+            if not (yield from self._done_by_another(lock)):
+                yield from self._obtain_and_save()
+        finally:
+            lock.release()
+        return Session(
+            self.profile,
+            client_secret=self.registration.client_secret,
+            client_key=self.registration.client_key,
+            vault=self.vault,
+            clock=self.clock,
+            entropy=self.entropy,
+        )
+
+    def _done_by_another(self, lock: FileLock) -> Flow[bool]:
+        """Wait until nobody else is asking the person the same; say whether they have answered meanwhile."""
+        deadline = self.clock.monotonic() + self.timeout_s
+        waited = False
+        while not lock.try_acquire():
+            if self.clock.monotonic() > deadline:
+                message = (
+                    f"Another sign-in as profile {self.profile!r} has been waiting for {self.timeout_s:.0f} s. "
+                    "Finish or stop that one, then try again."
+                )
+                raise LockTimeout(message, reason="sign_in_lock")
+            waited = True
+            yield Pause(_POLL_S)
+        entry = self.vault.get(self.profile) if waited else None
+        return (
+            entry is not None
+            and entry.created_at >= self.started_at
+            and (entry.issuer, entry.client_id) == (self.registration.issuer, self.registration.client_id)
+            and (entry.audience, entry.resource) == (self.registration.audience, self.registration.resource)
+            and set(self.registration.scopes) <= set(entry.scopes)
+        )
+
+    def _obtain_and_save(self) -> Flow[None]:
+        metadata = yield from discover(self.registration, now=self.clock.now())
+        client = self.registration.client_for(metadata)
+        if self.mode == "device":
+            tokens = yield from obtain_tokens_by_device(
+                self.registration,
+                metadata,
+                client,
+                prompt=self.prompt,
+                timeout_s=self.timeout_s,
+                clock=self.clock,
+                entropy=self.entropy,
+            )
+            claims = yield from self._prove(tokens, metadata, nonce=None)
+            yield from self._save(tokens, claims, client, metadata, pending=None)
+        else:
+            yield from self._by_browser(metadata, client)
+
+    def _by_browser(self, metadata: ProviderMetadata, client: Client) -> Flow[None]:
+        """Authorization code flow. The browser learns of success only when the session is saved."""
+        asked = urlsplit(self.redirect_uri)
+        listener = CallbackListener(
+            clock=self.clock,
+            entropy=self.entropy,
+            path=asked.path or "/",
+            host=asked.hostname,  # type: ignore[arg-type] # the listener checks it
+            ports=(asked.port,) if asked.port else self.ports,
+        )
+        with listener:
+            redirect_uri = listener.redirect_uri if asked.path else listener.redirect_uri.removesuffix("/")
+            url, pending = build_authorization_request(
+                metadata,
+                client_id=client.client_id,
+                redirect_uri=redirect_uri,
+                scopes=self.registration.scopes_for(metadata.scopes_supported),
+                state=self.entropy.token_urlsafe(32),
+                nonce=self.entropy.token_urlsafe(32),
+                code_verifier=Secret(self.entropy.token_urlsafe(32)),
+                audience=self.registration.audience,
+                resource=self.registration.resource,
+                max_age_s=self.max_age_s,
+                extra=tuple(habits_of(self.registration.issuer).authorization_parameters.items()),
+            )
+            listener.set_authorization_url(url)
+            self._ask(url, listener, metadata)
+            callback, validated = yield from self._await_callback(listener, pending)
+            try:
+                tokens = yield from self._redeem(validated, metadata, client)
+                claims = yield from self._prove(tokens, metadata, nonce=pending.nonce)
+                yield from self._save(tokens, claims, client, metadata, pending=pending)
+            except BaseException:
+                if callback is not None:
+                    callback.fail()
+                raise
+            if callback is not None:
+                callback.succeed()
+                yield from self._flush(listener)
+
+    def _ask(self, url: str, listener: CallbackListener, metadata: ProviderMetadata) -> None:
+        why = open_browser(listener.start_url)
+        if why is None:
+            self.prompt.browser_opened(url)
+            return
+        if self.mode == "auto" and not self.prompt.attended:
+            message = f"{why} And nobody is at a terminal to sign in elsewhere. Run `doorward login` in a terminal."
+            raise SignInRequired(message, reason="not_attended")
+        self.prompt.open_yourself(
+            url,
+            why=str(why),
+            redirect_uri=listener.redirect_uri,
+            device_offered=metadata.device_authorization_endpoint is not None,
+        )
+
+    def _await_callback(
+        self, listener: CallbackListener, pending: PendingSignIn
+    ) -> Flow[tuple[Callback | None, ValidatedCallback]]:
+        """Wait for the callback that knows our ``state``; refuse every other one and go on waiting (S2)."""
+        deadline = self.clock.monotonic() + self.timeout_s
+        while self.clock.monotonic() < deadline:
+            callback = listener.poll()
+            if listener.start_url_reused:
+                message = (
+                    "The link that opened the browser was used twice, so somebody else may have used it. "
+                    "Nothing was signed in. Start the sign-in again."
+                )
+                raise CallbackRejected(message, reason="start_link_reused")
+            query = callback.query if callback is not None else self._pasted_query(pending)
+            if query is not None:
+                try:
+                    return callback, validate_callback(pending, query)
+                except DoorwardError as error:
+                    self._refuse(callback, error)
+            if callback is None:
+                yield Pause(_POLL_S)
+        message = (
+            f"Nobody finished the sign-in within {self.timeout_s:.0f} s. Start it again; if the browser showed an error, "
+            "check the client ID and its registered redirect URI."
+        )
+        raise SignInTimeout(message, reason="callback_missing")
+
+    def _refuse(self, callback: Callback | None, error: DoorwardError) -> None:
+        """Answer a callback that is not good, and go on waiting if it did not know our ``state``; else give up."""
+        if isinstance(error, CallbackRejected) and error.reason.startswith("state_"):
+            if callback is not None:
+                callback.reject()
+            self.prompt.callback_refused(error.message)
+            return
+        if callback is not None:
+            callback.deny()
+        raise error
+
+    def _pasted_query(self, pending: PendingSignIn) -> str | None:
+        line = self.prompt.pasted()
+        if line is None:
+            return None
+        address, _, query = line.partition("?")
+        if address.rstrip("/") != pending.redirect_uri.rstrip("/"):
+            self.prompt.callback_refused(f"That is not an address that begins with {pending.redirect_uri}.")
+            return None
+        return query.partition("#")[0]
+
+    def _flush(self, listener: CallbackListener) -> Flow[None]:
+        """Give the last page a moment to leave."""
+        for _ in range(4):
+            listener.poll()
+            yield Pause(_POLL_S)
+
+    def _redeem(self, validated: ValidatedCallback, metadata: ProviderMetadata, client: Client) -> Flow[TokenSet]:
+        request = build_code_request(
+            metadata,
+            client,
+            validated,
+            now=self.clock.now(),
+            jti=self.entropy.token_urlsafe(16),
+            resource=self.registration.resource,
+        )
+        response = yield from answer_to(request)
+        return parse_token_response(response, now=self.clock.now(), purpose=request.purpose)
+
+    def _prove(self, tokens: TokenSet, metadata: ProviderMetadata, *, nonce: str | None) -> Flow[IdTokenClaims | None]:
+        """Validate the ID token; None only where none was asked for."""
+        if tokens.id_token is None:
+            if "openid" not in self.registration.scopes:
+                return None
+            message = "The provider gave no ID token though openid was asked for. Is this an OpenID provider?"
+            raise InvalidResponse(message, reason="id_token_missing")
+        signed = yield from verify_id_token(tokens.id_token, metadata, None, now=self.clock.now())
+        return validate_id_token(
+            signed,
+            issuer=issuer_of(metadata, signed),
+            client_id=self.registration.client_id,
+            now=self.clock.now(),
+            nonce=nonce,
+            access_token=tokens.access_token.reveal(),
+            max_age_s=self.max_age_s,
+        )
+
+    def _save(
+        self,
+        tokens: TokenSet,
+        claims: IdTokenClaims | None,
+        client: Client,
+        metadata: ProviderMetadata,
+        *,
+        pending: PendingSignIn | None,
+    ) -> Flow[None]:
+        entry = ProfileEntry(
+            profile=self.profile,
+            issuer=self.registration.issuer,
+            client_id=self.registration.client_id,
+            client_authentication=client.authentication.method,
+            scopes=self.registration.scopes_for(metadata.scopes_supported),
+            audience=self.registration.audience,
+            resource=self.registration.resource,
+            insecure_loopback_http=self.registration.insecure_loopback_http,
+            redirect_uri=None if pending is None else pending.redirect_uri,
+            created_at=self.clock.now(),
+            access_token=tokens.access_token,
+            access_token_issued_at=tokens.issued_at,
+            access_token_expires_at=tokens.expires_at,
+            granted_scopes=tokens.scopes,
+            id_token=tokens.id_token,
+            id_token_issued_at=None if claims is None else claims.issued_at,
+            id_token_expires_at=None if claims is None else claims.expires_at,
+            id_token_renewable=claims is not None,
+            nonce=None if pending is None else Secret(pending.nonce),
+            claims=None if claims is None else dict(claims.claims),
+            refresh_token=tokens.refresh_token,
+        )
+        lock = self.vault.lock(self.profile)
+        deadline = self.clock.monotonic() + _SAVE_LOCK_TIMEOUT_S
+        try:
+            while not lock.try_acquire():
+                if self.clock.monotonic() > deadline:
+                    message = f"Another process holds profile {self.profile!r}. End it, then sign in again."
+                    raise LockTimeout(message, reason="save_lock")
+                yield Pause(_POLL_S)
+            self.vault.put(entry)
+        finally:
+            lock.release()

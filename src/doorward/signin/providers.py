@@ -1,0 +1,71 @@
+"""Habits of well-known providers, as data: what each needs beyond the standard. No behaviour, no requests.
+
+An issuer that is not in the table gets the standard and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["STANDARD", "Habits", "habits_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What one provider wants beyond the standard.
+
+    Attributes:
+        name: The provider, for people.
+        authorization_parameters: Sent with every authorization request; what the caller gives wins.
+        redirect_uri: The loopback redirect URI without its port, as this provider's native clients register it.
+        issuer_template: The literal issuer of multi-tenant metadata, with ``{tenantid}`` for the tenant.
+        redirect_uri_on_refresh: The refresh request repeats the redirect URI.
+        scope_on_refresh: The refresh request names the scopes again, or no ID token comes back.
+    """
+
+    name: str = "standard"
+    authorization_parameters: Mapping[str, str] = field(default_factory=dict)
+    redirect_uri: str = "http://127.0.0.1/callback"
+    issuer_template: str | None = None
+    redirect_uri_on_refresh: bool = False
+    scope_on_refresh: bool = False
+
+
+STANDARD = Habits()
+
+_ENTRA_TEMPLATE = "https://login.microsoftonline.com/{tenantid}/v2.0"
+
+_BY_HOST: Mapping[str, Habits] = {
+    # A second sign-in yields a refresh token only after a new consent.
+    "accounts.google.com": Habits(
+        name="Google", authorization_parameters={"access_type": "offline", "prompt": "consent"}
+    ),
+    "auth.globus.org": Habits(name="Globus", authorization_parameters={"access_type": "offline"}),
+    "gitlab.com": Habits(name="GitLab", redirect_uri_on_refresh=True),
+    # Entra ignores the port for localhost alone, and 127.0.0.1 can only be registered by editing the manifest.
+    "login.microsoftonline.com": Habits(
+        name="Microsoft Entra", redirect_uri="http://localhost", scope_on_refresh=True
+    ),
+}
+
+_ENTRA_SHARED = {
+    f"https://login.microsoftonline.com/{tenant}/v2.0": tenant for tenant in ("common", "organizations", "consumers")
+}
+
+
+def habits_of(issuer: str) -> Habits:
+    """Return what ``issuer`` needs beyond the standard, judged by its host alone."""
+    habits = _BY_HOST.get(urlsplit(issuer).hostname or "", STANDARD)
+    if issuer in _ENTRA_SHARED:
+        return Habits(
+            name=habits.name,
+            redirect_uri=habits.redirect_uri,
+            scope_on_refresh=habits.scope_on_refresh,
+            issuer_template=_ENTRA_TEMPLATE,
+        )
+    return habits

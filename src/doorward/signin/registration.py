@@ -1,0 +1,116 @@
+"""What the provider knows us as: one client at one issuer, with the scopes and the audience it asks for.
+
+A value, checked when made. The client secret travels in it as a Secret and is never stored (S10).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from doorward.errors import ConfigurationError
+from doorward.model import Secret
+from doorward.protocol.client_auth import Client, choose_authentication
+from doorward.protocol.metadata import check_issuer_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from doorward.protocol.jwk import SigningKey
+    from doorward.protocol.metadata import ProviderMetadata
+
+__all__ = ["DEFAULT_SCOPES", "Registration", "find_client_secret"]
+
+DEFAULT_SCOPES = ("openid", "email", "profile", "offline_access")
+"""Asked for when the caller names no scopes; those that the provider does not list are then left out."""
+
+_KEYRING_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """One client at one issuer.
+
+    Args:
+        issuer: The issuer URL, exactly as the provider writes it.
+        client_id: The client identifier.
+        client_secret: The secret of a confidential client.
+        client_key: The key of a client that signs assertions (``private_key_jwt``).
+        scopes: What to ask for. The very tuple ``DEFAULT_SCOPES`` means "our own choice", see ``scopes_for``.
+        audience: The ``audience`` parameter (Auth0 and others).
+        resource: The ``resource`` parameter (RFC 8707).
+        insecure_loopback_http: Allow http for loopback addresses, for development.
+
+    Raises:
+        ConfigurationError: A field is wrong; ``field`` names it.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: Secret | None = None
+    client_key: SigningKey | None = None
+    scopes: tuple[str, ...] = DEFAULT_SCOPES
+    audience: str | None = None
+    resource: str | None = None
+    insecure_loopback_http: bool = False
+
+    def __post_init__(self) -> None:
+        check_issuer_url(self.issuer, insecure_loopback_http=self.insecure_loopback_http)
+        if not self.client_id or not self.client_id.isprintable():
+            message = "client_id is empty or has control characters: give the client ID the provider registered."
+            raise ConfigurationError(message, field="client_id")
+        if self.client_secret is not None and self.client_key is not None:
+            message = "Give client_secret or client_key, not both: a client proves itself in one way."
+            raise ConfigurationError(message, field="client_key")
+        if self.client_secret is not None and not self.client_secret:
+            message = "client_secret is empty: leave it out for a public client."
+            raise ConfigurationError(message, field="client_secret")
+        if any(not scope or not scope.isascii() or not scope.isprintable() or " " in scope for scope in self.scopes):
+            message = "scopes must be non-empty words of printable ASCII, such as ('openid', 'email')."
+            raise ConfigurationError(message, field="scopes")
+
+    def scopes_for(self, supported: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the scopes to send, given the provider's ``scopes_supported`` (None when it does not say).
+
+        What the caller asked for is always sent. Of our own defaults, what the provider does not list is left out:
+        some refuse a whole request for one scope they do not know.
+        """
+        if self.scopes is not DEFAULT_SCOPES or supported is None:
+            return self.scopes
+        return tuple(scope for scope in self.scopes if scope == "openid" or scope in supported)
+
+    def client_for(self, metadata: ProviderMetadata) -> Client:
+        """Return the client with the way to authenticate that this provider takes."""
+        authentication = choose_authentication(
+            metadata.token_endpoint_auth_methods, client_secret=self.client_secret, signing_key=self.client_key
+        )
+        return Client(self.client_id, authentication)
+
+
+def find_client_secret(
+    issuer: str, client_id: str, given: Secret | str | None, environ: Mapping[str, str] = os.environ
+) -> Secret | None:
+    """Find a client's secret: as given, else ``DOORWARD_CLIENT_SECRET``, else the operating system's keyring.
+
+    The keyring is asked only where the ``keyring`` package is installed, in a process of its own with a deadline of five
+    seconds, under the service ``doorward`` and the user name ``CLIENT_ID@ISSUER``.
+    """
+    if given is not None:
+        return given if isinstance(given, Secret) else Secret(given)
+    if environ.get("DOORWARD_CLIENT_SECRET"):
+        return Secret(environ["DOORWARD_CLIENT_SECRET"])
+    if find_spec("keyring") is None:
+        return None
+    command = [sys.executable, "-m", "keyring", "get", "doorward", f"{client_id}@{issuer}"]
+    try:
+        answer = subprocess.run(  # noqa: S603 - our own interpreter, no shell, no secret among the arguments
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=_KEYRING_TIMEOUT_S
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    secret = answer.stdout.decode(errors="replace").removesuffix("\n").removesuffix("\r")
+    return Secret(secret) if secret else None

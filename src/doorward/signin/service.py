@@ -1,0 +1,209 @@
+"""Client credentials: a service signs itself in (RFC 6749 section 4.4). Kept in memory only, never in the vault."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from doorward.errors import ConfigurationError, LockTimeout
+from doorward.http.client import AsyncHttpClient, HttpClient
+from doorward.http.exchange import arun, run
+from doorward.model import Pause, Secret
+from doorward.protocol.jwk import SigningKey
+from doorward.protocol.token_endpoint import build_client_credentials_request, parse_token_response
+from doorward.signin.exchanges import answer_to, discover
+from doorward.signin.registration import Registration
+from doorward.system import SystemClock, SystemEntropy
+from doorward.vault.entries import is_fresh
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from doorward.model import TokenKind, TokenSet
+    from doorward.ports import Clock, Entropy, Flow
+
+__all__ = ["ClientCredentials"]
+
+_LOCK_TIMEOUT_S = 90.0
+_LOOK_S = 0.02
+
+
+class ClientCredentials:
+    """A token source for a service. Safe to share between threads and tasks; a forked process asks for its own token.
+
+    Args:
+        issuer: The issuer URL, exactly as the provider writes it.
+        client_id: The client identifier.
+        client_secret: The client's secret, or
+        client_key: the key it signs its assertions with.
+        scopes: What to ask for; nothing unless given.
+        audience: The ``audience`` parameter, where the provider wants one.
+        resource: The ``resource`` parameter (RFC 8707).
+        insecure_loopback_http: Allow http to loopback addresses, for development.
+        clock: For tests.
+        entropy: For tests.
+
+    Raises:
+        ConfigurationError: A field is wrong or no way to authenticate was given; ``field`` names it.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        client_id: str,
+        *,
+        client_secret: Secret | str | None = None,
+        client_key: SigningKey | None = None,
+        scopes: Sequence[str] = (),
+        audience: str | None = None,
+        resource: str | None = None,
+        insecure_loopback_http: bool = False,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> None:
+        if client_secret is None and client_key is None:
+            message = "A service proves itself: give client_secret or client_key."
+            raise ConfigurationError(message, field="client_secret")
+        self._registration = Registration(
+            issuer=issuer,
+            client_id=client_id,
+            client_secret=Secret(client_secret) if isinstance(client_secret, str) else client_secret,
+            client_key=client_key,
+            scopes=tuple(scopes),
+            audience=audience,
+            resource=resource,
+            insecure_loopback_http=insecure_loopback_http,
+        )
+        self._clock = clock or SystemClock()
+        self._entropy = entropy or SystemEntropy()
+        self._tokens: TokenSet | None = None
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+
+    @classmethod
+    def from_env(cls, prefix: str = "DOORWARD", environ: Mapping[str, str] = os.environ) -> Self:
+        """Read the settings from environment variables, each beginning with ``prefix`` and an underscore.
+
+        ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET``, or ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and
+        ``CLIENT_KEY_ID``; and, where wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE`` and
+        ``INSECURE_LOOPBACK_HTTP`` (``1``).
+
+        Raises:
+            ConfigurationError: A variable is missing or wrong; ``field`` is its full name.
+        """
+
+        def read(name: str) -> str | None:
+            return environ.get(f"{prefix}_{name}") or None
+
+        def need(name: str) -> str:
+            value = read(name)
+            if value is None:
+                field = f"{prefix}_{name}"
+                raise ConfigurationError(f"Set the environment variable {field}.", field=field)
+            return value
+
+        issuer, client_id = need("ISSUER"), need("CLIENT_ID")
+        key_file = read("CLIENT_KEY_FILE")
+        return cls(
+            issuer,
+            client_id,
+            client_secret=None if key_file is not None else need("CLIENT_SECRET"),
+            client_key=None if key_file is None else _read_key(key_file, read("CLIENT_KEY_ALG"), read("CLIENT_KEY_ID")),
+            scopes=(read("SCOPES") or "").split(),
+            audience=read("AUDIENCE"),
+            resource=read("RESOURCE"),
+            insecure_loopback_http=read("INSECURE_LOOPBACK_HTTP") == "1",
+        )
+
+    def __repr__(self) -> str:
+        return f"ClientCredentials({self._registration.issuer!r}, {self._registration.client_id!r})"
+
+    def token(self, kind: TokenKind = "access") -> str:
+        """Return an access token good for 5 more minutes (less where its whole life is under 10).
+
+        Raises:
+            ConfigurationError: ``kind`` is not ``"access"``: a service has no ID token.
+            UnavailableError: The provider can't be reached.
+            ProviderError: The provider refused, or answered wrongly.
+        """
+        return self._run(kind, rejected=None)
+
+    async def atoken(self, kind: TokenKind = "access") -> str:
+        """Do as ``token`` does, for asyncio."""
+        return await self._arun(kind, rejected=None)
+
+    def renew(self, rejected: str) -> str:
+        """Return a token other than ``rejected``, which a server has just refused."""
+        return self._run("access", rejected=rejected)
+
+    async def arenew(self, rejected: str) -> str:
+        """Do as ``renew`` does, for asyncio."""
+        return await self._arun("access", rejected=rejected)
+
+    def _run(self, kind: TokenKind, rejected: str | None) -> str:
+        token = self._fresh(kind, rejected)
+        if token is not None:
+            return token
+        with HttpClient(insecure_loopback_http=self._registration.insecure_loopback_http) as transport:
+            return run(self._renewed(kind, rejected), transport, self._clock)
+
+    async def _arun(self, kind: TokenKind, rejected: str | None) -> str:
+        token = self._fresh(kind, rejected)
+        if token is not None:
+            return token
+        async with AsyncHttpClient(insecure_loopback_http=self._registration.insecure_loopback_http) as transport:
+            return await arun(self._renewed(kind, rejected), transport, self._clock)
+
+    def _fresh(self, kind: TokenKind, rejected: str | None) -> str | None:
+        if kind != "access":
+            message = "Client credentials give an access token only: there is no person an ID token could name."
+            raise ConfigurationError(message, field="kind")
+        tokens = self._tokens
+        if tokens is None or not is_fresh(tokens.issued_at, tokens.expires_at, now=self._clock.now()):
+            return None
+        token = tokens.access_token.reveal()
+        return None if token == rejected else token
+
+    def _renewed(self, kind: TokenKind, rejected: str | None) -> Flow[str]:
+        if self._process != os.getpid():  # a lock that was held during a fork is never released in the child
+            self._lock, self._process = threading.Lock(), os.getpid()
+        lock = self._lock
+        deadline = self._clock.monotonic() + _LOCK_TIMEOUT_S
+        while not lock.acquire(blocking=False):
+            if self._clock.monotonic() > deadline:
+                message = f"Another thread has been fetching a token for {_LOCK_TIMEOUT_S:.0f} s. Try again."
+                raise LockTimeout(message, reason="client_credentials_lock")
+            yield Pause(_LOOK_S)
+        try:
+            token = self._fresh(kind, rejected)
+            if token is None:
+                self._tokens = yield from self._obtain()
+                token = self._tokens.access_token.reveal()
+        finally:
+            lock.release()
+        return token
+
+    def _obtain(self) -> Flow[TokenSet]:
+        metadata = yield from discover(self._registration, now=self._clock.now())
+        request = build_client_credentials_request(
+            metadata,
+            self._registration.client_for(metadata),
+            now=self._clock.now(),
+            jti=self._entropy.token_urlsafe(16),
+            scopes=self._registration.scopes,
+            audience=self._registration.audience,
+            resource=self._registration.resource,
+        )
+        response = yield from answer_to(request)
+        return parse_token_response(response, now=self._clock.now(), purpose=request.purpose)
+
+
+def _read_key(path: str, alg: str | None, kid: str | None) -> SigningKey:
+    try:
+        pem = Path(path).read_bytes()
+    except OSError as error:
+        message = f"The client key file can't be read: {error.strerror}. Check the path and its permissions."
+        raise ConfigurationError(message, field="CLIENT_KEY_FILE") from None
+    return SigningKey.from_pem(pem, alg=alg or "RS256", kid=kid)

@@ -1,0 +1,482 @@
+"""A signed-in profile as a token source: reads the vault, refreshes when it must, and never loses what it has.
+
+The order is always: lock, read again, refresh, save, release (decision 4). The vault is the only state: a session object
+holds no token, so threads, tasks and processes see the same one.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from doorward.errors import (
+    ConfigurationError,
+    DoorwardError,
+    InvalidCredential,
+    LockTimeout,
+    OAuthError,
+    ProviderError,
+    ProviderUnavailable,
+    SignInRequired,
+    UnavailableError,
+)
+from doorward.http.client import AsyncHttpClient, HttpClient
+from doorward.http.exchange import arun, run
+from doorward.model import Pause, Principal, Secret
+from doorward.protocol.endpoints import build_logout_url, build_revocation_request, parse_revocation_response
+from doorward.protocol.id_token import IdTokenClaims, validate_refreshed_id_token
+from doorward.protocol.token_endpoint import build_refresh_request, ends_session, parse_token_response
+from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, verify_id_token
+from doorward.signin.providers import habits_of
+from doorward.signin.registration import Registration, find_client_secret
+from doorward.system import SystemClock, SystemEntropy
+from doorward.vault.entries import is_fresh
+from doorward.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from doorward.model import TokenKind, TokenSet
+    from doorward.ports import Clock, Entropy, Flow
+    from doorward.protocol.jwk import JwkSet, SigningKey
+    from doorward.protocol.metadata import ProviderMetadata
+    from doorward.vault.entries import ProfileEntry
+    from doorward.vault.lock import FileLock
+
+__all__ = ["Session", "SignOut", "open_session"]
+
+_log = logging.getLogger("doorward.session")
+
+_LOCK_TIMEOUT_S = 120.0
+"""Longer than a holder can need: three requests of 30 s each."""
+
+_FIRST_LOOK_S = 0.02
+_LONGEST_LOOK_S = 0.5
+"""How often a waiter looks whether another has refreshed: less and less, so that hundreds of them do not load a machine."""
+
+_FIRST_BACKOFF_S = 2.0
+_LONGEST_BACKOFF_S = 300.0
+_STILL_USABLE_S = 5.0
+"""A token that can't be renewed is given out until this close to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignOut:
+    """What a sign-out did. The vault entry is gone in every case.
+
+    Attributes:
+        revoked: The provider confirmed that the refresh token is no longer good.
+        problem: Why it did not, in words; None if it did or has no way to.
+        logout_url: Where a browser ends the provider's own session; None if it offers no such place.
+    """
+
+    revoked: bool
+    problem: str | None
+    logout_url: str | None
+
+
+def open_session(
+    profile: str = "default",
+    *,
+    client_secret: Secret | str | None = None,
+    client_key: SigningKey | None = None,
+    vault: Vault | None = None,
+    clock: Clock | None = None,
+) -> Session:
+    """Open a profile that was signed in before. No network until a token has to be refreshed.
+
+    Args:
+        profile: The name given at sign-in.
+        client_secret: A confidential client's secret; else ``DOORWARD_CLIENT_SECRET`` or the keyring is asked.
+        client_key: The key of a client that signs assertions.
+        vault: Another vault than the default one.
+        clock: For tests.
+
+    Raises:
+        SignInRequired: Nobody has signed in under this name.
+        VaultError: The vault can't be used as it is.
+    """
+    session = Session(profile, client_secret=client_secret, client_key=client_key, vault=vault, clock=clock)
+    session._entry()  # noqa: SLF001 - same module: say at once when there is nothing
+    return session
+
+
+class Session:
+    """A token source that stands on one vault entry. Safe to share between threads, tasks and processes."""
+
+    def __init__(
+        self,
+        profile: str,
+        *,
+        client_secret: Secret | str | None = None,
+        client_key: SigningKey | None = None,
+        vault: Vault | None = None,
+        clock: Clock | None = None,
+        entropy: Entropy | None = None,
+    ) -> None:
+        self.profile = profile
+        self._client_secret = Secret(client_secret) if isinstance(client_secret, str) else client_secret
+        self._client_key = client_key
+        self._clock = clock or SystemClock()
+        self._entropy = entropy or SystemEntropy()
+        self._vault = vault or Vault(clock=self._clock)
+
+    def __repr__(self) -> str:
+        return f"Session({self.profile!r})"
+
+    def token(self, kind: TokenKind = "access") -> str:
+        """Return a token good for 5 more minutes (less where its whole life is under 10), refreshing if needed.
+
+        Args:
+            kind: ``"access"`` or ``"id"``.
+
+        Raises:
+            SignInRequired: The session has ended, or never gave such a token.
+            UnavailableError: It must be refreshed and can't be now; what is stored is unchanged.
+            ProviderError: The provider's answer can't be used; what is stored is unchanged.
+        """
+        return self._run(kind)
+
+    async def atoken(self, kind: TokenKind = "access") -> str:
+        """Do as ``token`` does, without blocking the event loop on the network or a lock."""
+        return await self._arun(kind)
+
+    def renew(self, rejected: str) -> str:
+        """Return an access token other than ``rejected``, which a server has just refused.
+
+        If another process has renewed it meanwhile, that one is returned and the provider is not asked.
+
+        Raises:
+            The same as ``token``.
+        """
+        return self._run("access", rejected=rejected)
+
+    async def arenew(self, rejected: str) -> str:
+        """Do as ``renew`` does, for asyncio."""
+        return await self._arun("access", rejected=rejected)
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """The validated claims of the ID token; empty if the provider gave none."""
+        return self._entry().claims or {}
+
+    @property
+    def principal(self) -> Principal:
+        """Who is signed in. The e-mail address is for display.
+
+        Raises:
+            SignInRequired: The provider gave no ID token, so nobody is known.
+        """
+        entry = self._entry()
+        if entry.claims is None:
+            message = f"Profile {self.profile!r} has no ID token, so it names nobody. Sign in with the scope openid."
+            raise SignInRequired(message, reason="no_id_token")
+        return _principal(entry, entry.claims)
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the access token in the vault expires, in epoch seconds; None if the provider did not say."""
+        return self._entry().access_token_expires_at
+
+    def sign_out(self) -> SignOut:
+        """Revoke the refresh token where the provider can, and forget the profile in every case."""
+        with self._transport() as transport:
+            return run(self._sign_out(), transport, self._clock)
+
+    async def asign_out(self) -> SignOut:
+        """Do as ``sign_out`` does, for asyncio."""
+        async with self._async_transport() as transport:
+            return await arun(self._sign_out(), transport, self._clock)
+
+    # Reading
+
+    def _entry(self) -> ProfileEntry:
+        entry = self._vault.get(self.profile)
+        if entry is None:
+            message = f"Nobody is signed in as profile {self.profile!r}. Sign in first: doorward login."
+            raise SignInRequired(message, reason="no_session")
+        return entry
+
+    def _fresh(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> str | None:
+        token, issued_at, expires_at = _token_of(entry, kind)
+        if token is None or token.reveal() == rejected:
+            return None
+        return token.reveal() if is_fresh(issued_at, expires_at, now=self._clock.now()) else None
+
+    def _usable(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> str | None:
+        """Return a token that is not fresh, but not expired either: better than none when it can't be renewed."""
+        token, _, expires_at = _token_of(entry, kind)
+        if token is None or token.reveal() == rejected:
+            return None
+        return token.reveal() if expires_at is None or expires_at - self._clock.now() > _STILL_USABLE_S else None
+
+    # Refreshing
+
+    def _run(self, kind: TokenKind, *, rejected: str | None = None) -> str:
+        token = self._fresh(self._entry(), kind, rejected)
+        if token is not None:
+            return token
+        with self._transport() as transport:
+            return run(self._renewed(kind, rejected), transport, self._clock)
+
+    async def _arun(self, kind: TokenKind, *, rejected: str | None = None) -> str:
+        token = self._fresh(self._entry(), kind, rejected)
+        if token is not None:
+            return token
+        async with self._async_transport() as transport:
+            return await arun(self._renewed(kind, rejected), transport, self._clock)
+
+    def _renewed(self, kind: TokenKind, rejected: str | None) -> Flow[str]:
+        """Lock, read again, refresh, save, release. Whoever waits leaves as soon as another has done it."""
+        lock = self._vault.lock(self.profile)
+        try:
+            token = yield from self._wait_for(lock, kind, rejected)
+            if token is None:
+                token = yield from self._refreshed_while_locked(kind, rejected)
+        except (UnavailableError, ProviderError, SignInRequired) as error:
+            entry = self._vault.get(self.profile)
+            usable = self._usable(entry, kind, rejected) if entry is not None else None
+            if usable is None:
+                raise
+            _log.warning("Profile %s was not refreshed (%s); its %s token is still good.", self.profile, error, kind)
+            return usable
+        finally:
+            lock.release()
+        return token
+
+    def _wait_for(self, lock: FileLock, kind: TokenKind, rejected: str | None) -> Flow[str | None]:
+        deadline = self._clock.monotonic() + _LOCK_TIMEOUT_S
+        pause_s = _FIRST_LOOK_S
+        while not lock.try_acquire():
+            if self._clock.monotonic() > deadline:
+                message = (
+                    f"Another process has been refreshing profile {self.profile!r} for {_LOCK_TIMEOUT_S:.0f} s. "
+                    "See whether it hangs, then try again."
+                )
+                raise LockTimeout(message, reason="refresh_lock")
+            yield Pause(pause_s)
+            pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
+            token = self._fresh(self._entry(), kind, rejected)
+            if token is not None:
+                return token
+        return None
+
+    def _refreshed_while_locked(self, kind: TokenKind, rejected: str | None) -> Flow[str]:
+        entry = self._entry()
+        token = self._fresh(entry, kind, rejected)
+        if token is None:
+            self._check_refreshable(entry, kind, rejected)
+            entry = yield from self._refresh(entry)
+            token = self._usable(entry, kind, rejected)
+        if token is None:
+            message = f"The provider gave no new {kind} token for profile {self.profile!r}. Sign in again."
+            raise SignInRequired(message, reason=f"{kind}_token_not_renewed")
+        return token
+
+    def _check_refreshable(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> None:
+        if entry.ended_at is not None:
+            message = f"The provider has ended the session of profile {self.profile!r}. Sign in again: doorward login."
+            raise SignInRequired(message, reason="session_ended")
+        if entry.refresh_token is None:
+            message = (
+                f"Profile {self.profile!r} has no refresh token, and its {kind} token is used up. Sign in again; "
+                "ask for the scope offline_access if the provider offers it."
+            )
+            raise SignInRequired(message, reason="no_refresh_token")
+        if kind == "id" and not entry.id_token_renewable and self._fresh(entry, "access", rejected) is not None:
+            message = f"This provider renews no ID token. Sign in again as profile {self.profile!r} to get one."
+            raise SignInRequired(message, reason="id_token_not_renewable")
+        wait_s = (entry.retry_at or 0.0) - self._clock.now()
+        if 0 < wait_s <= _LONGEST_BACKOFF_S:
+            message = (
+                f"The last {entry.failures} refreshes of profile {self.profile!r} failed. The next one is tried in "
+                f"{wait_s:.0f} s. The session is kept."
+            )
+            raise ProviderUnavailable(message, reason="backing_off", retry_after_s=wait_s)
+
+    def _refresh(self, entry: ProfileEntry) -> Flow[ProfileEntry]:
+        """Ask for new tokens and save them. The lock is held; an outage leaves the tokens as they are."""
+        registration = self._registration(entry)
+        self._vault.put(entry)  # a vault that can't be written is found out before the refresh token is spent
+        try:
+            metadata = yield from discover(registration, now=self._clock.now())
+            keys = yield from fetch_keys(metadata, now=self._clock.now())
+            tokens = yield from self._exchange(entry, registration, metadata)
+        except OAuthError as error:
+            if ends_session(error):
+                self._vault.put(
+                    replace(entry, refresh_token=None, ended_at=self._clock.now(), ended_reason=error.reason)
+                )
+                message = f"The provider has ended the session of profile {self.profile!r}. Sign in again."
+                raise SignInRequired(message, reason="session_ended") from error
+            self._back_off(entry, error)
+            raise
+        except (UnavailableError, ProviderError) as error:
+            self._back_off(entry, error)
+            raise
+        return (yield from self._save(entry, tokens, metadata, keys))
+
+    def _exchange(self, entry: ProfileEntry, registration: Registration, metadata: ProviderMetadata) -> Flow[TokenSet]:
+        assert entry.refresh_token is not None  # noqa: S101 - seen to by _check_refreshable
+        habits = habits_of(entry.issuer)
+        request = build_refresh_request(
+            metadata,
+            registration.client_for(metadata),
+            entry.refresh_token,
+            now=self._clock.now(),
+            jti=self._entropy.token_urlsafe(16),
+            scopes=entry.scopes if habits.scope_on_refresh else None,
+            redirect_uri=entry.redirect_uri if habits.redirect_uri_on_refresh else None,
+            audience=entry.audience,
+            resource=entry.resource,
+        )
+        response = yield from answer_to(request)
+        return parse_token_response(response, now=self._clock.now(), purpose=request.purpose)
+
+    def _save(
+        self, entry: ProfileEntry, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet
+    ) -> Flow[ProfileEntry]:
+        """Save the new tokens. A new refresh token is kept even if the ID token beside it is refused: the old is gone."""
+        renewed = replace(
+            entry,
+            refresh_token=tokens.refresh_token or entry.refresh_token,
+            refreshed_at=tokens.issued_at,
+            failures=0,
+            retry_at=None,
+        )
+        claims: IdTokenClaims | None = None
+        if tokens.id_token is not None:
+            try:
+                claims = yield from self._validated(entry, tokens, metadata, keys)
+            except (InvalidCredential, UnavailableError, ProviderError):
+                self._vault.put(renewed)
+                raise
+        renewed = replace(
+            renewed,
+            access_token=tokens.access_token,
+            access_token_issued_at=tokens.issued_at,
+            access_token_expires_at=tokens.expires_at,
+            granted_scopes=tokens.scopes or entry.granted_scopes,
+            id_token_renewable=claims is not None,
+        )
+        if claims is not None:
+            renewed = replace(
+                renewed,
+                id_token=tokens.id_token,
+                id_token_issued_at=claims.issued_at,
+                id_token_expires_at=claims.expires_at,
+                claims=dict(claims.claims),
+            )
+        self._vault.put(renewed)
+        return renewed
+
+    def _validated(
+        self, entry: ProfileEntry, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet
+    ) -> Flow[IdTokenClaims]:
+        assert tokens.id_token is not None  # noqa: S101 - the caller asks only then
+        signed = yield from verify_id_token(tokens.id_token, metadata, keys, now=self._clock.now())
+        return validate_refreshed_id_token(
+            signed,
+            issuer=issuer_of(metadata, signed),
+            client_id=entry.client_id,
+            now=self._clock.now(),
+            subject=None if entry.claims is None else entry.claims["sub"],
+            nonce=None if entry.nonce is None else entry.nonce.reveal(),
+            access_token=tokens.access_token.reveal(),
+        )
+
+    def _back_off(self, entry: ProfileEntry, error: DoorwardError) -> None:
+        failures = entry.failures + 1
+        wait_s = min(_FIRST_BACKOFF_S * 2 ** min(entry.failures, 10), _LONGEST_BACKOFF_S)
+        wait_s = max(wait_s, min(getattr(error, "retry_after_s", None) or 0.0, _LONGEST_BACKOFF_S))
+        self._vault.put(replace(entry, failures=failures, retry_at=self._clock.now() + wait_s))
+
+    # Signing out
+
+    def _sign_out(self) -> Flow[SignOut]:
+        lock = self._vault.lock(self.profile)
+        deadline = self._clock.monotonic() + _LOCK_TIMEOUT_S
+        while not lock.try_acquire() and self._clock.monotonic() < deadline:
+            yield Pause(_LONGEST_LOOK_S)
+        try:
+            entry = self._entry()
+            try:
+                return (yield from self._revoked(entry))
+            except (UnavailableError, ProviderError, ConfigurationError) as error:
+                return SignOut(revoked=False, problem=error.message, logout_url=None)
+        finally:
+            self._vault.forget(self.profile)
+            lock.release()
+
+    def _revoked(self, entry: ProfileEntry) -> Flow[SignOut]:
+        registration = self._registration(entry)
+        metadata = yield from discover(registration, now=self._clock.now())
+        logout_url = build_logout_url(metadata, client_id=entry.client_id)
+        if entry.refresh_token is None or metadata.revocation_endpoint is None:
+            return SignOut(revoked=False, problem=None, logout_url=logout_url)
+        request = build_revocation_request(
+            metadata,
+            registration.client_for(metadata),
+            entry.refresh_token,
+            token_type_hint="refresh_token",  # noqa: S106 - the name of a kind of token
+            now=self._clock.now(),
+            jti=self._entropy.token_urlsafe(16),
+        )
+        try:
+            parse_revocation_response((yield from answer_to(request)), now=self._clock.now())
+        except (UnavailableError, ProviderError) as error:
+            return SignOut(revoked=False, problem=error.message, logout_url=logout_url)
+        return SignOut(revoked=True, problem=None, logout_url=logout_url)
+
+    # The way out
+
+    def _registration(self, entry: ProfileEntry) -> Registration:
+        confidential = entry.client_authentication in ("client_secret_basic", "client_secret_post")
+        secret = find_client_secret(entry.issuer, entry.client_id, self._client_secret) if confidential else None
+        if confidential and secret is None:
+            message = (
+                f"The client of profile {self.profile!r} has a secret, which is never stored. Give it as client_secret "
+                "or in DOORWARD_CLIENT_SECRET."
+            )
+            raise ConfigurationError(message, field="client_secret")
+        if entry.client_authentication == "private_key_jwt" and self._client_key is None:
+            message = f"The client of profile {self.profile!r} signs its requests. Give its key as client_key."
+            raise ConfigurationError(message, field="client_key")
+        return Registration(
+            issuer=entry.issuer,
+            client_id=entry.client_id,
+            client_secret=secret,
+            client_key=self._client_key,
+            scopes=entry.scopes,
+            audience=entry.audience,
+            resource=entry.resource,
+            insecure_loopback_http=entry.insecure_loopback_http,
+        )
+
+    def _transport(self) -> HttpClient:
+        return HttpClient(insecure_loopback_http=self._entry().insecure_loopback_http)
+
+    def _async_transport(self) -> AsyncHttpClient:
+        return AsyncHttpClient(insecure_loopback_http=self._entry().insecure_loopback_http)
+
+
+def _token_of(entry: ProfileEntry, kind: TokenKind) -> tuple[Secret | None, float | None, float | None]:
+    if kind == "id":
+        return entry.id_token, entry.id_token_issued_at, entry.id_token_expires_at
+    return entry.access_token, entry.access_token_issued_at, entry.access_token_expires_at
+
+
+def _principal(entry: ProfileEntry, claims: Mapping[str, Any]) -> Principal:
+    email, groups = claims.get("email"), claims.get("groups")
+    return Principal(
+        issuer=claims["iss"],
+        subject=claims["sub"],
+        audience=(entry.client_id,),
+        email=email if isinstance(email, str) else None,
+        email_verified=claims.get("email_verified") is True,
+        groups=tuple(group for group in groups if isinstance(group, str)) if isinstance(groups, list) else (),
+        scopes=entry.granted_scopes or entry.scopes,
+        expires_at=entry.access_token_expires_at,
+        claims=claims,
+    )
