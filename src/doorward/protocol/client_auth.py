@@ -1,0 +1,164 @@
+"""How a client proves itself at an endpoint: not at all, by secret (basic, post), or by a signed assertion.
+
+``build_form_request`` is the one builder of POSTs that carry a client's proof. Secrets go into headers and bodies, which
+no ``repr`` shows, never into a URL.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import quote_plus, urlencode
+
+from doorward.errors import ConfigurationError
+from doorward.model import HttpRequest, Secret
+from doorward.protocol.claims import sign_claims
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from doorward.protocol.jwk import SigningKey
+
+__all__ = [
+    "Client",
+    "ClientAuthentication",
+    "NoAuthentication",
+    "PrivateKeyJwt",
+    "SecretBasic",
+    "SecretPost",
+    "build_form_request",
+    "choose_authentication",
+]
+
+_ASSERTION_LIFE_S = 60
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+_CLIENT_ID = re.compile(r"[\x20-\x7e]{1,2048}")
+
+
+@dataclass(frozen=True, slots=True)
+class NoAuthentication:
+    """A public client: PKCE alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretBasic:
+    """``client_secret_basic``: the secret in the Authorization header."""
+
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SecretPost:
+    """``client_secret_post``: the secret in the body."""
+
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateKeyJwt:
+    """``private_key_jwt``: an assertion signed with the client's own key."""
+
+    key: SigningKey = field(repr=False)
+
+
+ClientAuthentication: TypeAlias = NoAuthentication | SecretBasic | SecretPost | PrivateKeyJwt
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client and how it proves itself."""
+
+    client_id: str
+    authentication: ClientAuthentication = NoAuthentication()
+
+    def __post_init__(self) -> None:
+        if not _CLIENT_ID.fullmatch(self.client_id):
+            message = "The client ID is empty, too long, or not printable ASCII: give it as the provider registered it."
+            raise ConfigurationError(message, field="client_id", reason="bad_client_id")
+
+
+def choose_authentication(
+    supported: tuple[str, ...] | None, *, client_secret: Secret | None, signing_key: SigningKey | None
+) -> ClientAuthentication:
+    """Choose how to authenticate: with what the person gave, in a way the provider announces.
+
+    Args:
+        supported: ``token_endpoint_auth_methods_supported``; None is what RFC 8414 says it means, basic.
+        client_secret: The secret of a confidential client. A client that proves itself may still be a native one.
+        signing_key: The key of a client that signs assertions.
+
+    Raises:
+        ConfigurationError: Both were given, the secret is empty, or the provider does not take it.
+    """
+    methods = ("client_secret_basic",) if supported is None else supported
+    if client_secret is not None and signing_key is not None:
+        message = "Give a client secret or a signing key, not both: a client proves itself in one way."
+        raise ConfigurationError(message, field="client_secret", reason="two_authentications")
+    if signing_key is not None:
+        if "private_key_jwt" in methods:
+            return PrivateKeyJwt(signing_key)
+        message = "The provider does not take signed client assertions (private_key_jwt): use a client secret."
+        raise ConfigurationError(message, field="signing_key", reason="private_key_jwt_unsupported")
+    if client_secret is None:
+        return NoAuthentication()
+    if not client_secret:
+        message = "The client secret is empty: leave it out for a public client."
+        raise ConfigurationError(message, field="client_secret", reason="empty_secret")
+    if "client_secret_basic" in methods:
+        return SecretBasic(client_secret)
+    if "client_secret_post" in methods:
+        return SecretPost(client_secret)
+    message = "The provider does not take client secrets: leave the secret out, or use a signing key."
+    raise ConfigurationError(message, field="client_secret", reason="secret_unsupported")
+
+
+def build_form_request(
+    url: str,
+    purpose: str,
+    fields: Iterable[tuple[str, str]],
+    client: Client,
+    *,
+    issuer: str,
+    now: float,
+    jti: str,
+) -> HttpRequest:
+    """Build a form POST on behalf of a client.
+
+    Args:
+        url: The endpoint.
+        purpose: The endpoint in words, for error messages.
+        fields: Names and values of the form; a name may repeat.
+        client: Who asks, and how it proves itself.
+        issuer: The provider's issuer, the audience of a signed assertion.
+        now: Epoch seconds, when a signed assertion is made.
+        jti: A fresh random value that makes a signed assertion unique.
+
+    Source: RFC 6749 section 2.3.1, RFC 7523 sections 2.2 and 3, OIDC Core section 9.
+    """
+    form = list(fields)
+    headers = {"accept": "application/json", "content-type": "application/x-www-form-urlencoded"}
+    match client.authentication:
+        case SecretBasic(secret):
+            pair = f"{quote_plus(client.client_id)}:{quote_plus(secret.reveal())}"
+            headers["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        case SecretPost(secret):
+            form += [("client_id", client.client_id), ("client_secret", secret.reveal())]
+        case PrivateKeyJwt(key):
+            claims = {
+                "iss": client.client_id,
+                "sub": client.client_id,
+                "aud": issuer,  # not the endpoint: an assertion for one endpoint must be no use at another provider's
+                "jti": jti,
+                "iat": int(now),
+                "exp": int(now) + _ASSERTION_LIFE_S,
+            }
+            form += [
+                ("client_id", client.client_id),
+                ("client_assertion_type", _ASSERTION_TYPE),
+                ("client_assertion", sign_claims(claims, key, typ="JWT")),
+            ]
+        case NoAuthentication():
+            form.append(("client_id", client.client_id))
+    return HttpRequest("POST", url, purpose, headers, urlencode(form).encode())

@@ -1,0 +1,147 @@
+"""Revocation, introspection and logout at the provider."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlencode
+
+from doorward.errors import ConfigurationError, InvalidResponse
+from doorward.protocol.client_auth import build_form_request
+from doorward.protocol.responses import read_object, refuse_outage
+from doorward.protocol.urls import url_flaw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from doorward.model import HttpRequest, HttpResponse, Secret
+    from doorward.protocol.client_auth import Client
+    from doorward.protocol.metadata import ProviderMetadata
+
+__all__ = [
+    "Introspection",
+    "build_introspection_request",
+    "build_logout_url",
+    "build_revocation_request",
+    "parse_introspection_response",
+    "parse_revocation_response",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Introspection:
+    """What the provider says of a token. ``claims`` is empty when it is not active."""
+
+    active: bool
+    claims: Mapping[str, Any] = field(repr=False)
+
+
+def build_revocation_request(
+    metadata: ProviderMetadata,
+    client: Client,
+    token: Secret,
+    *,
+    token_type_hint: Literal["access_token", "refresh_token"],
+    now: float,
+    jti: str,
+) -> HttpRequest:
+    """Ask the provider to forget a token (RFC 7009 section 2.1).
+
+    Raises:
+        ConfigurationError: ``no_revocation_endpoint``; look at ``metadata.revocation_endpoint`` first.
+    """
+    url = metadata.revocation_endpoint
+    if url is None:
+        message = "The provider offers no revocation: the token stays good until it expires."
+        raise ConfigurationError(message, field="revocation_endpoint", reason="no_revocation_endpoint")
+    fields = [("token", token.reveal()), ("token_type_hint", token_type_hint)]
+    purpose = "the revocation endpoint"
+    return build_form_request(url, purpose, fields, client, issuer=metadata.issuer, now=now, jti=jti)
+
+
+def parse_revocation_response(response: HttpResponse, *, request: HttpRequest, now: float) -> None:
+    """Return when the token is forgotten, known to the provider or not (RFC 7009 section 2.2).
+
+    Raises:
+        ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``.
+    """
+    refuse_outage(response, purpose=request.purpose, now=now)
+    if response.status != 200:  # the body of a 200 means nothing here
+        read_object(response, purpose=request.purpose, now=now, request=request)
+
+
+def build_introspection_request(
+    metadata: ProviderMetadata,
+    client: Client,
+    token: Secret,
+    *,
+    token_type_hint: Literal["access_token", "refresh_token"] = "access_token",
+    now: float,
+    jti: str,
+) -> HttpRequest:
+    """Ask the provider whether a token is good (RFC 7662 section 2.1).
+
+    Raises:
+        ConfigurationError: ``no_introspection_endpoint``.
+    """
+    url = metadata.introspection_endpoint
+    if url is None:
+        message = "The provider offers no introspection: use tokens that can be verified by signature."
+        raise ConfigurationError(message, field="introspection_endpoint", reason="no_introspection_endpoint")
+    fields = [("token", token.reveal()), ("token_type_hint", token_type_hint)]
+    purpose = "the introspection endpoint"
+    return build_form_request(url, purpose, fields, client, issuer=metadata.issuer, now=now, jti=jti)
+
+
+def parse_introspection_response(response: HttpResponse, *, request: HttpRequest, now: float) -> Introspection:
+    """Return what the provider says of the token (RFC 7662 section 2.2).
+
+    Raises:
+        ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``bad_active`` when ``active``
+            is not true or false, since a guess here would let somebody in.
+    """
+    body = read_object(response, purpose=request.purpose, now=now, request=request)
+    active = body.get("active")
+    if not isinstance(active, bool):
+        message = "The introspection endpoint did not say true or false for active. Tell the provider."
+        raise InvalidResponse(message, reason="bad_active")
+    return Introspection(active, body if active else {})
+
+
+def build_logout_url(
+    metadata: ProviderMetadata,
+    *,
+    client_id: str,
+    logout_hint: str | None = None,
+    id_token_hint: Secret | None = None,
+    post_logout_redirect_uri: str | None = None,
+    state: str | None = None,
+) -> str:
+    """Build the URL that ends the person's session at the provider, to open in their browser.
+
+    ``id_token_hint`` puts the ID token into the browser's history and the provider's logs. Without it, a provider may
+    ask the person whether they mean it; leave it out unless the provider demands it (Dex does, to redirect back).
+
+    Raises:
+        ConfigurationError: ``no_end_session_endpoint``, or the redirect URI's flaw.
+
+    Source: OpenID Connect RP-Initiated Logout 1.0 section 2.
+    """
+    endpoint = metadata.end_session_endpoint
+    if endpoint is None:
+        message = "The provider offers no logout: sign out at its own pages."
+        raise ConfigurationError(message, field="end_session_endpoint", reason="no_end_session_endpoint")
+    if post_logout_redirect_uri is not None:
+        flaw = url_flaw(post_logout_redirect_uri, loopback_http=True, query=True)
+        if flaw:
+            message = "The post-logout redirect URI must be http on a loopback address, or https, without a fragment."
+            raise ConfigurationError(message, field="post_logout_redirect_uri", reason=flaw)
+    parameters = {
+        "client_id": client_id,
+        "logout_hint": logout_hint,
+        "id_token_hint": id_token_hint.reveal() if id_token_hint else None,
+        "post_logout_redirect_uri": post_logout_redirect_uri,
+        "state": state,
+    }
+    query = urlencode([(name, value) for name, value in parameters.items() if value is not None])
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"

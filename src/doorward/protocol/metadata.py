@@ -1,0 +1,234 @@
+"""Provider metadata and JWK Set: what a provider says about itself, checked before anything in it is used.
+
+Issuers are compared as strings. The only exceptions are templates that the caller names, see ``parse_metadata_response``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from doorward.errors import ConfigurationError, InvalidResponse, printable
+from doorward.model import HttpRequest
+from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, JwkSet, parse_jwk_set
+from doorward.protocol.responses import read_object
+from doorward.protocol.urls import url_flaw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from doorward.model import HttpResponse
+
+__all__ = [
+    "ProviderMetadata",
+    "build_jwks_request",
+    "build_metadata_request",
+    "check_issuer_url",
+    "issuer_matches",
+    "parse_jwks_response",
+    "parse_metadata_response",
+]
+
+_METADATA = "the provider's metadata"
+_JWKS = "the provider's JWK Set"
+_METADATA_LIMIT_BYTES = 256 * 1024
+_JWKS_LIMIT_BYTES = 1024 * 1024
+_TENANT = "{tenantid}"
+_TENANT_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+_FLAWS = {
+    "not_a_string": "is not a string",
+    "bad_characters": "is empty, too long, or has characters that a URL can't have",
+    "not_a_url": "is not a URL",
+    "no_host": "has no host",
+    "has_userinfo": "has a user name in it",
+    "has_fragment": "has a fragment (#)",
+    "has_query": "has a query (?)",
+    "not_https": "is not https",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderMetadata:
+    """What a provider says about itself, as far as we use it. Every URL passed the checks.
+
+    ``issuer`` is the issuer asked for, unless a template was accepted: then it is what the metadata says, and may hold
+    ``{tenantid}``. ``None`` means that the provider does not offer or does not say it.
+    """
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    device_authorization_endpoint: str | None = None
+    revocation_endpoint: str | None = None
+    introspection_endpoint: str | None = None
+    end_session_endpoint: str | None = None
+    userinfo_endpoint: str | None = None
+    scopes_supported: tuple[str, ...] | None = None
+    grant_types_supported: tuple[str, ...] | None = None
+    id_token_signing_algorithms: frozenset[str] = frozenset({"RS256"})
+    token_endpoint_auth_methods: tuple[str, ...] = ("client_secret_basic",)
+    revocation_endpoint_auth_methods: tuple[str, ...] | None = None
+    introspection_endpoint_auth_methods: tuple[str, ...] | None = None
+    iss_parameter_supported: bool = False
+
+
+def check_issuer_url(issuer: str, *, insecure_loopback_http: bool = False) -> None:
+    """Refuse an issuer that is not an https URL of host and path alone.
+
+    Raises:
+        ConfigurationError: ``field`` is ``issuer``, ``reason`` the flaw.
+
+    Source: OIDC Discovery 1.0 section 3, RFC 8414 section 2.
+    """
+    flaw = url_flaw(issuer, loopback_http=insecure_loopback_http, query=False)
+    if flaw:
+        shown = printable(issuer) if isinstance(issuer, str) else "of the wrong type"
+        message = f"The issuer {_FLAWS[flaw]}: {shown}. Give it as the provider does, such as https://id.example.org."
+        raise ConfigurationError(message, field="issuer", reason=flaw)
+
+
+def build_metadata_request(issuer: str) -> HttpRequest:
+    """Ask an issuer for its metadata. One trailing slash is left out for this URL; the issuer itself keeps it.
+
+    Source: OIDC Discovery 1.0 section 4.1.
+    """
+    url = issuer.removesuffix("/") + "/.well-known/openid-configuration"
+    return HttpRequest("GET", url, _METADATA, {"accept": "application/json"}, max_response_bytes=_METADATA_LIMIT_BYTES)
+
+
+def parse_metadata_response(
+    response: HttpResponse,
+    *,
+    issuer: str,
+    now: float,
+    insecure_loopback_http: bool = False,
+    accepted_issuer_template: str | None = None,
+) -> ProviderMetadata:
+    """Check the provider's metadata.
+
+    Args:
+        response: The answer to ``build_metadata_request``.
+        issuer: The issuer asked, which the metadata must name character by character.
+        now: Epoch seconds, for a Retry-After date.
+        insecure_loopback_http: Allow http for loopback addresses.
+        accepted_issuer_template: One more issuer that is accepted, for providers known not to name the issuer asked
+            (Entra, B2C): ``{tenantid}`` in it stands for itself or for a tenant's GUID.
+
+    Raises:
+        ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``issuer_mismatch``,
+            ``missing_member``, ``wrong_member_type``, ``bad_endpoint``.
+
+    Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9207 section 3.
+    """
+    body = read_object(response, purpose=_METADATA, now=now)
+    named = _string(body, "issuer")
+    if named != issuer and not (accepted_issuer_template and _fits_template(named, accepted_issuer_template)):
+        message = (
+            f"The metadata is of another issuer: {printable(named)}, not {printable(issuer)}. "
+            "Give the issuer exactly as the provider writes it, trailing slash and all."
+        )
+        raise InvalidResponse(message, reason="issuer_mismatch")
+
+    def endpoint(name: str) -> str | None:
+        return _endpoint(body, name, loopback_http=insecure_loopback_http)
+
+    def required_endpoint(name: str) -> str:
+        return endpoint(_present(body, name)) or ""
+
+    algorithms = _strings(body, "id_token_signing_alg_values_supported")
+    return ProviderMetadata(
+        issuer=named,
+        authorization_endpoint=required_endpoint("authorization_endpoint"),
+        token_endpoint=required_endpoint("token_endpoint"),
+        jwks_uri=required_endpoint("jwks_uri"),
+        device_authorization_endpoint=endpoint("device_authorization_endpoint"),
+        revocation_endpoint=endpoint("revocation_endpoint"),
+        introspection_endpoint=endpoint("introspection_endpoint"),
+        end_session_endpoint=endpoint("end_session_endpoint"),
+        userinfo_endpoint=endpoint("userinfo_endpoint"),
+        scopes_supported=_strings(body, "scopes_supported"),
+        grant_types_supported=_strings(body, "grant_types_supported"),
+        id_token_signing_algorithms=ASYMMETRIC_ALGORITHMS.intersection(
+            ("RS256",) if algorithms is None else algorithms
+        ),
+        token_endpoint_auth_methods=_strings(body, "token_endpoint_auth_methods_supported") or ("client_secret_basic",),
+        revocation_endpoint_auth_methods=_strings(body, "revocation_endpoint_auth_methods_supported"),
+        introspection_endpoint_auth_methods=_strings(body, "introspection_endpoint_auth_methods_supported"),
+        iss_parameter_supported=_boolean(body, "authorization_response_iss_parameter_supported"),
+    )
+
+
+def issuer_matches(expected: str, named: str) -> bool:
+    """Compare an issuer with ``ProviderMetadata.issuer``, character by character but for ``{tenantid}`` in it."""
+    return named == expected or (_TENANT in expected and _fits_template(named, expected))
+
+
+def build_jwks_request(metadata: ProviderMetadata) -> HttpRequest:
+    """Ask the provider for its signing keys."""
+    accept = {"accept": "application/json, application/jwk-set+json"}
+    return HttpRequest("GET", metadata.jwks_uri, _JWKS, accept, max_response_bytes=_JWKS_LIMIT_BYTES)
+
+
+def parse_jwks_response(response: HttpResponse, *, now: float) -> JwkSet:
+    """Return the provider's signing keys.
+
+    Raises:
+        ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object`` and ``jwk.parse_jwk_set``.
+    """
+    read_object(response, purpose=_JWKS, now=now)
+    return parse_jwk_set(response.body)
+
+
+def _fits_template(named: str, template: str) -> bool:
+    pattern = re.escape(template).replace(re.escape(_TENANT), f"(?:{_TENANT_ID}|{re.escape(_TENANT)})")
+    return re.fullmatch(pattern, named) is not None
+
+
+def _present(body: Mapping[str, Any], name: str) -> str:
+    if body.get(name) is None:
+        message = f"The provider's metadata has no {name}. Check that the issuer is an OpenID Connect provider."
+        raise InvalidResponse(message, reason="missing_member")
+    return name
+
+
+def _wrong_type(name: str, expected: str) -> InvalidResponse:
+    message = f"In the provider's metadata, {name} is not {expected}. Tell the provider."
+    return InvalidResponse(message, reason="wrong_member_type")
+
+
+def _string(body: Mapping[str, Any], name: str) -> str:
+    value = body[_present(body, name)]
+    if not isinstance(value, str):
+        raise _wrong_type(name, "a string")
+    return value
+
+
+def _strings(body: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise _wrong_type(name, "a list of strings")
+    return tuple(value)
+
+
+def _boolean(body: Mapping[str, Any], name: str) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _wrong_type(name, "true or false")
+    return bool(value)
+
+
+def _endpoint(body: Mapping[str, Any], name: str, *, loopback_http: bool) -> str | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    flaw = url_flaw(value, loopback_http=loopback_http, query=True)
+    if flaw:
+        raise InvalidResponse(
+            f"In the provider's metadata, {name} {_FLAWS[flaw]}. Tell the provider.", reason="bad_endpoint"
+        )
+    return str(value)
