@@ -1,0 +1,116 @@
+"""The two clients, blocking and asynchronous: what they allow and how long they wait. Light to import.
+
+How a request is sent stands in ``wire``, where it may go in ``target``, whom TLS trusts in ``trust``. TLS and HTTP take
+60 ms to import, so the first request does that: a token that is fresh in the vault needs neither.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from doorward.errors import ConfigurationError, DoorwardError
+
+if TYPE_CHECKING:
+    import ssl
+    from typing import Self
+
+    from doorward.model import HttpRequest, HttpResponse
+
+__all__ = ["AsyncHttpClient", "ClientSettings", "HttpClient"]
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """What a client allows and how long it waits. Described at ``HttpClient``."""
+
+    insecure_loopback_http: bool
+    connect_timeout_s: float
+    total_timeout_s: float
+
+    def __post_init__(self) -> None:
+        for field in ("connect_timeout_s", "total_timeout_s"):
+            seconds = getattr(self, field)
+            if not 0 < seconds < math.inf:
+                message = f"{field} must be a number of seconds above 0, not {seconds!r}: every request has a deadline."
+                raise ConfigurationError(message, field=field, reason="timeout_out_of_range")
+
+    @cached_property
+    def trust(self) -> ssl.SSLContext:
+        """Whom TLS trusts, read once."""
+        from doorward.http.trust import trust_context  # noqa: PLC0415 - see the module's head
+
+        return trust_context()
+
+
+class HttpClient:
+    """Sends requests, blocking. Nothing is kept between them, neither connection nor cookie; threads may share one.
+
+    https only, verified against the system's trust store and SSL_CERT_FILE or SSL_CERT_DIR besides; through the proxy
+    that HTTPS_PROXY or ALL_PROXY names, unless NO_PROXY says otherwise. Redirects are not followed.
+
+    Args:
+        insecure_loopback_http: allow http to 127.0.0.0/8, ``[::1]`` and ``localhost``, for tests and development.
+        connect_timeout_s: for finding and reaching the host, and again for the TLS handshake.
+        total_timeout_s: for the whole of a request, from name resolution to the last byte of the response.
+    """
+
+    def __init__(
+        self, *, insecure_loopback_http: bool = False, connect_timeout_s: float = 10.0, total_timeout_s: float = 30.0
+    ) -> None:
+        self._settings = ClientSettings(insecure_loopback_http, connect_timeout_s, total_timeout_s)
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        """Send ``request`` and return the whole response, whatever its status.
+
+        Raises:
+            ConfigurationError: the URL, a header, a proxy or a trust setting can't be used.
+            TransportError: no complete answer. Reasons: ``dns_failed``, ``connection_refused``, ``connection_failed``,
+                ``connection_reset``, ``tls_certificate``, ``tls_failed``, ``timeout_connect``, ``timeout_total``,
+                ``truncated``, ``protocol_error``, ``proxy_failed``.
+            InvalidResponse: ``response_too_large`` or ``response_encoded``.
+        """
+        from doorward.http.wire import exchange  # noqa: PLC0415 - see the module's head
+
+        outcome = exchange(request, self._settings)
+        if isinstance(outcome, DoorwardError):
+            raise outcome
+        return outcome
+
+    def close(self) -> None:
+        """Do nothing, for nothing is held between requests. Here so that a client reads like other resources."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+class AsyncHttpClient:
+    """Sends requests from asyncio. Arguments, rules and errors are those of ``HttpClient``."""
+
+    def __init__(
+        self, *, insecure_loopback_http: bool = False, connect_timeout_s: float = 10.0, total_timeout_s: float = 30.0
+    ) -> None:
+        self._settings = ClientSettings(insecure_loopback_http, connect_timeout_s, total_timeout_s)
+
+    async def send(self, request: HttpRequest) -> HttpResponse:
+        """Send ``request`` like ``HttpClient.send``. Cancelling closes the connection."""
+        from doorward.http.wire import exchange_async  # noqa: PLC0415 - see the module's head
+
+        outcome = await exchange_async(request, self._settings)
+        if isinstance(outcome, DoorwardError):
+            raise outcome
+        return outcome
+
+    async def aclose(self) -> None:
+        """Do nothing, like ``HttpClient.close``."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.aclose()

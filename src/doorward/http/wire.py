@@ -1,0 +1,182 @@
+"""One request out and its whole response in, blocking and asynchronous, on httpcore2.
+
+Every request has a connection of its own. A kept one may die just as a rotating refresh token is on its way, and nobody
+could tell whether the provider took it; signing in makes too few requests for the handshakes to matter. httpcore2 is
+used below httpx2's client because that client brings what must not happen here: redirects, cookies, netrc,
+decompression, URLs in the log.
+
+What fails is returned, not raised: the client raises it, so that its traceback has no frame that holds headers or body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import httpcore2
+
+from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse
+from doorward.http.faults import EXPECTED, explain
+from doorward.http.network import AsyncNetwork, Deadline, Network
+from doorward.http.target import Proxy, Target, check_target, choose_proxy
+from doorward.model import HttpResponse
+from doorward.system import SystemClock
+
+if TYPE_CHECKING:
+    import ssl
+
+    from doorward.http.client import ClientSettings
+    from doorward.model import HttpRequest
+
+__all__ = ["exchange", "exchange_async"]
+
+_USER_AGENT = f"doorward/{version('doorward')}"
+
+
+def exchange(request: HttpRequest, settings: ClientSettings) -> HttpResponse | DoorwardError:
+    """Send ``request``, blocking. Every failure of settings, network or server is returned."""
+    call = _plan(request, settings)
+    if isinstance(call, DoorwardError):
+        return call
+    network = Network(Deadline(SystemClock(), settings.total_timeout_s), loopback_only=call.is_plain)
+    try:
+        with (
+            httpcore2.ConnectionPool(call.trust, call.tunnel(), network_backend=network) as pool,
+            pool.stream(**call.arguments()) as response,
+        ):
+            answer = _Answer(call, response)
+            if answer.refusal is None:
+                for chunk in response.iter_stream():
+                    if not answer.take(chunk):
+                        break
+            return answer.outcome()
+    except EXPECTED as error:
+        return explain(error, where=call.where, proxy=call.proxy)
+
+
+async def exchange_async(request: HttpRequest, settings: ClientSettings) -> HttpResponse | DoorwardError:
+    """Send ``request`` like ``exchange``, for asyncio."""
+    call = _plan(request, settings)
+    if isinstance(call, DoorwardError):
+        return call
+    network = AsyncNetwork(loopback_only=call.is_plain)
+    try:
+        async with (
+            asyncio.timeout(settings.total_timeout_s),
+            httpcore2.AsyncConnectionPool(call.trust, call.tunnel(), network_backend=network) as pool,
+            pool.stream(**call.arguments()) as response,
+        ):
+            answer = _Answer(call, response)
+            if answer.refusal is None:
+                async for chunk in response.aiter_stream():
+                    if not answer.take(chunk):
+                        break
+            return answer.outcome()
+    except EXPECTED as error:
+        return explain(error, where=call.where, proxy=call.proxy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """A request with all that was decided about it before anything is sent."""
+
+    request: HttpRequest
+    target: Target
+    proxy: Proxy | None
+    trust: ssl.SSLContext
+    connect_timeout_s: float
+
+    @property
+    def where(self) -> str:
+        return f"{self.request.purpose} at {self.target.authority}"
+
+    @property
+    def is_plain(self) -> bool:
+        return self.target.scheme == "http"
+
+    def tunnel(self) -> httpcore2.Proxy | None:
+        if self.proxy is None:
+            return None
+        credentials = None
+        if self.proxy.username is not None:
+            credentials = (self.proxy.username.encode(), self.proxy.password.reveal().encode())
+        url = httpcore2.URL(scheme="http", host=self.proxy.host, port=self.proxy.port, target="/")
+        return httpcore2.Proxy(url, credentials)
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what httpcore2 is told to send. The headers of transport are ours, whatever the request says."""
+        target, body = self.target, self.request.body
+        return {
+            "method": self.request.method,
+            "url": httpcore2.URL(
+                scheme=target.scheme, host=target.host, port=target.port, target=target.path_and_query
+            ),
+            "headers": {
+                **{name.lower(): value for name, value in self.request.headers.items()},
+                "host": target.authority,
+                "user-agent": _USER_AGENT,
+                "accept-encoding": "identity",
+                "connection": "close",
+            },
+            "content": b"" if body is None and self.request.method == "POST" else body,
+            "extensions": {"timeout": {"connect": self.connect_timeout_s}},
+        }
+
+
+def _plan(request: HttpRequest, settings: ClientSettings) -> _Call | ConfigurationError:
+    try:
+        target = check_target(request.url, insecure_loopback_http=settings.insecure_loopback_http)
+        proxy = choose_proxy(target, os.environ)
+        return _Call(request, target, proxy, settings.trust, settings.connect_timeout_s)
+    except ConfigurationError as error:
+        return error.with_traceback(None)
+
+
+class _Answer:
+    """A response as it comes in, refused once it is known to be too large or compressed.
+
+    We ask for no compression, which RFC 9110 section 12.5.3 lets a server heed. One that does not is refused, so there
+    is no decompressor here for a bomb to go off in.
+    """
+
+    def __init__(self, call: _Call, response: httpcore2.Response) -> None:
+        self._call = call
+        self._status = response.status
+        self._headers = _join_headers(response.headers)
+        self._body = bytearray()
+        self.refusal: InvalidResponse | None = None
+        length = self._headers.get("content-length", "0")
+        if self._headers.get("content-encoding", "identity").strip().lower() != "identity":
+            message = (
+                f"The answer from {call.where} is compressed, which was not asked for. Report it to whoever runs it."
+            )
+            self.refusal = InvalidResponse(message, reason="response_encoded")
+        elif length.isdecimal() and int(length) > call.request.max_response_bytes:
+            self.refusal = self._too_large()
+
+    def take(self, chunk: bytes) -> bool:
+        """Add a part of the body. False when there is too much of it."""
+        self._body += chunk
+        if len(self._body) > self._call.request.max_response_bytes:
+            self.refusal = self._too_large()
+        return self.refusal is None
+
+    def outcome(self) -> HttpResponse | InvalidResponse:
+        return self.refusal or HttpResponse(self._status, self._headers, bytes(self._body))
+
+    def _too_large(self) -> InvalidResponse:
+        limit = self._call.request.max_response_bytes
+        message = f"The answer from {self._call.where} is larger than {limit} bytes. Check that the address is right."
+        return InvalidResponse(message, reason="response_too_large")
+
+
+def _join_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return the headers by lower-case name, the values of repeated ones joined as RFC 9110 section 5.3 says."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in raw:
+        name, value = raw_name.decode("ascii").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
