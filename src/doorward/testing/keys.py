@@ -1,0 +1,66 @@
+"""The issuer's signing keys: made when first needed, published, rotated. Also the draft of a token that is yet unsigned."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from doorward.protocol.base64url import encode_base64url
+from doorward.protocol.jwa import ALGORITHMS
+from doorward.protocol.jwk import SigningKey, generate_signing_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["Draft", "KeyRing", "draft_for", "hash_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A token about to be signed. ``signer`` makes the signature from the signing input."""
+
+    header: Mapping[str, Any]
+    payload: bytes = field(repr=False)
+    signer: Callable[[bytes], bytes] = field(repr=False)
+
+
+class KeyRing:
+    """One key signs for each algorithm; older ones may stay published. Key ids count from ``key-1`` at every issuer."""
+
+    def __init__(self) -> None:
+        self._current: dict[str, SigningKey] = {}
+        self._old: list[SigningKey] = []
+        self._made = 0
+
+    def current(self, algorithm: str) -> SigningKey:
+        """Return the key that signs with ``algorithm``, making it when there is none yet."""
+        if algorithm not in self._current:
+            self._current[algorithm] = self._make(algorithm)
+        return self._current[algorithm]
+
+    def published(self) -> list[dict[str, Any]]:
+        """Return the public keys, those that sign now first."""
+        return [key.public_jwk() for key in (*self._current.values(), *self._old)]
+
+    def rotate(self, *, keep_old: bool) -> None:
+        """Let new keys sign; the old ones stay published or vanish at once."""
+        self._old = list(self._current.values()) if keep_old else []
+        self._current = {algorithm: self._make(algorithm) for algorithm in self._current}
+
+    def _make(self, algorithm: str) -> SigningKey:
+        self._made += 1
+        return generate_signing_key(algorithm, kid=f"key-{self._made}")
+
+
+def draft_for(key: SigningKey, payload: bytes, *, typ: str | None) -> Draft:
+    """Return the honest draft of a token."""
+    header = {"alg": key.alg, "kid": key.kid, **({"typ": typ} if typ else {})}
+    return Draft(header, payload, lambda signing_input: ALGORITHMS[key.alg].sign(key.private_key, signing_input))
+
+
+def hash_of(token: str, algorithm: str) -> str:
+    """Return the left half of a token's hash (``at_hash``; OIDC Core 3.1.3.6; SHA-512 for Ed25519)."""
+    bits = "512" if algorithm == "EdDSA" else algorithm[2:]
+    whole = hashlib.new(f"sha{bits}", token.encode()).digest()
+    return encode_base64url(whole[: len(whole) // 2])

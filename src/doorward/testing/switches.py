@@ -1,0 +1,101 @@
+"""The seam through which the issuer lies: named points, hooks on them, and the board that says which are on.
+
+Endpoints call ``bend`` at a point with the honest value and go on with what comes back. What the switches do is data,
+in ``misbehaviours`` and ``habits``; nothing here or in the endpoints knows any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from doorward.testing.core import Core
+
+__all__ = ["Hook", "Moment", "Point", "Switch", "Switchboard"]
+
+Point: TypeAlias = Literal[
+    "metadata",  # dict
+    "jwks",  # dict
+    "id_token_claims",  # dict
+    "id_token_draft",  # keys.Draft: header, payload bytes, key
+    "id_token",  # str, or None to leave it out
+    "access_token_claims",
+    "access_token_draft",
+    "access_token",
+    "token_response",  # dict in; any JSON value out
+    "token_error",  # dict
+    "device_authorization",  # dict
+    "userinfo",  # dict
+    "redirect_uri",  # str, where the callback is sent
+    "callback",  # list of pairs
+    "discovery_reply",  # web.Reply, whole
+    "jwks_reply",
+    "token_reply",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a hook may know about the exchange it bends."""
+
+    core: Core = field(repr=False)
+    now: float
+    client_id: str = ""
+    grant_type: str = ""
+    access_token: str = field(default="", repr=False)
+
+
+Hook: TypeAlias = Callable[[Any, Moment], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """One way to differ from the honest issuer: hooks at points, and rules that change.
+
+    ``touches`` names what a client can see change, as dotted paths such as ``id_token.payload.nonce``; the tests hold
+    each switch to it.
+    """
+
+    name: str
+    description: str
+    hooks: Mapping[Point, Hook] = field(default_factory=dict)
+    rules: Mapping[str, Any] = field(default_factory=dict)
+    touches: frozenset[str] = frozenset()
+
+
+class Switchboard:
+    """Which switches are on."""
+
+    def __init__(self) -> None:
+        self._on: dict[str, Switch] = {}
+
+    def turn_on(self, switch: Switch) -> None:
+        self._on[switch.name] = switch
+
+    def turn_off(self, name: str) -> None:
+        self._on.pop(name, None)
+
+    def clear(self) -> None:
+        self._on.clear()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of what is on, oldest first."""
+        return tuple(self._on)
+
+    @property
+    def rules(self) -> dict[str, Any]:
+        """The rules that switches change, the latest winning."""
+        changed: dict[str, Any] = {}
+        for switch in self._on.values():
+            changed |= switch.rules
+        return changed
+
+    def bend(self, point: Point, value: Any, moment: Moment) -> Any:
+        """Pass an honest value through every hook at this point."""
+        for switch in self._on.values():
+            if (hook := switch.hooks.get(point)) is not None:
+                value = hook(value, moment)
+        return value
