@@ -1,0 +1,219 @@
+"""What the vault holds about a profile, as a value, and its one form as JSON. Pure: no file is touched here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from doorward.errors import ConfigurationError, CorruptEntry, printable
+from doorward.model import Secret
+from doorward.vault.folders import profile_file
+from doorward.vault.times import format_instant, is_fresh, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from doorward.model import TokenKind
+
+__all__ = ["ClientAuthenticationMethod", "ProfileEntry", "is_fresh"]
+
+ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+
+_VERSION = 1
+_KIND = "profile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileEntry:
+    """All that is known about a signed-in profile. A client secret or password never is part of it.
+
+    Instants are epoch seconds in UTC; the file keeps microseconds of them.
+
+    Attributes:
+        profile: The name, as it was given; case does not matter when it is looked up.
+        client_authentication: How the client shows who it is; a secret for it is given anew by each process.
+        scopes: What was asked for. ``granted_scopes`` is what the provider said it gave.
+        redirect_uri: The one of the sign-in; some providers want it again on refresh.
+        id_token_renewable: The last answer of the provider held an ID token.
+        nonce: The one of the sign-in, to compare with that of a refreshed ID token.
+        claims: The validated claims of the ID token, with ``iss`` and ``sub``.
+        ended_at: When the provider ended the session; a person has to sign in again.
+        retry_at: No refresh is tried before, after ``failures`` that failed in a row, in whatever process.
+    """
+
+    profile: str
+    issuer: str
+    client_id: str
+    client_authentication: ClientAuthenticationMethod
+    created_at: float
+    scopes: tuple[str, ...] = ()
+    audience: str | None = None
+    resource: str | None = None
+    insecure_loopback_http: bool = False
+    redirect_uri: str | None = None
+    access_token: Secret | None = None
+    access_token_issued_at: float | None = None
+    access_token_expires_at: float | None = None
+    granted_scopes: tuple[str, ...] | None = None
+    id_token: Secret | None = None
+    id_token_issued_at: float | None = None
+    id_token_expires_at: float | None = None
+    id_token_renewable: bool = False
+    nonce: Secret | None = None
+    claims: Mapping[str, Any] | None = field(default=None, repr=False)
+    refresh_token: Secret | None = None
+    refreshed_at: float | None = None
+    ended_at: float | None = None
+    ended_reason: str | None = None
+    retry_at: float | None = None
+    failures: int = 0
+
+    def fresh_token(self, kind: TokenKind, *, now: float) -> Secret | None:
+        """Return the token of that kind if it need not be renewed yet, None if it must be or there is none."""
+        if kind == "id":
+            token, issued_at, expires_at = self.id_token, self.id_token_issued_at, self.id_token_expires_at
+        else:
+            token, issued_at, expires_at = self.access_token, self.access_token_issued_at, self.access_token_expires_at
+        return token if is_fresh(issued_at, expires_at, now=now) else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object of this entry. It holds the secrets in plain text: for the vault's file alone.
+
+        Raises:
+            ValueError: An instant is none.
+        """
+        return self._to_json(Secret.reveal)
+
+    def masked(self) -> dict[str, Any]:
+        """Return the same with ``<secret>`` in place of each secret, to show a person what is held."""
+        return self._to_json(str)
+
+    def _to_json(self, show: Callable[[Secret], str]) -> dict[str, Any]:
+        document: dict[str, Any] = {"version": _VERSION, "kind": _KIND}
+        for name in _READERS:
+            value = getattr(self, name)
+            if isinstance(value, Secret):
+                value = show(value)
+            elif name.endswith("_at") and value is not None:
+                value = format_instant(value)
+            elif isinstance(value, tuple):
+                value = list(value)
+            elif name == "claims" and value is not None:
+                value = dict(value)
+            document[name] = value
+        return document
+
+    @classmethod
+    def from_json(cls, document: object) -> ProfileEntry:
+        """Read an entry from decoded JSON that may hold anything.
+
+        Raises:
+            CorruptEntry: It is not what ``to_json`` gives; ``reason="newer_version"`` if a newer Doorward wrote it.
+        """
+        if not isinstance(document, dict) or document.get("kind") != _KIND:
+            raise CorruptEntry("The file holds no profile.", reason="wrong_kind")
+        version = document.get("version")
+        if type(version) is not int or version < 1:
+            raise CorruptEntry("The file has no version that was ever in use.", reason="wrong_version")
+        if version > _VERSION:
+            raise CorruptEntry("The file was written by a newer Doorward.", reason="newer_version")
+        unknown = document.keys() - _READERS.keys() - {"version", "kind"}
+        if unknown:
+            message = f"The file has a field that does not belong there: {printable(repr(min(unknown)))}."
+            raise CorruptEntry(message, reason="unknown_field")
+        missing = _READERS.keys() - document.keys()
+        if missing:
+            raise CorruptEntry(f"The file lacks the field {min(missing)}.", reason="missing_field")
+        values: dict[str, Any] = {}
+        for name, read in _READERS.items():
+            try:
+                values[name] = read(document[name])
+            except (TypeError, ValueError, ConfigurationError):
+                raise CorruptEntry(f"The file's field {name} has a wrong value.", reason="wrong_value") from None
+        return cls(**values)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _profile(value: object) -> str:
+    profile = _text(value)
+    profile_file(profile)
+    return profile
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError
+    return tuple(_text(item) for item in value)
+
+
+def _secret(value: object) -> Secret:
+    return Secret(_text(value))
+
+
+def _instant(value: object) -> float:
+    return parse_instant(_text(value))
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError
+    return value
+
+
+def _count(value: object) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError
+    return value
+
+
+def _method(value: object) -> str:
+    if value not in get_args(ClientAuthenticationMethod):
+        raise ValueError
+    return _text(value)
+
+
+def _claims(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError
+    _text(value.get("iss"))
+    _text(value.get("sub"))
+    return value
+
+
+def _or_none(read: Callable[[object], Any]) -> Callable[[object], Any]:
+    return lambda value: None if value is None else read(value)
+
+
+_READERS: dict[str, Callable[[object], Any]] = {
+    "profile": _profile,
+    "issuer": _text,
+    "client_id": _text,
+    "client_authentication": _method,
+    "created_at": _instant,
+    "scopes": _texts,
+    "audience": _or_none(_text),
+    "resource": _or_none(_text),
+    "insecure_loopback_http": _truth,
+    "redirect_uri": _or_none(_text),
+    "access_token": _or_none(_secret),
+    "access_token_issued_at": _or_none(_instant),
+    "access_token_expires_at": _or_none(_instant),
+    "granted_scopes": _or_none(_texts),
+    "id_token": _or_none(_secret),
+    "id_token_issued_at": _or_none(_instant),
+    "id_token_expires_at": _or_none(_instant),
+    "id_token_renewable": _truth,
+    "nonce": _or_none(_secret),
+    "claims": _or_none(_claims),
+    "refresh_token": _or_none(_secret),
+    "refreshed_at": _or_none(_instant),
+    "ended_at": _or_none(_instant),
+    "ended_reason": _or_none(_text),
+    "retry_at": _or_none(_instant),
+    "failures": _count,
+}

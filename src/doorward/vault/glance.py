@@ -1,0 +1,62 @@
+"""A look at one token in the vault, for ``doorward token``: no dataclass, no lock, no HTTP. It changes nothing.
+
+The files are read with all the care of ``files``. Whatever is not plainly a fresh token gives None, and the caller goes
+the long way, which says what is wrong or renews it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from doorward.errors import DoorwardError
+from doorward.vault.files import read_private_file
+from doorward.vault.folders import profile_file
+from doorward.vault.times import is_fresh, parse_instant
+
+if TYPE_CHECKING:
+    from doorward.model import TokenKind
+
+__all__ = ["fresh_token"]
+
+
+def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> str | None:
+    """Return the token of a profile if it needs no renewal, None for anything else.
+
+    Args:
+        folder: The vault's folder.
+        profile: The name of the profile.
+        kind: ``"access"`` or ``"id"``.
+        now: Epoch seconds.
+    """
+    try:
+        data = read_private_file(folder, profile_file(profile))
+        entry = None if data is None else json.loads(data.decode(), object_pairs_hook=_unique)
+        if not isinstance(entry, dict) or not _is_live(entry, profile):
+            return None
+        token, issued_at, expires_at = (entry[f"{kind}_token{suffix}"] for suffix in ("", "_issued_at", "_expires_at"))
+        fresh = is_fresh(_instant(issued_at), _instant(expires_at), now=now)
+    except (DoorwardError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return token if fresh and isinstance(token, str) else None
+
+
+def _is_live(entry: dict[str, Any], profile: str) -> bool:
+    version, name = entry["version"], entry["profile"]
+    named = isinstance(name, str) and name.lower() == profile.lower()
+    return named and type(version) is int and version == 1 and entry["kind"] == "profile" and entry["ended_at"] is None
+
+
+def _instant(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise TypeError("no instant")
+    return parse_instant(value)
+
+
+def _unique(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("a name twice")
+    return found
