@@ -1,0 +1,218 @@
+"""What holds for every test: it stays on loopback, has a vault folder of its own, and knows nothing of this machine.
+
+Here too: the fixtures that tests of more than one room use. Those for real counterparts are in peers/conftest.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import gc
+import ipaddress
+import itertools
+import os
+import runpy
+import stat
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytest_plugins = ["pytester"]  # for the tests of our own pytest plugin; only this file may name it
+
+_LOOPBACK_ONLY = Path(__file__).parent / "loopback_only"
+
+# What a developer's shell may say, and no test may depend on.
+_AMBIENT = {
+    "ALL_PROXY", "BROWSER", "DISPLAY", "HTTPS_PROXY", "HTTP_PROXY", "NODE_EXTRA_CA_CERTS", "NO_PROXY",
+    "SSH_CONNECTION", "SSL_CERT_DIR", "SSL_CERT_FILE", "WAYLAND_DISPLAY",
+}  # fmt: skip
+
+
+def pytest_configure() -> None:
+    for name in list(os.environ):
+        if name.upper() in _AMBIENT or (name.startswith("DOORWARD_") and name != "DOORWARD_REQUIRE_PEERS"):
+            del os.environ[name]
+    runpy.run_path(str(_LOOPBACK_ONLY / "sitecustomize.py"))
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(_LOOPBACK_ONLY), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+_homes = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def doorward_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is not there yet, new for each test: no test sees a person's vault, or another test's."""
+    home = tmp_path_factory.getbasetemp() / f"home-{next(_homes)}"
+    monkeypatch.setenv("DOORWARD_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def require_peer() -> Callable[[str, object], None]:
+    """Skip the test where a real counterpart is missing; fail where DOORWARD_REQUIRE_PEERS=1 says it must be there."""
+
+    def require(name: str, present: object) -> None:
+        if present:
+            return
+        if os.environ.get("DOORWARD_REQUIRE_PEERS") == "1":
+            pytest.fail(f"{name} is missing; scripts/peers installs it", pytrace=False)
+        pytest.skip(f"{name} is missing; scripts/peers installs it")
+
+    return require
+
+
+def _descriptors() -> dict[int, os.stat_result]:
+    folder = next(folder for folder in (Path("/proc/self/fd"), Path("/dev/fd")) if folder.is_dir())
+    found = {}
+    for entry in folder.iterdir():
+        with contextlib.suppress(OSError):  # the descriptor that listed the folder is closed again
+            found[int(entry.name)] = os.fstat(int(entry.name))
+    return found
+
+
+def _held() -> set[str]:
+    """Everything this process holds that a test could leave behind: threads and open descriptors."""
+    threads = {f"thread {thread.name} ({thread.ident})" for thread in threading.enumerate()}
+    return threads | {
+        f"descriptor {number} ({'socket' if stat.S_ISSOCK(info.st_mode) else 'file'} {info.st_ino})"
+        for number, info in _descriptors().items()
+    }
+
+
+@contextlib.contextmanager
+def _leak_check(deadline_s: float = 5.0) -> Iterator[None]:
+    gc.collect()
+    before = _held()
+    yield
+    give_up_at = time.monotonic() + deadline_s
+    while (leaked := _held() - before) and time.monotonic() < give_up_at:
+        gc.collect()
+        time.sleep(0.02)
+    assert not leaked, f"left behind: {sorted(leaked)}"
+
+
+@pytest.fixture
+def leak_check() -> Callable[..., contextlib.AbstractContextManager[None]]:
+    """Fail if what runs inside ``with leak_check():`` leaves a thread or an open descriptor (a listener is one)."""
+    return _leak_check
+
+
+@pytest.fixture
+def no_leaks() -> Iterator[None]:
+    """Hold a whole test to ``leak_check``."""
+    with _leak_check():
+        yield
+
+
+@pytest.fixture
+def listening() -> Callable[[], set[tuple[str, int]]]:
+    """Ask the operating system for the (address, port) pairs this process listens on. Linux only."""
+
+    def ask() -> set[tuple[str, int]]:
+        own = {info.st_ino for info in _descriptors().values() if stat.S_ISSOCK(info.st_mode)}
+        found = set()
+        for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+            for line in Path(table).read_text().splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == "0A" and int(fields[9]) in own:
+                    address, port = fields[1].split(":")
+                    found.add((_kernel_address(address), int(port, 16)))
+        return found
+
+    return ask
+
+
+def _kernel_address(text: str) -> str:
+    """Read the kernel's hexadecimal address: 32-bit words, each in the machine's byte order."""
+    words = bytes.fromhex(text)
+    packed = b"".join(words[at : at + 4][::-1] for at in range(0, len(words), 4))
+    return str(ipaddress.ip_address(packed))
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority of this run alone, and one server certificate by it for every loopback name."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def test_ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    folder = tmp_path_factory.mktemp("ca")
+    made = Authority(folder / "ca.pem", folder / "leaf.pem", folder / "leaf.key")
+    ca_key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Doorward test authority")])
+    leaf_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    hosts = [
+        x509.DNSName("localhost"),
+        x509.DNSName("op.test"),
+        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        x509.IPAddress(ipaddress.ip_address("::1")),
+    ]
+    ca_usage = _key_usage(key_cert_sign=True, crl_sign=True)
+    ca = (
+        _certificate(ca_name, ca_key.public_key(), ca_name)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(ca_usage, critical=True)
+        .sign(ca_key, hashes.SHA256())
+    )
+    leaf = (
+        _certificate(leaf_name, leaf_key.public_key(), ca_name)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_key_usage(digital_signature=True), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    made.ca.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    made.certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+    made.key.write_bytes(
+        leaf_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return made
+
+
+def _certificate(
+    subject: x509.Name, public_key: ec.EllipticCurvePublicKey, issuer: x509.Name
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=7))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def _key_usage(**used: bool) -> x509.KeyUsage:
+    kinds = (
+        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+        "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+    )  # fmt: skip
+    return x509.KeyUsage(**{kind: used.get(kind, False) for kind in kinds})
+
+
+@pytest.fixture
+def trust_test_ca(test_ca: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Python trust the test authority, and nothing else, for one test and the children it starts."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(test_ca.ca))

@@ -1,0 +1,264 @@
+"""The real counterparts: a certified OpenID provider on node, and Chromium. Each starts once, and ends with the run.
+
+Every test in this folder carries the mark ``peer``, and a parallel run gives them all to one worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import subprocess
+import urllib.request
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Page, Playwright
+
+T = TypeVar("T")
+
+_HERE = Path(__file__).parent
+_MODULES = _HERE.parent.parent / ".peers" / "node_modules"
+_START_DEADLINE_S = 30
+_STOP_DEADLINE_S = 5
+_BROWSER_DEADLINE_S = 60
+_PAGE_DEADLINE_MS = 15_000
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _HERE in item.path.parents:
+            item.add_marker(pytest.mark.peer)
+            item.add_marker(pytest.mark.xdist_group("peers"))
+
+
+class Authority(Protocol):
+    """What ``test_ca`` gives: the paths of PEM files."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True)
+class OidcProvider:
+    """The running provider: two issuers, and the habits of its sign-in pages.
+
+    Clients (oidc/provider.mjs has them all): ``native``, ``native-ps256``, ``native-es256``, ``native-eddsa``,
+    ``confidential-basic``, ``confidential-post``, ``confidential-jwt``, ``service-basic``, ``service-post``,
+    ``service-jwt``, ``resource-server``. A secret is the client's name with ``-secret`` behind it. The ``-jwt`` clients
+    sign with ``client_keys`` (algorithm → PEM), under the ``kid`` ``client-ALGORITHM``. Redirects go to ``/callback``.
+    """
+
+    http: str
+    https: str
+    client_keys: dict[str, bytes]
+
+    @contextlib.contextmanager
+    def access_token_ttl(self, seconds: int) -> Iterator[None]:
+        """Let access tokens live for ``seconds`` (else 300)."""
+        self._control(f"ttl?seconds={seconds}")
+        try:
+            yield
+        finally:
+            self._control("ttl?seconds=300")
+
+    def rotate_keys(self, *, drop: bool = False) -> list[str]:
+        """Sign with new keys; the old ones stay published unless dropped. Return the ``kid`` values, new ones first."""
+        return self._control("rotate?drop" if drop else "rotate")["kids"]
+
+    def token_requests(self, issuer: str) -> int:
+        """Count the requests to an issuer's token endpoint so far."""
+        return self._control("token-requests")["tokenRequests"][issuer.partition(":")[0]]
+
+    def _control(self, command: str) -> Any:
+        with urllib.request.urlopen(f"{self.http}/test/{command}", data=b"", timeout=_STOP_DEADLINE_S) as response:
+            return json.load(response)
+
+    def sign_in(self, page: Page, url: str, *, login: str = "alice") -> None:
+        """Follow ``url`` to the provider, sign in there, agree, and wait until the provider sends the browser back."""
+        page.goto(url)
+        self._log_in(page, login)
+        page.get_by_text("Authorize").wait_for()  # both pages have the same title
+        page.locator("button[type=submit]").click()
+        self._wait_until_back(page)
+
+    def deny(self, page: Page, url: str, *, login: str = "alice") -> None:
+        """Follow ``url`` to the provider, sign in there, refuse, and wait until the provider sends the browser back."""
+        page.goto(url)
+        self._log_in(page, login)
+        page.get_by_text("Authorize").wait_for()
+        page.get_by_text("[ Cancel ]").click()
+        self._wait_until_back(page)
+
+    def approve_device(self, page: Page, verification_uri_complete: str, *, login: str = "alice") -> None:
+        """Confirm the device's code, sign in and agree."""
+        page.goto(verification_uri_complete)
+        page.get_by_role("button", name="Continue").click()
+        self._log_in(page, login)
+        page.get_by_text("Authorize").wait_for()
+        page.locator("button[type=submit]").click()
+        page.get_by_text("Success").first.wait_for()
+
+    @staticmethod
+    def _log_in(page: Page, login: str) -> None:
+        page.locator("input[name=login]").fill(login)
+        page.locator("input[name=password]").fill("any password will do")
+        page.locator("button[type=submit]").click()
+
+    def _wait_until_back(self, page: Page) -> None:
+        page.wait_for_url(lambda url: not url.startswith((self.http, self.https)))
+
+
+def _private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+@pytest.fixture(scope="session")
+def oidc_provider(
+    test_ca: Authority,
+    require_peer: Callable[[str, object], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[OidcProvider]:
+    node = shutil.which("node")
+    require_peer("node", node)
+    require_peer("oidc-provider", (_MODULES / "oidc-provider").is_dir())
+    client_keys = {
+        "RS256": _private_pem(rsa.generate_private_key(65537, 2048)),
+        "ES256": _private_pem(ec.generate_private_key(ec.SECP256R1())),
+        "EdDSA": _private_pem(ed25519.Ed25519PrivateKey.generate()),
+    }
+    settings = {
+        "modules": str(_MODULES),
+        "certificate": str(test_ca.certificate),
+        "key": str(test_ca.key),
+        "clientKeys": {algorithm: pem.decode() for algorithm, pem in client_keys.items()},
+    }
+    log = tmp_path_factory.mktemp("provider") / "log"
+    with (
+        log.open("wb") as errors,
+        subprocess.Popen(
+            [node, _HERE / "oidc" / "provider.mjs", json.dumps(settings)],
+            stdin=subprocess.PIPE,  # closing it ends the provider, even if this process is killed
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,  # Ctrl-C is for the tests alone
+        ) as process,
+    ):
+        try:
+            ready, _, _ = select.select([process.stdout], [], [], _START_DEADLINE_S)
+            line = process.stdout.readline() if ready else b""
+            assert line, f"the provider did not start:\n{log.read_text()}"
+            yield OidcProvider(**json.loads(line), client_keys=client_keys)
+        finally:
+            process.stdin.close()
+            try:
+                process.wait(_STOP_DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+class Chromium:
+    """One headless Chromium that trusts the test authority, driven from a thread of its own.
+
+    Playwright's synchronous interface takes over the event loop of the thread that starts it, which would break every
+    asynchronous test after it; and a sign-in blocks the thread that waits for the callback. So a test hands over its
+    steps: a function that is given a new page in a new, empty context.
+    """
+
+    def __init__(self, executable: str, home: Path) -> None:
+        self._executable = executable
+        self._home = home
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="chromium")
+        self._playwright: Playwright | None = None
+        self._browser: Browser | None = None
+
+    def start(self, steps: Callable[[Page], T]) -> Future[T]:
+        """Begin ``steps(page)`` and return at once. Ask the future for its result, so that a failure shows."""
+        return self._thread.submit(self._visit, steps)
+
+    def run(self, steps: Callable[[Page], T]) -> T:
+        """Return what ``steps(page)`` returns."""
+        return self.start(steps).result(_BROWSER_DEADLINE_S)
+
+    def _visit(self, steps: Callable[[Page], T]) -> T:
+        with contextlib.closing(self._browser.new_context()) as context:
+            context.set_default_timeout(_PAGE_DEADLINE_MS)
+            return steps(context.new_page())
+
+    def open(self) -> None:
+        self._thread.submit(self._open).result(_BROWSER_DEADLINE_S)
+
+    def _open(self) -> None:
+        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - slow, and only these tests need it
+
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(
+            executable_path=self._executable,
+            env={**os.environ, "HOME": str(self._home)},
+            args=[
+                "--no-sandbox",  # it refuses to sandbox for root, and opens nothing but our own pages
+                "--disable-dev-shm-usage",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
+            ],
+        )
+
+    def close(self) -> None:
+        self._thread.submit(self._close).result(_BROWSER_DEADLINE_S)
+        self._thread.shutdown()
+
+    def _close(self) -> None:
+        if self._browser:
+            self._browser.close()
+        if self._playwright:
+            self._playwright.stop()
+
+
+@pytest.fixture(scope="session")
+def chromium(
+    test_ca: Authority,
+    require_peer: Callable[[str, object], None],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Chromium]:
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    certutil = shutil.which("certutil")
+    require_peer("Chromium", executable)
+    require_peer("certutil", certutil)
+    home = tmp_path_factory.mktemp("chromium")
+    database = home / ".pki" / "nssdb"
+    database.mkdir(parents=True)
+    for arguments in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "test authority", "-i", test_ca.ca]):
+        subprocess.run([certutil, "-d", f"sql:{database}", *arguments], check=True, timeout=_START_DEADLINE_S)
+    browser = Chromium(executable, home)
+    try:
+        browser.open()
+        yield browser
+    finally:
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def axe(require_peer: Callable[[str, object], None]) -> Callable[[Page], list[str]]:
+    """Check a page for what keeps people out: ``axe(page)`` returns the violations, each in words."""
+    script = _MODULES / "axe-core" / "axe.min.js"
+    require_peer("axe-core", script.is_file())
+
+    def violations(page: Page) -> list[str]:
+        page.evaluate(script.read_text())
+        found = page.evaluate("axe.run()")["violations"]
+        return [f"{each['id']}: {each['help']} {[node['target'] for node in each['nodes']]}" for each in found]
+
+    return violations

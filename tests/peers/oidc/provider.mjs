@@ -1,0 +1,129 @@
+// A certified OpenID provider for the tests, on loopback, over http and https.
+//
+//   node provider.mjs '{"modules": FOLDER, "certificate": FILE, "key": FILE, "clientKeys": {ALG: PEM}}'
+//
+// Prints one line of JSON, {"http": ISSUER, "https": ISSUER}, when it listens, and ends when its standard input does, so
+// that it can't outlive the tests. POST /test/ttl?seconds=N sets the life of access tokens, POST /test/rotate[?drop=1]
+// signs with new keys (and forgets the old ones), GET /test/token-requests counts the requests to the token endpoint.
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import * as http from 'node:http';
+import * as https from 'node:https';
+import { pathToFileURL } from 'node:url';
+
+const settings = JSON.parse(process.argv[2]);
+const modules = pathToFileURL(`${settings.modules}/`);
+const { Provider } = await import(new URL('oidc-provider/lib/index.js', modules));
+const { createMemoryAdapter } = await import(new URL('oidc-provider/lib/adapters/memory_adapter.js', modules));
+
+const ALGORITHMS = { RS256: ['rsa', { modulusLength: 2048 }], PS256: ['rsa', { modulusLength: 2048 }], ES256: ['ec', { namedCurve: 'P-256' }], EdDSA: ['ed25519', {}] };
+const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
+const APIS = { 'urn:api:jwt': 'RS256', 'urn:api:opaque': null }; // resource → algorithm of its RFC 9068 access tokens
+
+let generation = 0;
+let keys = newKeys();
+let accessTokenTtl = 300;
+const tokenRequests = { http: 0, https: 0 };
+
+function newKeys() {
+  generation += 1;
+  return Object.entries(ALGORITHMS).map(([alg, [type, options]]) => (
+    { ...generateKeyPairSync(type, options).privateKey.export({ format: 'jwk' }), alg, use: 'sig', kid: `${alg}-${generation}` }));
+}
+
+// A native client may use any port of a loopback redirect URI (RFC 8252 section 7.3).
+const person = (client_id, more = {}) => ({
+  client_id, application_type: 'native', grant_types: ['authorization_code', 'refresh_token', DEVICE_CODE], response_types: ['code'],
+  redirect_uris: ['http://127.0.0.1/callback', 'http://[::1]/callback', 'http://localhost/callback'],
+  post_logout_redirect_uris: ['http://127.0.0.1/'], ...more,
+});
+const open = { token_endpoint_auth_method: 'none' };
+const service = (client_id, more = {}) => ({ client_id, grant_types: ['client_credentials'], response_types: [], redirect_uris: [], ...more });
+const secret = (name, method) => ({ client_secret: `${name}-secret`, token_endpoint_auth_method: method });
+const clientKeys = Object.entries(settings.clientKeys).map(([alg, pem]) => (
+  { ...createPublicKey(pem).export({ format: 'jwk' }), alg, use: 'sig', kid: `client-${alg}` }));
+const signed = { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: clientKeys } };
+
+const clients = [
+  person('native', open),
+  person('native-ps256', { ...open, id_token_signed_response_alg: 'PS256' }),
+  person('native-es256', { ...open, id_token_signed_response_alg: 'ES256' }),
+  person('native-eddsa', { ...open, id_token_signed_response_alg: 'EdDSA' }),
+  person('confidential-basic', secret('confidential-basic', 'client_secret_basic')),
+  person('confidential-post', secret('confidential-post', 'client_secret_post')),
+  person('confidential-jwt', signed),
+  service('service-basic', secret('service-basic', 'client_secret_basic')),
+  service('service-post', secret('service-post', 'client_secret_post')),
+  service('service-jwt', signed),
+  service('resource-server', { ...secret('resource-server', 'client_secret_basic'), grant_types: [] }), // introspects only
+];
+
+const configuration = (adapter) => ({
+  adapter,
+  clients,
+  jwks: { keys },
+  cookies: { keys: ['loopback tests only'] },
+  scopes: ['openid', 'offline_access', 'profile', 'email', 'read', 'write'],
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username', 'groups'] },
+  conformIdTokenClaims: false,
+  enabledJWA: { idTokenSigningAlgValues: Object.keys(ALGORITHMS) },
+  findAccount: (ctx, sub) => ({ accountId: sub, claims: () => ({ sub, name: `Test ${sub}`, preferred_username: sub,
+    email: `${sub}@example.test`, email_verified: true, groups: ['users'] }) }),
+  issueRefreshToken: (ctx, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
+  rotateRefreshToken: true, // every use rotates; a used one presented again revokes the whole grant
+  pkce: { required: () => true },
+  ttl: { AccessToken: () => accessTokenTtl, ClientCredentials: () => accessTokenTtl, IdToken: 300, RefreshToken: 86400,
+    AuthorizationCode: 60, DeviceCode: 300, Grant: 86400, Session: 86400, Interaction: 600 },
+  features: {
+    devInteractions: { enabled: true },
+    clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
+    introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientAuthMethod !== 'none' },
+    revocation: { enabled: true },
+    rpInitiatedLogout: { enabled: true },
+    userinfo: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      defaultResource: () => undefined,
+      useGrantedResource: () => true,
+      getResourceServerInfo: (ctx, resource) => {
+        if (!(resource in APIS)) throw Object.assign(new Error('invalid_target'), { error: 'invalid_target', status: 400, statusCode: 400, expose: true, error_description: 'unknown resource' });
+        const alg = APIS[resource];
+        return { scope: 'read write', audience: resource, accessTokenTTL: accessTokenTtl,
+          ...(alg ? { accessTokenFormat: 'jwt', jwt: { sign: { alg } } } : { accessTokenFormat: 'opaque' }) };
+      },
+    },
+  },
+});
+
+const issuers = {};
+const stores = { http: createMemoryAdapter(15), https: createMemoryAdapter(15) }; // outlive a change of keys
+const apps = {};
+const build = () => {
+  for (const [scheme, issuer] of Object.entries(issuers)) {
+    const provider = new Provider(issuer, configuration(stores[scheme]));
+    provider.on('server_error', (ctx, error) => console.error('server_error', error));
+    apps[scheme] = provider.callback();
+  }
+};
+
+const handler = (scheme) => (request, response) => {
+  const { pathname, searchParams } = new URL(request.url, 'http://127.0.0.1');
+  if (pathname === '/token') tokenRequests[scheme] += 1;
+  if (!pathname.startsWith('/test/')) return apps[scheme](request, response);
+  if (pathname === '/test/ttl') accessTokenTtl = Number(searchParams.get('seconds'));
+  if (pathname === '/test/rotate') {
+    keys = searchParams.has('drop') ? newKeys() : newKeys().concat(keys);
+    build();
+  }
+  return response.end(JSON.stringify({ accessTokenTtl, kids: keys.map((key) => key.kid), tokenRequests }));
+};
+
+const listen = (server) => new Promise((resolve) => { server.listen(0, '127.0.0.1', () => resolve(server.address().port)); });
+const tls = { cert: readFileSync(settings.certificate), key: readFileSync(settings.key) };
+// Two host names keep the two issuers' cookies apart: cookies ignore ports.
+issuers.http = `http://127.0.0.1:${await listen(http.createServer(handler('http')))}`;
+issuers.https = `https://localhost:${await listen(https.createServer(tls, handler('https')))}`;
+build();
+process.stdin.on('end', () => process.exit()).resume();
+console.log(JSON.stringify(issuers));
