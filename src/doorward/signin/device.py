@@ -27,7 +27,7 @@ _SLOW_DOWN_S = 5
 """Added to the interval at each ``slow_down`` (RFC 8628 section 3.5)."""
 
 
-def obtain_tokens_by_device(
+def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside it happens in
     registration: Registration,
     metadata: ProviderMetadata,
     client: Client,
@@ -53,7 +53,8 @@ def obtain_tokens_by_device(
         audience=registration.audience,
         resource=registration.resource,
     )
-    authorization = parse_device_authorization_response((yield from answer_to(request)), now=clock.now())
+    response = yield from answer_to(request)
+    authorization = parse_device_authorization_response(response, request=request, now=clock.now())
     prompt.device_code(authorization)
     deadline = clock.monotonic() + min(timeout_s, authorization.expires_at - clock.now())
     interval_s = authorization.interval_s
@@ -63,12 +64,14 @@ def obtain_tokens_by_device(
             metadata, client, authorization.device_code, now=clock.now(), jti=entropy.token_urlsafe(16)
         )
         try:
-            answer = parse_device_token_response((yield from answer_to(request)), now=clock.now())
+            response = yield from answer_to(request)
         except TransportError:
             interval_s *= 2
             continue
+        answer = parse_device_token_response(response, request=request, now=clock.now())
         if isinstance(answer, TokenSet):
             return answer
-        interval_s += _SLOW_DOWN_S if answer.slow_down else 0
+        if answer.slow_down:
+            interval_s = max(interval_s + _SLOW_DOWN_S, answer.interval_s or 0)
     message = "The code was not used in time. Start the sign-in again when you are ready to enter it."
     raise SignInTimeout(message, reason="device_code_unused")

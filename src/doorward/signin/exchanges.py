@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from email.utils import parsedate_to_datetime
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from doorward.errors import Expired, InvalidResponse, MissingClaim, NotYetValid, UnknownKey
@@ -11,21 +10,23 @@ from doorward.protocol.claims import SignedClaims, parse_jwt, verify_jwt
 from doorward.protocol.metadata import (
     build_jwks_request,
     build_metadata_request,
+    issuer_matches,
     parse_jwks_response,
     parse_metadata_response,
 )
 from doorward.signin.providers import habits_of
 
 if TYPE_CHECKING:
-    from doorward.model import HttpRequest, HttpResponse, Secret
+    from collections.abc import Iterator
+
+    from doorward.model import HttpRequest, HttpResponse, Secret, TokenSet
     from doorward.ports import Flow
     from doorward.protocol.jwk import JwkSet
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.registration import Registration
 
-__all__ = ["answer_to", "clock_skew_hint", "discover", "fetch_keys", "issuer_of", "verify_id_token"]
+__all__ = ["answer_to", "discover", "fetch_keys", "issuer_of", "telling_clock_skew", "verify_id_token"]
 
-_TENANT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SKEW_WORTH_TELLING_S = 30
 
 
@@ -69,23 +70,26 @@ def verify_id_token(
 
 
 def issuer_of(metadata: ProviderMetadata, signed: SignedClaims) -> str:
-    """Return the issuer an ID token must name: the metadata's own, or Entra's with the token's tenant put in."""
+    """Return the issuer an ID token must name: the metadata's own, or Entra's with the token's own tenant put in."""
     if "{tenantid}" not in metadata.issuer:
         return metadata.issuer
-    tenant = signed.claims.get("tid")
-    if not isinstance(tenant, str) or not _TENANT.fullmatch(tenant):
+    tenant, issuer = signed.claims.get("tid"), signed.claims.get("iss")
+    named = metadata.issuer.replace("{tenantid}", tenant) if isinstance(tenant, str) else ""
+    if named != issuer or not issuer_matches(metadata.issuer, named):
         message = "The ID token of a multi-tenant issuer names no tenant (tid). Sign in with your own tenant's issuer."
         raise MissingClaim(message, reason="tenant_missing")
-    return metadata.issuer.replace("{tenantid}", tenant)
+    return named
 
 
-def clock_skew_hint(error: Expired | NotYetValid, response: HttpResponse, *, now: float) -> None:
-    """Add to a time error what the provider's clock says, when the two clocks disagree. Never a reason to accept."""
+@contextmanager
+def telling_clock_skew(tokens: TokenSet) -> Iterator[None]:
+    """Add to an error about times what the provider's clock says, where the two disagree. Never a reason to accept."""
     try:
-        skew_s = now - parsedate_to_datetime(response.headers.get("date", "")).timestamp()
-    except (TypeError, ValueError):
-        return
-    if abs(skew_s) > _SKEW_WORTH_TELLING_S:
-        direction = "ahead of" if skew_s > 0 else "behind"
-        hint = f" This computer's clock is {abs(skew_s):.0f} s {direction} the provider's: set it, then try again."
-        error.args = (error.message + hint,)
+        yield
+    except (Expired, NotYetValid) as error:
+        skew_s = tokens.clock_skew_s
+        if skew_s is not None and abs(skew_s) > _SKEW_WORTH_TELLING_S:
+            direction = "ahead of" if skew_s > 0 else "behind"
+            hint = f"This computer's clock is {abs(skew_s):.0f} s {direction} the provider's: set it, then try again."
+            error.args = (f"{error.message} {hint}",)
+        raise

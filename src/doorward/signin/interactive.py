@@ -14,10 +14,7 @@ from doorward.errors import (
     CallbackRejected,
     ConfigurationError,
     DoorwardError,
-    Expired,
     InvalidResponse,
-    LockTimeout,
-    NotYetValid,
     SignInRequired,
     SignInTimeout,
 )
@@ -27,9 +24,9 @@ from doorward.model import Pause, Secret
 from doorward.protocol.authorization import build_authorization_request, validate_callback
 from doorward.protocol.id_token import validate_id_token
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
-from doorward.signin.browser import open_browser
+from doorward.signin.browser import BrowserLaunch, NoBrowser, open_browser
 from doorward.signin.device import obtain_tokens_by_device
-from doorward.signin.exchanges import answer_to, clock_skew_hint, discover, issuer_of, verify_id_token
+from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
 from doorward.signin.loopback import CallbackListener
 from doorward.signin.prompt import TerminalPrompt
 from doorward.signin.providers import habits_of
@@ -189,7 +186,7 @@ class _SignIn:
 
     def flow(self) -> Flow[Session]:
         """Sign in, unless another sign-in of the same profile, waited for, has just done so."""
-        lock = self.vault.lock(self.profile, purpose="sign-in")
+        lock = self.vault.lock(self.profile, purpose="sign_in")
         try:
             if not (yield from self._done_by_another(lock)):
                 yield from self._obtain_and_save()
@@ -206,18 +203,10 @@ class _SignIn:
 
     def _done_by_another(self, lock: FileLock) -> Flow[bool]:
         """Wait until nobody else is asking the person the same; say whether they have answered meanwhile."""
-        deadline = self.clock.monotonic() + self.timeout_s
-        waited = False
-        while not lock.try_acquire():
-            if self.clock.monotonic() > deadline:
-                message = (
-                    f"Another sign-in as profile {self.profile!r} has been waiting for {self.timeout_s:.0f} s. "
-                    "Finish or stop that one, then try again."
-                )
-                raise LockTimeout(message, reason="sign_in_lock")
-            waited = True
-            yield Pause(_POLL_S)
-        entry = self.vault.get(self.profile) if waited else None
+        if lock.try_acquire():
+            return False
+        yield from lock.acquire(self.clock, timeout_s=self.timeout_s, unless=lambda: None)
+        entry = self.vault.get(self.profile)
         return (
             entry is not None
             and entry.created_at >= self.started_at
@@ -270,8 +259,15 @@ class _SignIn:
                 extra=tuple(habits_of(self.registration.issuer).authorization_parameters.items()),
             )
             listener.set_authorization_url(url)
-            self._ask(url, listener, metadata)
-            callback, validated = yield from self._await_callback(listener, pending)
+            ask = _Question(
+                prompt=self.prompt,
+                address=url,
+                redirect_uri=redirect_uri,
+                device_offered=metadata.device_authorization_endpoint is not None,
+                attended=self.mode == "browser" or self.prompt.attended,
+            )
+            ask.with_browser(listener.start_url)
+            callback, validated = yield from self._await_callback(listener, pending, ask)
             try:
                 tokens = yield from self._redeem(validated, metadata, client)
                 claims = yield from self._prove(tokens, metadata, nonce=pending.nonce)
@@ -284,23 +280,8 @@ class _SignIn:
                 callback.succeed()
                 yield from self._flush(listener)
 
-    def _ask(self, url: str, listener: CallbackListener, metadata: ProviderMetadata) -> None:
-        why = open_browser(listener.start_url)
-        if why is None:
-            self.prompt.browser_opened(url)
-            return
-        if self.mode == "auto" and not self.prompt.attended:
-            message = f"{why} And nobody is at a terminal to sign in elsewhere. Run `doorward login` in a terminal."
-            raise SignInRequired(message, reason="not_attended")
-        self.prompt.open_yourself(
-            url,
-            why=str(why),
-            redirect_uri=listener.redirect_uri,
-            device_offered=metadata.device_authorization_endpoint is not None,
-        )
-
     def _await_callback(
-        self, listener: CallbackListener, pending: PendingSignIn
+        self, listener: CallbackListener, pending: PendingSignIn, ask: _Question
     ) -> Flow[tuple[Callback | None, ValidatedCallback]]:
         """Wait for the callback that knows our ``state``; refuse every other one and go on waiting (S2)."""
         deadline = self.clock.monotonic() + self.timeout_s
@@ -319,10 +300,11 @@ class _SignIn:
                 except DoorwardError as error:
                     self._refuse(callback, error)
             if callback is None:
+                ask.again_if_browser_failed()
                 yield Pause(_POLL_S)
         message = (
-            f"Nobody finished the sign-in within {self.timeout_s:.0f} s. Start it again; if the browser showed an error, "
-            "check the client ID and its registered redirect URI."
+            f"Nobody finished the sign-in within {self.timeout_s:.0f} s. Start it again. If the browser showed an "
+            "error, check the client ID and its registered redirect URI."
         )
         raise SignInTimeout(message, reason="callback_missing")
 
@@ -363,7 +345,7 @@ class _SignIn:
             resource=self.registration.resource,
         )
         response = yield from answer_to(request)
-        return parse_token_response(response, now=self.clock.now(), purpose=request.purpose)
+        return parse_token_response(response, request=request, now=self.clock.now())
 
     def _prove(self, tokens: TokenSet, metadata: ProviderMetadata, *, nonce: str | None) -> Flow[IdTokenClaims | None]:
         """Validate the ID token; None only where none was asked for."""
@@ -373,15 +355,16 @@ class _SignIn:
             message = "The provider gave no ID token though openid was asked for. Is this an OpenID provider?"
             raise InvalidResponse(message, reason="id_token_missing")
         signed = yield from verify_id_token(tokens.id_token, metadata, None, now=self.clock.now())
-        return validate_id_token(
-            signed,
-            issuer=issuer_of(metadata, signed),
-            client_id=self.registration.client_id,
-            now=self.clock.now(),
-            nonce=nonce,
-            access_token=tokens.access_token.reveal(),
-            max_age_s=self.max_age_s,
-        )
+        with telling_clock_skew(tokens):
+            return validate_id_token(
+                signed,
+                issuer=issuer_of(metadata, signed),
+                client_id=self.registration.client_id,
+                now=self.clock.now(),
+                nonce=nonce,
+                access_token=tokens.access_token.reveal(),
+                max_age_s=self.max_age_s,
+            )
 
     def _save(
         self,
@@ -416,13 +399,42 @@ class _SignIn:
             refresh_token=tokens.refresh_token,
         )
         lock = self.vault.lock(self.profile)
-        deadline = self.clock.monotonic() + _SAVE_LOCK_TIMEOUT_S
         try:
-            while not lock.try_acquire():
-                if self.clock.monotonic() > deadline:
-                    message = f"Another process holds profile {self.profile!r}. End it, then sign in again."
-                    raise LockTimeout(message, reason="save_lock")
-                yield Pause(_POLL_S)
+            yield from lock.acquire(self.clock, timeout_s=_SAVE_LOCK_TIMEOUT_S, unless=lambda: None)
             self.vault.put(entry)
         finally:
             lock.release()
+
+
+@dataclass(slots=True)
+class _Question:
+    """Puts the address before the person: in their browser if one opens, else in words."""
+
+    prompt: Prompt
+    address: str
+    redirect_uri: str
+    device_offered: bool
+    attended: bool
+    _launch: BrowserLaunch | None = None
+
+    def with_browser(self, start_url: str) -> None:
+        launch = open_browser(start_url)
+        if isinstance(launch, NoBrowser):
+            self._in_words(launch)
+        else:
+            self._launch = launch
+            self.prompt.browser_opened(self.address)
+
+    def again_if_browser_failed(self) -> None:
+        failure = self._launch.failure() if self._launch is not None else None
+        if failure is not None:
+            self._launch = None
+            self._in_words(failure)
+
+    def _in_words(self, why: NoBrowser) -> None:
+        if not self.attended:
+            message = f"{why} Nobody is at a terminal here to do so: run `doorward login` in one."
+            raise SignInRequired(message, reason="not_attended")
+        self.prompt.open_yourself(
+            self.address, why=str(why), redirect_uri=self.redirect_uri, device_offered=self.device_offered
+        )

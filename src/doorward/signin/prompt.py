@@ -56,7 +56,9 @@ class TerminalPrompt:
         return _is_terminal(sys.stdin) or "ipykernel" in sys.modules
 
     def browser_opened(self, address: str) -> None:
-        self._say(f"Sign in in the browser window that has just opened. If none did, open this address:\n\n  {address}\n")
+        self._say(
+            f"Sign in in the browser window that has just opened. If none did, open this address:\n\n  {address}\n"
+        )
 
     def open_yourself(self, address: str, *, why: str, redirect_uri: str, device_offered: bool) -> None:
         self._say(f"{why}\nOpen this address in a browser:\n\n  {address}\n")
@@ -75,7 +77,7 @@ class TerminalPrompt:
         return read_line_now()
 
     def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)  # noqa: T201 - this is the terminal
+        print(text, file=self._stream, flush=True)
 
 
 def read_line_now() -> str | None:

@@ -48,9 +48,7 @@ _BY_HOST: Mapping[str, Habits] = {
     "auth.globus.org": Habits(name="Globus", authorization_parameters={"access_type": "offline"}),
     "gitlab.com": Habits(name="GitLab", redirect_uri_on_refresh=True),
     # Entra ignores the port for localhost alone, and 127.0.0.1 can only be registered by editing the manifest.
-    "login.microsoftonline.com": Habits(
-        name="Microsoft Entra", redirect_uri="http://localhost", scope_on_refresh=True
-    ),
+    "login.microsoftonline.com": Habits(name="Microsoft Entra", redirect_uri="http://localhost", scope_on_refresh=True),
 }
 
 _ENTRA_SHARED = {

@@ -96,8 +96,8 @@ def find_client_secret(
 ) -> Secret | None:
     """Find a client's secret: as given, else ``DOORWARD_CLIENT_SECRET``, else the operating system's keyring.
 
-    The keyring is asked only where the ``keyring`` package is installed, in a process of its own with a deadline of five
-    seconds, under the service ``doorward`` and the user name ``CLIENT_ID@ISSUER``.
+    The keyring is asked only where the ``keyring`` package is installed, in a process of its own with a deadline of
+    five seconds, under the service ``doorward`` and the user name ``CLIENT_ID@ISSUER``.
     """
     if given is not None:
         return given if isinstance(given, Secret) else Secret(given)

@@ -49,7 +49,7 @@ class ClientCredentials:
         ConfigurationError: A field is wrong or no way to authenticate was given; ``field`` names it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, and each has a default
         self,
         issuer: str,
         client_id: str,
@@ -197,7 +197,7 @@ class ClientCredentials:
             resource=self._registration.resource,
         )
         response = yield from answer_to(request)
-        return parse_token_response(response, now=self._clock.now(), purpose=request.purpose)
+        return parse_token_response(response, request=request, now=self._clock.now())
 
 
 def _read_key(path: str, alg: str | None, kid: str | None) -> SigningKey:

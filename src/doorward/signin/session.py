@@ -1,7 +1,7 @@
 """A signed-in profile as a token source: reads the vault, refreshes when it must, and never loses what it has.
 
-The order is always: lock, read again, refresh, save, release (decision 4). The vault is the only state: a session object
-holds no token, so threads, tasks and processes see the same one.
+The order is always: lock, read again, refresh, save, release (decision 4). The vault is the only state: a session
+object holds no token, so threads, tasks and processes see the same one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from doorward.errors import (
     ConfigurationError,
     DoorwardError,
     InvalidCredential,
-    LockTimeout,
     OAuthError,
     ProviderError,
     ProviderUnavailable,
@@ -23,15 +22,19 @@ from doorward.errors import (
 )
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
-from doorward.model import Pause, Principal, Secret
+from doorward.model import Principal, Secret
 from doorward.protocol.endpoints import build_logout_url, build_revocation_request, parse_revocation_response
 from doorward.protocol.id_token import IdTokenClaims, validate_refreshed_id_token
-from doorward.protocol.token_endpoint import build_refresh_request, ends_session, parse_token_response
-from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, verify_id_token
+from doorward.protocol.token_endpoint import (
+    build_refresh_request,
+    ended_session,
+    needs_interaction,
+    parse_token_response,
+)
+from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
 from doorward.signin.providers import habits_of
 from doorward.signin.registration import Registration, find_client_secret
 from doorward.system import SystemClock, SystemEntropy
-from doorward.vault.entries import is_fresh
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -42,7 +45,6 @@ if TYPE_CHECKING:
     from doorward.protocol.jwk import JwkSet, SigningKey
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.vault.entries import ProfileEntry
-    from doorward.vault.lock import FileLock
 
 __all__ = ["Session", "SignOut", "open_session"]
 
@@ -50,10 +52,6 @@ _log = logging.getLogger("doorward.session")
 
 _LOCK_TIMEOUT_S = 120.0
 """Longer than a holder can need: three requests of 30 s each."""
-
-_FIRST_LOOK_S = 0.02
-_LONGEST_LOOK_S = 0.5
-"""How often a waiter looks whether another has refreshed: less and less, so that hundreds of them do not load a machine."""
 
 _FIRST_BACKOFF_S = 2.0
 _LONGEST_BACKOFF_S = 300.0
@@ -105,7 +103,7 @@ def open_session(
 class Session:
     """A token source that stands on one vault entry. Safe to share between threads, tasks and processes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, and each has a default
         self,
         profile: str,
         *,
@@ -199,14 +197,15 @@ class Session:
         return entry
 
     def _fresh(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> str | None:
-        token, issued_at, expires_at = _token_of(entry, kind)
-        if token is None or token.reveal() == rejected:
-            return None
-        return token.reveal() if is_fresh(issued_at, expires_at, now=self._clock.now()) else None
+        token = entry.fresh_token(kind, now=self._clock.now())
+        return None if token is None or token.reveal() == rejected else token.reveal()
 
     def _usable(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> str | None:
         """Return a token that is not fresh, but not expired either: better than none when it can't be renewed."""
-        token, _, expires_at = _token_of(entry, kind)
+        if kind == "id":
+            token, expires_at = entry.id_token, entry.id_token_expires_at
+        else:
+            token, expires_at = entry.access_token, entry.access_token_expires_at
         if token is None or token.reveal() == rejected:
             return None
         return token.reveal() if expires_at is None or expires_at - self._clock.now() > _STILL_USABLE_S else None
@@ -231,7 +230,11 @@ class Session:
         """Lock, read again, refresh, save, release. Whoever waits leaves as soon as another has done it."""
         lock = self._vault.lock(self.profile)
         try:
-            token = yield from self._wait_for(lock, kind, rejected)
+            token = yield from lock.acquire(
+                self._clock,
+                timeout_s=_LOCK_TIMEOUT_S,
+                unless=lambda: self._fresh(self._entry(), kind, rejected),
+            )
             if token is None:
                 token = yield from self._refreshed_while_locked(kind, rejected)
         except (UnavailableError, ProviderError, SignInRequired) as error:
@@ -244,23 +247,6 @@ class Session:
         finally:
             lock.release()
         return token
-
-    def _wait_for(self, lock: FileLock, kind: TokenKind, rejected: str | None) -> Flow[str | None]:
-        deadline = self._clock.monotonic() + _LOCK_TIMEOUT_S
-        pause_s = _FIRST_LOOK_S
-        while not lock.try_acquire():
-            if self._clock.monotonic() > deadline:
-                message = (
-                    f"Another process has been refreshing profile {self.profile!r} for {_LOCK_TIMEOUT_S:.0f} s. "
-                    "See whether it hangs, then try again."
-                )
-                raise LockTimeout(message, reason="refresh_lock")
-            yield Pause(pause_s)
-            pause_s = min(pause_s * 2, _LONGEST_LOOK_S)
-            token = self._fresh(self._entry(), kind, rejected)
-            if token is not None:
-                return token
-        return None
 
     def _refreshed_while_locked(self, kind: TokenKind, rejected: str | None) -> Flow[str]:
         entry = self._entry()
@@ -304,13 +290,16 @@ class Session:
             keys = yield from fetch_keys(metadata, now=self._clock.now())
             tokens = yield from self._exchange(entry, registration, metadata)
         except OAuthError as error:
-            if ends_session(error):
+            if ended_session(error):
                 self._vault.put(
-                    replace(entry, refresh_token=None, ended_at=self._clock.now(), ended_reason=error.reason)
+                    replace(entry, refresh_token=None, ended_at=self._clock.now(), ended_reason=error.error)
                 )
                 message = f"The provider has ended the session of profile {self.profile!r}. Sign in again."
                 raise SignInRequired(message, reason="session_ended") from error
             self._back_off(entry, error)
+            if needs_interaction(error):
+                message = f"The provider wants to see the person behind profile {self.profile!r}. Sign in again."
+                raise SignInRequired(message, reason="interaction_required") from error
             raise
         except (UnavailableError, ProviderError) as error:
             self._back_off(entry, error)
@@ -332,12 +321,12 @@ class Session:
             resource=entry.resource,
         )
         response = yield from answer_to(request)
-        return parse_token_response(response, now=self._clock.now(), purpose=request.purpose)
+        return parse_token_response(response, request=request, now=self._clock.now())
 
     def _save(
         self, entry: ProfileEntry, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet
     ) -> Flow[ProfileEntry]:
-        """Save the new tokens. A new refresh token is kept even if the ID token beside it is refused: the old is gone."""
+        """Save the new tokens; the refresh token even if the ID token beside it is refused, for the old one is gone."""
         renewed = replace(
             entry,
             refresh_token=tokens.refresh_token or entry.refresh_token,
@@ -376,15 +365,16 @@ class Session:
     ) -> Flow[IdTokenClaims]:
         assert tokens.id_token is not None  # noqa: S101 - the caller asks only then
         signed = yield from verify_id_token(tokens.id_token, metadata, keys, now=self._clock.now())
-        return validate_refreshed_id_token(
-            signed,
-            issuer=issuer_of(metadata, signed),
-            client_id=entry.client_id,
-            now=self._clock.now(),
-            subject=None if entry.claims is None else entry.claims["sub"],
-            nonce=None if entry.nonce is None else entry.nonce.reveal(),
-            access_token=tokens.access_token.reveal(),
-        )
+        with telling_clock_skew(tokens):
+            return validate_refreshed_id_token(
+                signed,
+                issuer=issuer_of(metadata, signed),
+                client_id=entry.client_id,
+                now=self._clock.now(),
+                previous_subject=str((entry.claims or signed.claims).get("sub")),
+                nonce=None if entry.nonce is None else entry.nonce.reveal(),
+                access_token=tokens.access_token.reveal(),
+            )
 
     def _back_off(self, entry: ProfileEntry, error: DoorwardError) -> None:
         failures = entry.failures + 1
@@ -396,10 +386,8 @@ class Session:
 
     def _sign_out(self) -> Flow[SignOut]:
         lock = self._vault.lock(self.profile)
-        deadline = self._clock.monotonic() + _LOCK_TIMEOUT_S
-        while not lock.try_acquire() and self._clock.monotonic() < deadline:
-            yield Pause(_LONGEST_LOOK_S)
         try:
+            yield from lock.acquire(self._clock, timeout_s=_LOCK_TIMEOUT_S, unless=lambda: None)
             entry = self._entry()
             try:
                 return (yield from self._revoked(entry))
@@ -412,7 +400,8 @@ class Session:
     def _revoked(self, entry: ProfileEntry) -> Flow[SignOut]:
         registration = self._registration(entry)
         metadata = yield from discover(registration, now=self._clock.now())
-        logout_url = build_logout_url(metadata, client_id=entry.client_id)
+        offered = metadata.end_session_endpoint is not None
+        logout_url = build_logout_url(metadata, client_id=entry.client_id) if offered else None
         if entry.refresh_token is None or metadata.revocation_endpoint is None:
             return SignOut(revoked=False, problem=None, logout_url=logout_url)
         request = build_revocation_request(
@@ -424,7 +413,7 @@ class Session:
             jti=self._entropy.token_urlsafe(16),
         )
         try:
-            parse_revocation_response((yield from answer_to(request)), now=self._clock.now())
+            parse_revocation_response((yield from answer_to(request)), request=request, now=self._clock.now())
         except (UnavailableError, ProviderError) as error:
             return SignOut(revoked=False, problem=error.message, logout_url=logout_url)
         return SignOut(revoked=True, problem=None, logout_url=logout_url)
@@ -459,12 +448,6 @@ class Session:
 
     def _async_transport(self) -> AsyncHttpClient:
         return AsyncHttpClient(insecure_loopback_http=self._entry().insecure_loopback_http)
-
-
-def _token_of(entry: ProfileEntry, kind: TokenKind) -> tuple[Secret | None, float | None, float | None]:
-    if kind == "id":
-        return entry.id_token, entry.id_token_issued_at, entry.id_token_expires_at
-    return entry.access_token, entry.access_token_issued_at, entry.access_token_expires_at
 
 
 def _principal(entry: ProfileEntry, claims: Mapping[str, Any]) -> Principal:
