@@ -1,5 +1,6 @@
-"""The rules of JWT access tokens, after the signature. Only the RFC 9068 profile: providers that stray from it need a
-rule of their own, so that an ID token can never pass for an access token.
+"""The rules of JWT access tokens, after the signature. Only the RFC 9068 profile, so that no ID token passes for one.
+
+Providers that stray from the profile need a rule of their own, chosen by whoever trusts them.
 """
 
 from __future__ import annotations
@@ -7,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from doorward.errors import Malformed, MissingClaim, UnknownIssuer, WrongAudience, WrongType, printable
-from doorward.protocol.claims import audience, optional_numeric_date, require_string, validate_times
+from doorward.errors import Malformed, UnknownIssuer, WrongAudience, WrongType, printable
+from doorward.protocol.claims import audience, require_numeric_date, require_string, validate_times
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -30,12 +31,12 @@ class AccessTokenClaims:
     audience: tuple[str, ...]
     scopes: tuple[str, ...]
     jti: str
-    expires_at: float
-    issued_at: float
+    expires_at: int
+    issued_at: int
     claims: Mapping[str, Any] = field(repr=False)
 
 
-def validate_access_token(
+def validate_access_token(  # noqa: PLR0913 - the rules' inputs, by keyword
     signed: SignedClaims,
     *,
     issuer: str,
@@ -70,11 +71,10 @@ def validate_access_token(
     if not set(found) & set(audiences):
         message = "The access token is meant for another service: ask for one with this service's audience."
         raise WrongAudience(message, reason="audience_mismatch")
-    expires_at, issued_at = _required_date(claims, "exp"), _required_date(claims, "iat")
-    validate_times(claims, now=now, leeway_s=leeway_s, max_age_s=max_age_s)
+    times = validate_times(claims, now=now, leeway_s=leeway_s, max_age_s=max_age_s)
     scope = claims.get("scope", "")
     if not isinstance(scope, str):
-        raise Malformed("The access token's scope is not a string. Tell the provider.", reason="bad_scope")
+        raise Malformed("The access token's scope is not a string. Tell the provider.", reason="scope_malformed")
     return AccessTokenClaims(
         issuer=named,
         subject=require_string(claims, "sub"),
@@ -82,14 +82,7 @@ def validate_access_token(
         audience=found,
         scopes=tuple(scope.split()),
         jti=require_string(claims, "jti"),
-        expires_at=expires_at,
-        issued_at=issued_at,
+        expires_at=times.expires_at,
+        issued_at=require_numeric_date(claims, "iat"),
         claims=claims,
     )
-
-
-def _required_date(claims: Mapping[str, Any], name: str) -> float:
-    value = optional_numeric_date(claims, name)
-    if value is None:
-        raise MissingClaim(f"The access token has no {name}. Tell the provider.", reason=f"missing_{name}")
-    return value

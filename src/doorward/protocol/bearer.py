@@ -1,4 +1,4 @@
-"""Bearer tokens in HTTP headers: Authorization in and out, WWW-Authenticate out. Strict, since anyone can send these."""
+"""Bearer tokens in HTTP headers: Authorization in and out, WWW-Authenticate out. Strict: anyone can send these."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["build_authorization_header", "build_www_authenticate", "parse_authorization_header"]
 
 _LONGEST_TOKEN = 16_384
-_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
+_SCHEME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]*")
+_CREDENTIALS = re.compile(r" [A-Za-z0-9\-._~+/]+=*")
 _VSCHAR = re.compile(r"[\x21-\x7e]+")
 _QUOTABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 
@@ -51,15 +52,16 @@ def parse_authorization_header(*values: str | None) -> str:
         )
     if len(given) > 1:
         raise Malformed("The request has several Authorization headers: send one.", reason="authorization_repeated")
-    scheme, _, token = given[0].partition(" ")
+    scheme = _SCHEME.match(given[0])[0]  # type: ignore[index] # it matches even nothing
+    credentials = given[0][len(scheme) :]
     if scheme.lower() != "bearer":
-        raise MissingCredential("The Authorization header is not of the Bearer scheme.", reason="other_scheme")
-    if len(token) > _LONGEST_TOKEN:
-        raise Malformed("The bearer token is longer than any we accept.", reason="token_too_long")
-    if not _B64TOKEN.fullmatch(token):
-        message = "The bearer token is empty or has characters that it can't have. Send 'Bearer', one space, the token."
+        raise MissingCredential("The Authorization header is not Bearer: send a bearer token.", reason="other_scheme")
+    if len(credentials) > _LONGEST_TOKEN:
+        raise Malformed("The bearer token is longer than any that is accepted.", reason="token_too_long")
+    if not _CREDENTIALS.fullmatch(credentials):
+        message = "The bearer token is empty or has characters it can't have. Send 'Bearer', one space, the token."
         raise Malformed(message, reason="bad_bearer_token")
-    return token
+    return credentials[1:]
 
 
 def build_www_authenticate(

@@ -1,7 +1,7 @@
 """How a client proves itself at an endpoint: not at all, by secret (basic, post), or by a signed assertion.
 
-``build_form_request`` is the one builder of POSTs that carry a client's proof. Secrets go into headers and bodies, which
-no ``repr`` shows, never into a URL.
+``build_form_request`` is the one builder of POSTs that carry a client's proof. Secrets go into headers and bodies,
+which no ``repr`` shows, never into a URL.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
 from urllib.parse import quote_plus, urlencode
 
 from doorward.errors import ConfigurationError
@@ -41,12 +41,15 @@ _CLIENT_ID = re.compile(r"[\x20-\x7e]{1,2048}")
 class NoAuthentication:
     """A public client: PKCE alone."""
 
+    method: ClassVar[Literal["none"]] = "none"
+
 
 @dataclass(frozen=True, slots=True)
 class SecretBasic:
     """``client_secret_basic``: the secret in the Authorization header."""
 
     secret: Secret
+    method: ClassVar[Literal["client_secret_basic"]] = "client_secret_basic"  # the name of the way, not a secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class SecretPost:
     """``client_secret_post``: the secret in the body."""
 
     secret: Secret
+    method: ClassVar[Literal["client_secret_post"]] = "client_secret_post"  # the name of the way, not a secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ class PrivateKeyJwt:
     """``private_key_jwt``: an assertion signed with the client's own key."""
 
     key: SigningKey = field(repr=False)
+    method: ClassVar[Literal["private_key_jwt"]] = "private_key_jwt"
 
 
 ClientAuthentication: TypeAlias = NoAuthentication | SecretBasic | SecretPost | PrivateKeyJwt
@@ -114,7 +119,7 @@ def choose_authentication(
     raise ConfigurationError(message, field="client_secret", reason="secret_unsupported")
 
 
-def build_form_request(
+def build_form_request(  # noqa: PLR0913 - all of one request, half by keyword
     url: str,
     purpose: str,
     fields: Iterable[tuple[str, str]],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlencode
 
 from doorward.errors import ConfigurationError, InvalidResponse
 from doorward.protocol.client_auth import build_form_request
 from doorward.protocol.responses import read_object, refuse_outage
-from doorward.protocol.urls import url_flaw
+from doorward.protocol.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,7 +37,7 @@ class Introspection:
     claims: Mapping[str, Any] = field(repr=False)
 
 
-def build_revocation_request(
+def build_revocation_request(  # noqa: PLR0913 - keyword-only
     metadata: ProviderMetadata,
     client: Client,
     token: Secret,
@@ -66,16 +67,16 @@ def parse_revocation_response(response: HttpResponse, *, request: HttpRequest, n
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``.
     """
     refuse_outage(response, purpose=request.purpose, now=now)
-    if response.status != 200:  # the body of a 200 means nothing here
+    if response.status != HTTPStatus.OK:  # the body of a 200 means nothing here
         read_object(response, purpose=request.purpose, now=now, request=request)
 
 
-def build_introspection_request(
+def build_introspection_request(  # noqa: PLR0913 - keyword-only
     metadata: ProviderMetadata,
     client: Client,
     token: Secret,
     *,
-    token_type_hint: Literal["access_token", "refresh_token"] = "access_token",
+    token_type_hint: Literal["access_token", "refresh_token"] = "access_token",  # noqa: S107 - a name
     now: float,
     jti: str,
 ) -> HttpRequest:
@@ -108,7 +109,7 @@ def parse_introspection_response(response: HttpResponse, *, request: HttpRequest
     return Introspection(active, body if active else {})
 
 
-def build_logout_url(
+def build_logout_url(  # noqa: PLR0913 - keyword-only
     metadata: ProviderMetadata,
     *,
     client_id: str,
@@ -116,26 +117,33 @@ def build_logout_url(
     id_token_hint: Secret | None = None,
     post_logout_redirect_uri: str | None = None,
     state: str | None = None,
-) -> str:
+) -> str | None:
     """Build the URL that ends the person's session at the provider, to open in their browser.
 
-    ``id_token_hint`` puts the ID token into the browser's history and the provider's logs. Without it, a provider may
-    ask the person whether they mean it; leave it out unless the provider demands it (Dex does, to redirect back).
+    Args:
+        metadata: The provider.
+        client_id: The client that signs the person out.
+        logout_hint: Whom to sign out, such as an e-mail address, where the provider takes that.
+        id_token_hint: An ID token. It ends up in the browser's history and in logs. Without it a provider may ask the
+            person whether they mean it, so leave it out unless the provider insists (Dex does, to redirect back).
+        post_logout_redirect_uri: Where to send the browser afterwards, as registered.
+        state: Comes back with that redirect.
+
+    Returns:
+        The URL, or None if the provider offers no logout.
 
     Raises:
-        ConfigurationError: ``no_end_session_endpoint``, or the redirect URI's flaw.
+        ConfigurationError: The redirect URI is neither https nor http on a loopback address.
 
     Source: OpenID Connect RP-Initiated Logout 1.0 section 2.
     """
+    flaw = post_logout_redirect_uri and url_flaw(post_logout_redirect_uri, loopback_http=True, query=True)
+    if flaw:
+        message = f"The post-logout redirect URI {FLAWS[flaw]}. Give an https address, or http on a loopback address."
+        raise ConfigurationError(message, field="post_logout_redirect_uri", reason=flaw)
     endpoint = metadata.end_session_endpoint
     if endpoint is None:
-        message = "The provider offers no logout: sign out at its own pages."
-        raise ConfigurationError(message, field="end_session_endpoint", reason="no_end_session_endpoint")
-    if post_logout_redirect_uri is not None:
-        flaw = url_flaw(post_logout_redirect_uri, loopback_http=True, query=True)
-        if flaw:
-            message = "The post-logout redirect URI must be http on a loopback address, or https, without a fragment."
-            raise ConfigurationError(message, field="post_logout_redirect_uri", reason=flaw)
+        return None
     parameters = {
         "client_id": client_id,
         "logout_hint": logout_hint,
@@ -143,5 +151,5 @@ def build_logout_url(
         "post_logout_redirect_uri": post_logout_redirect_uri,
         "state": state,
     }
-    query = urlencode([(name, value) for name, value in parameters.items() if value is not None])
+    query = urlencode({name: value for name, value in parameters.items() if value is not None})
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"

@@ -1,6 +1,6 @@
 """Provider metadata and JWK Set: what a provider says about itself, checked before anything in it is used.
 
-Issuers are compared as strings. The only exceptions are templates that the caller names, see ``parse_metadata_response``.
+Issuers are compared character by character. The one exception is a template that the caller names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from doorward.errors import ConfigurationError, InvalidResponse, printable
 from doorward.model import HttpRequest
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, JwkSet, parse_jwk_set
 from doorward.protocol.responses import read_object
-from doorward.protocol.urls import url_flaw
+from doorward.protocol.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,17 +36,6 @@ _METADATA_LIMIT_BYTES = 256 * 1024
 _JWKS_LIMIT_BYTES = 1024 * 1024
 _TENANT = "{tenantid}"
 _TENANT_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-
-_FLAWS = {
-    "not_a_string": "is not a string",
-    "bad_characters": "is empty, too long, or has characters that a URL can't have",
-    "not_a_url": "is not a URL",
-    "no_host": "has no host",
-    "has_userinfo": "has a user name in it",
-    "has_fragment": "has a fragment (#)",
-    "has_query": "has a query (?)",
-    "not_https": "is not https",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +72,10 @@ def check_issuer_url(issuer: str, *, insecure_loopback_http: bool = False) -> No
 
     Source: OIDC Discovery 1.0 section 3, RFC 8414 section 2.
     """
-    flaw = url_flaw(issuer, loopback_http=insecure_loopback_http, query=False)
+    flaw = url_flaw(issuer, loopback_http=insecure_loopback_http)
     if flaw:
         shown = printable(issuer) if isinstance(issuer, str) else "of the wrong type"
-        message = f"The issuer {_FLAWS[flaw]}: {shown}. Give it as the provider does, such as https://id.example.org."
+        message = f"The issuer {FLAWS[flaw]}: {shown}. Give it as the provider does, such as https://id.example.org."
         raise ConfigurationError(message, field="issuer", reason=flaw)
 
 
@@ -133,10 +122,10 @@ def parse_metadata_response(
         raise InvalidResponse(message, reason="issuer_mismatch")
 
     def endpoint(name: str) -> str | None:
-        return _endpoint(body, name, loopback_http=insecure_loopback_http)
+        return None if body.get(name) is None else required_endpoint(name)
 
     def required_endpoint(name: str) -> str:
-        return endpoint(_present(body, name)) or ""
+        return _url(body, name, loopback_http=insecure_loopback_http)
 
     algorithms = _strings(body, "id_token_signing_alg_values_supported")
     return ProviderMetadata(
@@ -157,7 +146,7 @@ def parse_metadata_response(
         token_endpoint_auth_methods=_strings(body, "token_endpoint_auth_methods_supported") or ("client_secret_basic",),
         revocation_endpoint_auth_methods=_strings(body, "revocation_endpoint_auth_methods_supported"),
         introspection_endpoint_auth_methods=_strings(body, "introspection_endpoint_auth_methods_supported"),
-        iss_parameter_supported=_boolean(body, "authorization_response_iss_parameter_supported"),
+        iss_parameter_supported=_flag(body, "authorization_response_iss_parameter_supported"),
     )
 
 
@@ -187,11 +176,12 @@ def _fits_template(named: str, template: str) -> bool:
     return re.fullmatch(pattern, named) is not None
 
 
-def _present(body: Mapping[str, Any], name: str) -> str:
-    if body.get(name) is None:
+def _required(body: Mapping[str, Any], name: str) -> Any:
+    value = body.get(name)
+    if value is None:
         message = f"The provider's metadata has no {name}. Check that the issuer is an OpenID Connect provider."
         raise InvalidResponse(message, reason="missing_member")
-    return name
+    return value
 
 
 def _wrong_type(name: str, expected: str) -> InvalidResponse:
@@ -200,7 +190,7 @@ def _wrong_type(name: str, expected: str) -> InvalidResponse:
 
 
 def _string(body: Mapping[str, Any], name: str) -> str:
-    value = body[_present(body, name)]
+    value = _required(body, name)
     if not isinstance(value, str):
         raise _wrong_type(name, "a string")
     return value
@@ -215,20 +205,17 @@ def _strings(body: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
     return tuple(value)
 
 
-def _boolean(body: Mapping[str, Any], name: str) -> bool:
+def _flag(body: Mapping[str, Any], name: str) -> bool:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
         raise _wrong_type(name, "true or false")
-    return bool(value)
+    return value is True
 
 
-def _endpoint(body: Mapping[str, Any], name: str, *, loopback_http: bool) -> str | None:
-    value = body.get(name)
-    if value is None:
-        return None
+def _url(body: Mapping[str, Any], name: str, *, loopback_http: bool) -> str:
+    value = _string(body, name)
     flaw = url_flaw(value, loopback_http=loopback_http, query=True)
     if flaw:
-        raise InvalidResponse(
-            f"In the provider's metadata, {name} {_FLAWS[flaw]}. Tell the provider.", reason="bad_endpoint"
-        )
-    return str(value)
+        message = f"In the provider's metadata, {name} {FLAWS[flaw]}. Tell the provider."
+        raise InvalidResponse(message, reason="bad_endpoint")
+    return value

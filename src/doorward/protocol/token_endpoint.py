@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from doorward.errors import ConfigurationError, InvalidResponse, OAuthError, SignInCancelled, SignInTimeout
+from doorward.errors import (
+    ConfigurationError,
+    InvalidResponse,
+    Malformed,
+    OAuthError,
+    SignInCancelled,
+    SignInTimeout,
+    printable,
+)
 from doorward.model import Secret, TokenSet
+from doorward.protocol.authorization import join_scopes
 from doorward.protocol.client_auth import NoAuthentication, build_form_request
-from doorward.protocol.responses import read_object
-from doorward.protocol.urls import url_flaw
+from doorward.protocol.responses import clock_skew_s, read_object
+from doorward.protocol.strict_json import loads_object
+from doorward.protocol.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +50,7 @@ _TOKEN = "the token endpoint"  # noqa: S105 - the endpoint's name, not a token
 _DEVICE = "the device authorization endpoint"
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _VSCHAR = re.compile(r"[\x21-\x7e]+")
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _LONGEST_LIFE_S = 100 * 365 * 86_400  # ORCID's access tokens live 20 years
 _LONGEST_DEVICE_LIFE_S = 86_400
 _DEFAULT_INTERVAL_S = 5
@@ -69,7 +81,7 @@ class DevicePending:
     interval_s: float | None = None
 
 
-def build_code_request(
+def build_code_request(  # noqa: PLR0913 - the request's parameters, by keyword
     metadata: ProviderMetadata,
     client: Client,
     callback: ValidatedCallback,
@@ -78,7 +90,7 @@ def build_code_request(
     jti: str,
     resource: str | None = None,
 ) -> HttpRequest:
-    """Ask for tokens in exchange for the code of a validated callback (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
+    """Ask for tokens for the code of a validated callback (RFC 6749 section 4.1.3, RFC 7636 section 4.5)."""
     fields = {
         "grant_type": "authorization_code",
         "code": callback.code.reveal(),
@@ -89,7 +101,7 @@ def build_code_request(
     return _token_request(metadata, client, fields, now=now, jti=jti)
 
 
-def build_refresh_request(
+def build_refresh_request(  # noqa: PLR0913 - the request's parameters, by keyword
     metadata: ProviderMetadata,
     client: Client,
     refresh_token: Secret,
@@ -105,7 +117,7 @@ def build_refresh_request(
     fields = {
         "grant_type": "refresh_token",
         "refresh_token": refresh_token.reveal(),
-        "scope": _scope(scopes),
+        "scope": join_scopes(scopes),
         "redirect_uri": redirect_uri,
         "resource": resource,
         "audience": audience,
@@ -113,7 +125,7 @@ def build_refresh_request(
     return _token_request(metadata, client, fields, now=now, jti=jti)
 
 
-def build_client_credentials_request(
+def build_client_credentials_request(  # noqa: PLR0913 - the request's parameters, by keyword
     metadata: ProviderMetadata,
     client: Client,
     *,
@@ -133,14 +145,14 @@ def build_client_credentials_request(
         raise ConfigurationError(message, field="client_secret", reason="no_client_credentials")
     fields = {
         "grant_type": "client_credentials",
-        "scope": _scope(scopes),
+        "scope": join_scopes(scopes),
         "audience": audience,
         "resource": resource,
     }
     return _token_request(metadata, client, fields, now=now, jti=jti)
 
 
-def build_device_authorization_request(
+def build_device_authorization_request(  # noqa: PLR0913 - the request's parameters, by keyword
     metadata: ProviderMetadata,
     client: Client,
     *,
@@ -158,7 +170,7 @@ def build_device_authorization_request(
     if metadata.device_authorization_endpoint is None:
         message = "The provider offers no sign-in by device code: sign in with a browser instead."
         raise ConfigurationError(message, field="mode", reason="no_device_flow")
-    fields = {"scope": _scope(scopes), "audience": audience, "resource": resource}
+    fields = {"scope": join_scopes(scopes), "audience": audience, "resource": resource}
     url = metadata.device_authorization_endpoint
     return build_form_request(url, _DEVICE, _given(fields), client, issuer=metadata.issuer, now=now, jti=jti)
 
@@ -176,31 +188,29 @@ def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: f
 
     Args:
         response: The answer.
-        request: What it answers: names the endpoint in messages, and its secrets are taken out of them.
+        request: What it answers: it names the endpoint in messages, and its secrets are kept out of them.
         now: Epoch seconds, from which ``expires_in`` counts.
 
     Raises:
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``missing_member``,
-            ``wrong_member_type``, ``unsupported_token_type``, ``bad_lifetime``.
+            ``wrong_member_type``, ``negative_duration``, ``unsupported_token_type``.
 
     Source: RFC 6749 sections 5.1 and 5.2, OIDC Core section 3.1.3.3.
     """
-    body = read_object(response, purpose=request.purpose, now=now, request=request)
-    token_type = _text(body, "token_type", request.purpose)
-    if token_type.lower() != "bearer":
-        message = "The provider gave a token that is not a bearer token, which is all we can use. Check the client's registration."
+    answer = _Answer(request.purpose, read_object(response, purpose=request.purpose, now=now, request=request))
+    if answer.text("token_type").lower() != "bearer":
+        message = f"The token from {request.purpose} is no bearer token, and others can't be used. Tell the provider."
         raise InvalidResponse(message, reason="unsupported_token_type")
-    life_s = _seconds(body, "expires_in", request.purpose, most=_LONGEST_LIFE_S)
-    scope = body.get("scope")
-    if scope is not None and not isinstance(scope, str):
-        raise _wrong_type("scope", request.purpose)
+    life_s = answer.seconds("expires_in", most=_LONGEST_LIFE_S)
+    scope = answer.optional_text("scope")
     return TokenSet(
-        access_token=_token(body, "access_token", request.purpose),
+        access_token=answer.token("access_token"),
         issued_at=now,
         expires_at=None if life_s is None else now + life_s,
-        refresh_token=_token(body, "refresh_token", request.purpose) if body.get("refresh_token") else None,
-        id_token=_token(body, "id_token", request.purpose) if body.get("id_token") else None,
+        refresh_token=answer.optional_token("refresh_token"),
+        id_token=answer.optional_token("id_token"),
         scopes=None if scope is None else tuple(scope.split()),
+        clock_skew_s=clock_skew_s(response, now=now),
     )
 
 
@@ -209,34 +219,28 @@ def parse_device_authorization_response(
 ) -> DeviceAuthorization:
     """Return what the person must see and what we must ask with.
 
-    Google says ``verification_url`` for ``verification_uri``. The texts are safe to print in a terminal.
-
     Raises:
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``missing_member``,
-            ``wrong_member_type``, ``bad_verification_uri``, ``bad_user_code``, ``bad_lifetime``.
+            ``wrong_member_type``, ``negative_duration``, ``bad_user_code``, ``bad_verification_uri``.
 
     Source: RFC 8628 section 3.2.
     """
-    purpose = request.purpose
-    body = read_object(response, purpose=purpose, now=now, request=request)
-    name = "verification_url" if body.get("verification_uri") is None else "verification_uri"
-    user_code = "".join(character for character in _text(body, "user_code", purpose) if character.isprintable())
+    answer = _Answer(request.purpose, read_object(response, purpose=request.purpose, now=now, request=request))
+    user_code = printable(answer.text("user_code"))
     if not 0 < len(user_code) <= _LONGEST_USER_CODE:
-        raise InvalidResponse(
-            "The provider gave no usable user code. Try again, or use a browser.", reason="bad_user_code"
-        )
-    if body.get("expires_in") is None:
-        raise _missing("expires_in", purpose)
-    life_s = _seconds(body, "expires_in", purpose, most=_LONGEST_LIFE_S)
-    interval_s = _seconds(body, "interval", purpose, most=_LONGEST_INTERVAL_S)
-    complete = body.get("verification_uri_complete")
+        message = "The provider gave no code that a person could enter. Sign in with a browser instead."
+        raise InvalidResponse(message, reason="bad_user_code")
+    complete = answer.optional_text("verification_uri_complete")
+    # Google says verification_url, as the drafts of RFC 8628 did.
+    uri = answer.optional_text("verification_uri") or answer.optional_text("verification_url")
+    interval_s = answer.seconds("interval", most=_LONGEST_INTERVAL_S)
     return DeviceAuthorization(
-        device_code=_token(body, "device_code", purpose),
+        device_code=answer.token("device_code"),
         user_code=user_code,
-        verification_uri=_shown_uri(_text(body, name, purpose)),
+        verification_uri=_shown_uri(uri or answer.text("verification_uri")),
         verification_uri_complete=None if complete is None else _shown_uri(complete),
-        expires_at=now + min(life_s or 0, _LONGEST_DEVICE_LIFE_S),
-        interval_s=float(_DEFAULT_INTERVAL_S if interval_s is None else max(interval_s, 1)),
+        expires_at=now + answer.required_seconds("expires_in", most=_LONGEST_DEVICE_LIFE_S),
+        interval_s=_DEFAULT_INTERVAL_S if interval_s is None else max(interval_s, 1),
     )
 
 
@@ -248,10 +252,14 @@ def parse_device_token_response(
     Raises:
         SignInCancelled: The person said no.
         SignInTimeout: The code expired before anybody approved.
-        ProviderUnavailable, OAuthError, InvalidResponse: As ``parse_token_response``.
+        ProviderUnavailable, OAuthError, InvalidResponse: As for ``parse_token_response``.
 
     Source: RFC 8628 section 3.5.
     """
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS:  # Auth0 says slow_down with this status
+        slower = _slow_down(response, request.purpose)
+        if slower is not None:
+            return slower
     try:
         return parse_token_response(response, request=request, now=now)
     except OAuthError as error:
@@ -259,31 +267,40 @@ def parse_device_token_response(
             case "authorization_pending":
                 return DevicePending(slow_down=False)
             case "slow_down":
-                return DevicePending(slow_down=True)
-            case "access_denied" | "authorization_declined":
-                message = "The sign-in was denied on the other device. Sign in again if this was a mistake."
+                return _slow_down(response, request.purpose) or DevicePending(slow_down=True)
+            case "access_denied" | "authorization_declined":  # the second is Entra's
+                message = "The sign-in was denied. If that was a mistake, sign in again."
                 raise SignInCancelled(message, reason="access_denied") from error
-            case "expired_token" | "code_expired":
-                message = "The code expired before anybody approved it. Sign in again."
+            case "expired_token":
+                message = "The code expired before anybody used it. Sign in again."
                 raise SignInTimeout(message, reason="device_code_expired") from error
         raise
 
 
-def ended_session(error: OAuthError) -> bool:
-    """Say whether a refused refresh means that this refresh token will never work again.
+def _slow_down(response: HttpResponse, purpose: str) -> DevicePending | None:
+    try:
+        answer = _Answer(purpose, loads_object(response.body, what=purpose))
+    except Malformed:
+        return None
+    if answer.body.get("error") != "slow_down":
+        return None
+    interval_s = answer.seconds("interval", most=_LONGEST_INTERVAL_S)  # GitHub says the new one
+    return DevicePending(slow_down=True, interval_s=interval_s)
 
-    ``invalid_grant`` says so (RFC 6749 section 5.2; Google's ``invalid_rapt`` is a kind of it). Dex says
-    ``invalid_request`` with a description that begins "Refresh token". Nothing else does.
+
+def ended_session(error: OAuthError) -> bool:
+    """Say whether this refusal of a refresh means that the refresh token will never work again.
+
+    ``invalid_grant`` means it (RFC 6749 section 5.2), Google's ``invalid_rapt`` included, which is a kind of it. Dex
+    says ``invalid_request`` with one of two texts. Nothing else ends a session.
     """
-    if error.error == "invalid_grant":
-        return True
-    return error.error == "invalid_request" and error.description.lower().startswith(
-        ("refresh token is invalid", "refresh token expired")
-    )
+    if error.error == "invalid_request":
+        return error.description.lower().startswith(("refresh token is invalid", "refresh token expired"))
+    return error.error == "invalid_grant"
 
 
 def needs_interaction(error: OAuthError) -> bool:
-    """Say whether a person has to sign in again though the refresh token may still be good.
+    """Say whether a person has to sign in again although the refresh token may still be good.
 
     Entra answers ``interaction_required`` when a policy wants the person, such as a second factor outside the office
     network: back inside, the same refresh token works. The others are its siblings in OIDC Core section 3.1.2.6.
@@ -302,56 +319,66 @@ def _given(fields: Mapping[str, str | None]) -> list[tuple[str, str]]:
     return [(name, value) for name, value in fields.items() if value is not None]
 
 
-def _scope(scopes: Sequence[str] | None) -> str | None:
-    return " ".join(scopes) if scopes else None
-
-
-def _missing(name: str, purpose: str) -> InvalidResponse:
-    return InvalidResponse(f"The answer of {purpose} has no {name}. Tell the provider.", reason="missing_member")
-
-
-def _wrong_type(name: str, purpose: str) -> InvalidResponse:
-    message = f"In the answer of {purpose}, {name} is not of the allowed form. Tell the provider."
-    return InvalidResponse(message, reason="wrong_member_type")
-
-
-def _text(body: Mapping[str, Any], name: str, purpose: str) -> str:
-    value = body.get(name)
-    if value is None:
-        raise _missing(name, purpose)
-    if not isinstance(value, str):
-        raise _wrong_type(name, purpose)
-    return value
-
-
-def _token(body: Mapping[str, Any], name: str, purpose: str) -> Secret:
-    value = _text(body, name, purpose)
-    if not _VSCHAR.fullmatch(value):
-        raise _wrong_type(name, purpose)
-    return Secret(value)
-
-
-def _seconds(body: Mapping[str, Any], name: str, purpose: str, *, most: int) -> int | None:
-    """Read a duration: an integer, or the decimal string of one, as some providers send. Clamped to ``most``."""
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong_type(name, purpose)
-    if value < 0:
-        raise InvalidResponse(
-            f"In the answer of {purpose}, {name} is negative. Tell the provider.", reason="bad_lifetime"
-        )
-    return min(value, most)
-
-
-def _shown_uri(uri: object) -> str:
-    flaw = url_flaw(uri, loopback_http=True, query=True)
-    if flaw and flaw != "has_fragment":
-        message = (
-            "The address the provider wants the person to open is not an https URL. Do not open it; tell the provider."
-        )
+def _shown_uri(uri: str) -> str:
+    flaw = url_flaw(uri, loopback_http=True, query=True, fragment=True)
+    if flaw:
+        message = f"The address that the provider wants to be opened {FLAWS[flaw]}. Do not open it; tell the provider."
         raise InvalidResponse(message, reason="bad_verification_uri")
-    return str(uri)
+    return uri
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """A JSON object, read by type. null and empty strings count as absent where absence is allowed."""
+
+    purpose: str
+    body: Mapping[str, Any] = field(repr=False)
+
+    def text(self, name: str) -> str:
+        value = self.optional_text(name)
+        if value is None:
+            raise self._missing(name)
+        return value
+
+    def optional_text(self, name: str) -> str | None:
+        value = self.body.get(name)
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(name, "a string")
+        return value
+
+    def token(self, name: str) -> Secret:
+        value = self.text(name)
+        if not _VSCHAR.fullmatch(value):
+            raise self._wrong(name, "printable ASCII without spaces")
+        return Secret(value)
+
+    def optional_token(self, name: str) -> Secret | None:
+        return self.token(name) if self.optional_text(name) else None
+
+    def seconds(self, name: str, *, most: int) -> int | None:
+        """Read a duration, as a number or (as some providers write it) the string of one, and bound it."""
+        value = self.body.get(name)
+        if isinstance(value, str) and _INTEGER.fullmatch(value):
+            value = int(value)
+        if value is None:
+            return None
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self._wrong(name, "a whole number")
+        if value < 0:
+            message = f"In the answer of {self.purpose}, {name} is negative. Tell the provider."
+            raise InvalidResponse(message, reason="negative_duration")
+        return min(value, most)
+
+    def required_seconds(self, name: str, *, most: int) -> int:
+        value = self.seconds(name, most=most)
+        if value is None:
+            raise self._missing(name)
+        return value
+
+    def _missing(self, name: str) -> InvalidResponse:
+        message = f"The answer of {self.purpose} has no {name}. Tell the provider."
+        return InvalidResponse(message, reason="missing_member")
+
+    def _wrong(self, name: str, expected: str) -> InvalidResponse:
+        message = f"In the answer of {self.purpose}, {name} is not {expected}. Tell the provider."
+        return InvalidResponse(message, reason="wrong_member_type")

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv4Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
-__all__ = ["is_loopback_host", "url_flaw"]
+__all__ = ["FLAWS", "is_loopback_host", "url_flaw"]
 
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,2048}")
 _LOOPBACK_V4 = IPv4Network("127.0.0.0/8")
+_LOOPBACK_V6 = IPv6Address("::1")
+
+FLAWS = MappingProxyType(
+    {
+        "not_a_string": "is not a string",
+        "bad_characters": "is empty, too long, or has characters that a URL can't have",
+        "not_a_url": "is not a URL",
+        "no_host": "has no host",
+        "has_userinfo": "has a user name in it",
+        "has_query": "has a query (?)",
+        "has_fragment": "has a fragment (#)",
+        "not_https": "is not https",
+    }
+)
+"""What ``url_flaw`` answers, in words that follow the name of the URL."""
 
 
 def is_loopback_host(host: str) -> bool:
-    """Say whether ``host`` is this machine: ``localhost``, 127.0.0.0/8 or ::1, spelt out."""
+    """Say whether ``host`` is this machine: ``localhost``, 127.0.0.0/8 or ::1."""
     if host == "localhost":
         return True
     try:
         address = ip_address(host)
     except ValueError:
         return False
-    return address in _LOOPBACK_V4 if isinstance(address, IPv4Address) else str(address) == "::1"
+    return address in _LOOPBACK_V4 if isinstance(address, IPv4Address) else address == _LOOPBACK_V6
 
 
-def url_flaw(url: object, *, loopback_http: bool, query: bool) -> str:
+def url_flaw(url: object, *, loopback_http: bool, query: bool = False, fragment: bool = False) -> str:
     """Say what is wrong with an absolute https URL, as a slug; empty when nothing is.
 
     Args:
-        url: What should be a URL; anything but a string is ``not_a_string``.
-        loopback_http: Allow http for loopback hosts.
+        url: What should be a URL.
+        loopback_http: Allow http where the host is this machine.
         query: Allow a query.
+        fragment: Allow a fragment.
     """
     if not isinstance(url, str):
         return "not_a_string"
@@ -37,17 +54,15 @@ def url_flaw(url: object, *, loopback_http: bool, query: bool) -> str:
         return "bad_characters"
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port  # reading the port is what checks it
+        host, _ = parts.hostname or "", parts.port  # reading the port is what checks it
     except ValueError:
         return "not_a_url"
-    if not host:
-        return "no_host"
-    if "@" in parts.netloc:
-        return "has_userinfo"
-    if "#" in url:
-        return "has_fragment"
-    if "?" in url and not query:
-        return "has_query"
-    if url.startswith("https://") or (loopback_http and url.startswith("http://") and is_loopback_host(host)):
-        return ""
-    return "not_https"
+    secure = url.startswith("https://") or (loopback_http and url.startswith("http://") and is_loopback_host(host))
+    flaws = {
+        "no_host": not host,
+        "has_userinfo": "@" in parts.netloc,
+        "has_query": not query and "?" in url,
+        "has_fragment": not fragment and "#" in url,
+        "not_https": not secure,
+    }
+    return next((flaw for flaw, found in flaws.items() if found), "")
