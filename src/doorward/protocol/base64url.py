@@ -6,14 +6,16 @@ from binascii import a2b_base64, b2a_base64
 
 from doorward.errors import Malformed
 
-__all__ = ["ALPHABET", "decode_base64url", "decode_checked", "encode_base64url"]
+__all__ = ["decode_base64url", "decode_part", "encode_base64url", "split_parts"]
 
-ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
-_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_TO_STANDARD = bytearray(256 * b"\xff")  # what is no letter of ours becomes a byte that is no ASCII
+for _theirs, _standard in zip(_LETTERS + b"-_.", _LETTERS + b"+/.", strict=True):
+    _TO_STANDARD[_theirs] = _standard
+
 _PADDING = (b"", b"", b"==", b"=")
-_CANONICAL_LAST = (ALPHABET, b"", b"AQgw", b"AEIMQUYcgkosw048")  # the unused bits of the last character are zero
+_LAST = (_LETTERS + b"+/", b"", b"AQgw", b"AEIMQUYcgkosw048")  # by length modulo 4: unused bits are zero
 
 
 def encode_base64url(data: bytes) -> str:
@@ -26,25 +28,37 @@ def decode_base64url(text: str, *, what: str) -> bytes:
 
     Args:
         text: the encoded value; empty text is the empty value.
-        what: names the value in the error message, such as "the RSA modulus".
+        what: names the value in the error message, such as "The RSA modulus".
 
     Raises:
         Malformed: characters outside the alphabet, padding, an impossible length, or unused bits that are not zero.
 
     Source: RFC 7515 section 2, RFC 4648 section 3.5.
     """
-    data = text.encode("utf-8", "replace")
-    if data.translate(None, ALPHABET):
-        raise Malformed(f"{what} is not base64url without padding; it must be encoded anew.", reason="base64_alphabet")
-    return decode_checked(data, what=what)
+    parts = split_parts(text.encode("ascii", "replace"), what=what)
+    if len(parts) > 1:
+        raise _foreign(what)
+    return decode_part(parts[0], what=what)
 
 
-def decode_checked(data: bytes, *, what: str) -> bytes:
-    """Decode bytes that are known to hold only characters of ``ALPHABET``. Raises as ``decode_base64url``."""
-    if not data:
+def split_parts(data: bytes, *, what: str) -> list[bytes]:
+    """Split dotted base64url and check the alphabet of all its parts at once. Each part is for ``decode_part``."""
+    standard = data.translate(_TO_STANDARD)
+    if not standard.isascii():
+        raise _foreign(what)
+    return standard.split(b".")
+
+
+def decode_part(part: bytes, *, what: str) -> bytes:
+    """Decode one of ``split_parts``. Raises Malformed for an impossible length, or unused bits that are not zero."""
+    if not part:
         return b""
-    spare = len(data) & 3
-    if data[-1] not in _CANONICAL_LAST[spare]:
+    spare = len(part) & 3
+    if part[-1] not in _LAST[spare]:
         reason = "base64_length" if spare == 1 else "base64_not_canonical"
-        raise Malformed(f"{what} is not canonical base64url; it must be encoded anew.", reason=reason)
-    return a2b_base64(data.translate(_TO_STANDARD) + _PADDING[spare])
+        raise Malformed(f"{what} is not canonical base64url; check that it is complete.", reason=reason)
+    return a2b_base64(part + _PADDING[spare])
+
+
+def _foreign(what: str) -> Malformed:
+    return Malformed(f"{what} is not base64url without padding; check that it is complete.", reason="base64_alphabet")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from doorward.errors import ConfigurationError, Expired, Malformed, MissingClaim, NotYetValid
-from doorward.protocol.jws import JoseHeader, UnverifiedJws, dump_json, parse_jws, sign_jws, verify_jws
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.jws import JoseHeader, UnverifiedJws, parse_jws, sign_jws, verify_jws
+from doorward.protocol.strict_json import dumps_object, loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -33,29 +34,32 @@ _LAST_INSTANT = 253_402_300_799  # the end of the year 9999: what calendars can 
 _MAX_LEEWAY_S = 300
 
 
-@dataclass(frozen=True, slots=True)
-class UnverifiedJwt:
+class UnverifiedJwt(msgspec.Struct, frozen=True):
     """A token of the right shape. Its claims are what somebody wrote; read nothing but ``iss`` to find the keys."""
 
     jws: UnverifiedJws
-    claims: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any]
 
     @property
     def header(self) -> JoseHeader:
         """The header, as unverified as the rest."""
         return self.jws.header
 
+    def __repr__(self) -> str:
+        return f"UnverifiedJwt(header={self.header!r})"
 
-@dataclass(frozen=True, slots=True)
-class SignedClaims:
+
+class SignedClaims(msgspec.Struct, frozen=True):
     """Claims signed by a key of the given set. ``iss``, ``aud`` and the times were not looked at yet."""
 
     header: JoseHeader
-    claims: Mapping[str, Any] = field(repr=False)
+    claims: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"SignedClaims(header={self.header!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(msgspec.Struct, frozen=True):
     """The times of a token that held when they were checked, in epoch seconds."""
 
     expires_at: int
@@ -87,7 +91,7 @@ def sign_claims(claims: Mapping[str, Any], key: SigningKey, *, typ: str | None =
     Raises:
         ConfigurationError: claims that JSON can't hold.
     """
-    return sign_jws(dump_json(claims, field="claims"), key, typ=typ)
+    return sign_jws(dumps_object(claims, field="claims"), key, typ=typ)
 
 
 def require_string(claims: Mapping[str, Any], name: str) -> str:
@@ -109,7 +113,9 @@ def optional_string(claims: Mapping[str, Any], name: str) -> str | None:
         return None
     value = claims[name]
     if not isinstance(value, str) or not value:
-        raise Malformed(f"The claim {name} is not a string with content.", reason=f"{name}_malformed")
+        raise Malformed(
+            f"The claim {name} is not a string with content; its issuer must correct it.", reason=f"{name}_malformed"
+        )
     return value
 
 
@@ -136,9 +142,12 @@ def optional_numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
         return None
     value = claims[name]
     if value.__class__ is not int:
-        raise Malformed(f"The claim {name} is not a whole number of seconds.", reason=f"{name}_malformed")
+        raise Malformed(
+            f"The claim {name} is not a whole number of seconds; its issuer must correct it.",
+            reason=f"{name}_malformed",
+        )
     if not 0 <= value <= _LAST_INSTANT:
-        raise Malformed(f"The claim {name} is out of range.", reason=f"{name}_range")
+        raise Malformed(f"The claim {name} is out of range; its issuer must correct it.", reason=f"{name}_range")
     return value
 
 
@@ -156,7 +165,10 @@ def audience(claims: Mapping[str, Any]) -> tuple[str, ...]:
     value = claims["aud"]
     values = value if isinstance(value, list) else [value]
     if not values or not all(isinstance(one, str) and one for one in values):
-        raise Malformed("The claim aud is neither a string nor a list of strings.", reason="aud_malformed")
+        raise Malformed(
+            "The claim aud is neither a string nor a list of strings; its issuer must correct it.",
+            reason="aud_malformed",
+        )
     return tuple(values)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -31,16 +31,17 @@ PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """One ``alg``: the keys it takes, and how it signs and verifies.
+    """One ``alg``: the keys it takes (``crv`` is empty for RSA), and how it signs and verifies.
 
-    ``verify(public_key, signature, signing_input)`` returns nothing or raises ``BadSignature``; the signature already has
-    the right length. ``sign(private_key, signing_input)`` returns the signature as it stands in a JWS.
+    ``verify(public_key, signature, signing_input)`` returns nothing or raises ``BadSignature``. ``sign(private_key,
+    signing_input)`` returns the signature as it stands in a JWS. Both take only keys of this ``kty`` and ``crv``, and a
+    signature of the right length: ``jwk`` and ``jws`` see to that.
     """
 
     kty: str
-    crv: str | None
-    verify: Callable[[PublicKey, bytes, bytes], None]
-    sign: Callable[[PrivateKey, bytes], bytes]
+    crv: str
+    verify: Callable[[Any, bytes, bytes], None]
+    sign: Callable[[Any, bytes], bytes]
 
 
 def _bad_signature() -> BadSignature:
@@ -54,23 +55,23 @@ def _rsa(bits: int, hash_algorithm: hashes.HashAlgorithm, *, pss: bool) -> Algor
         padding.PSS(padding.MGF1(hash_algorithm), salt_length=hash_algorithm.digest_size) if pss else padding.PKCS1v15()
     )
 
-    def verify(key: PublicKey, signature: bytes, signing_input: bytes) -> None:
+    def verify(key: rsa.RSAPublicKey, signature: bytes, signing_input: bytes) -> None:
         try:
             key.verify(signature, digest(signing_input).digest(), scheme, prehashed)
-        except (InvalidSignature, ValueError):
+        except InvalidSignature:
             raise _bad_signature() from None
 
-    def sign(key: PrivateKey, signing_input: bytes) -> bytes:
+    def sign(key: rsa.RSAPrivateKey, signing_input: bytes) -> bytes:
         return key.sign(digest(signing_input).digest(), scheme, prehashed)
 
-    return Algorithm("RSA", None, verify, sign)
+    return Algorithm("RSA", "", verify, sign)
 
 
 def _ecdsa(crv: str, size: int, order: int, bits: int, hash_algorithm: hashes.HashAlgorithm) -> Algorithm:
     digest = getattr(hashlib, f"sha{bits}")
     scheme = ec.ECDSA(Prehashed(hash_algorithm))
 
-    def verify(key: PublicKey, signature: bytes, signing_input: bytes) -> None:
+    def verify(key: ec.EllipticCurvePublicKey, signature: bytes, signing_input: bytes) -> None:
         r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
         if not (0 < r < order and 0 < s < order):
             raise BadSignature("The signature holds a number out of range; get a new token.", reason="signature_range")
@@ -79,7 +80,7 @@ def _ecdsa(crv: str, size: int, order: int, bits: int, hash_algorithm: hashes.Ha
         except InvalidSignature:
             raise _bad_signature() from None
 
-    def sign(key: PrivateKey, signing_input: bytes) -> bytes:
+    def sign(key: ec.EllipticCurvePrivateKey, signing_input: bytes) -> bytes:
         r, s = decode_dss_signature(key.sign(digest(signing_input).digest(), scheme))
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
@@ -87,13 +88,13 @@ def _ecdsa(crv: str, size: int, order: int, bits: int, hash_algorithm: hashes.Ha
 
 
 def _eddsa() -> Algorithm:
-    def verify(key: PublicKey, signature: bytes, signing_input: bytes) -> None:
+    def verify(key: ed25519.Ed25519PublicKey, signature: bytes, signing_input: bytes) -> None:
         try:
             key.verify(signature, signing_input)
         except InvalidSignature:
             raise _bad_signature() from None
 
-    def sign(key: PrivateKey, signing_input: bytes) -> bytes:
+    def sign(key: ed25519.Ed25519PrivateKey, signing_input: bytes) -> bytes:
         return key.sign(signing_input)
 
     return Algorithm("OKP", "Ed25519", verify, sign)

@@ -1,26 +1,25 @@
-"""Keys as JSON: an issuer's JWK Set becomes verification keys, and our own key signs. Every key is judged when loaded.
+"""Keys as JSON: an issuer's JWK Set becomes verification keys, and our own key signs.
 
-A key that could be used wrongly is left out with its reason, so that a signature check never has to ask. No fetching, no
-caching, no tokens here.
+Every key is judged when it is loaded. One that could be used wrongly is left out with its reason, so that no signature
+check has to ask again. No fetching, no caching, no tokens here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from doorward.errors import ConfigurationError, InvalidResponse, Malformed, UnknownKey
-from doorward.protocol.base64url import decode_base64url, encode_base64url
-from doorward.protocol.jwa import ALGORITHMS, PrivateKey, PublicKey
+from doorward.protocol.base64url import encode_base64url
+from doorward.protocol.jwa import ALGORITHMS, Algorithm, PrivateKey, PublicKey
+from doorward.protocol.key_material import CURVES, MIN_RSA_BITS, READERS, optional_text, unusable
 from doorward.protocol.strict_json import loads_object
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "ASYMMETRIC_ALGORITHMS",
@@ -34,14 +33,12 @@ __all__ = [
 
 ASYMMETRIC_ALGORITHMS = frozenset(ALGORITHMS)
 
-_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_CURVES: Mapping[str, tuple[ec.EllipticCurve, int]] = {
-    "P-256": (ec.SECP256R1(), 32),
-    "P-384": (ec.SECP384R1(), 48),
-    "P-521": (ec.SECP521R1(), 66),
+_FITTING = {
+    kind: frozenset(name for name, algorithm in ALGORITHMS.items() if (algorithm.kty, algorithm.crv) == kind)
+    for kind in {(algorithm.kty, algorithm.crv) for algorithm in ALGORITHMS.values()}
 }
-_MIN_RSA_BITS, _MAX_RSA_BITS = 2048, 8192
-_MIN_RSA_EXPONENT, _MAX_RSA_EXPONENT = 65537, 2**32 - 1
+_JUST = {name: frozenset({name}) for name in ALGORITHMS}  # shared, since a service may hold thousands of keys
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MAX_KID_CHARACTERS = 512
 
 
@@ -84,35 +81,32 @@ class JwkSet:
 
         Source: RFC 7515 sections 4.1.4 and 6.
         """
-        named = self.keys if kid is None else self._by_kid.get(kid, ())
+        named = self.keys if kid is None else self._by_kid.get(kid)
+        if named is None:
+            raise self._not_here(kid)
         fitting = [key for key in named if alg in key.algorithms]
         if not fitting:
-            self._refuse(kid, any_named=bool(named))
+            raise UnknownKey(
+                "No key of the issuer fits the token's algorithm; get a new token.", reason="key_algorithm_mismatch"
+            )
         first = fitting[0]
         if len(fitting) > 1 and any(key.public_key != first.public_key for key in fitting):
             if kid is None:
                 raise UnknownKey(
-                    "The token names no key, and its issuer has several that fit; the issuer must name the key.",
+                    "The token names no key, and its issuer has several that fit; the issuer must name it.",
                     reason="no_kid",
                 )
             raise UnknownKey(
-                "The issuer has two different keys of the name that the token gives; the issuer must rename one.",
+                "The issuer gave two different keys the name that the token says; it must rename one.",
                 reason="ambiguous_kid",
             )
         return first
 
-    def _refuse(self, kid: str | None, *, any_named: bool) -> NoReturn:
-        if kid is not None and not any_named and kid in self.rejected:
-            raise UnknownKey(
-                f"The issuer's key for this token is not safe to use ({self.rejected[kid]}); the issuer must replace it.",
-                reason=self.rejected[kid],
-            )
-        if kid is not None and not any_named:
-            raise UnknownKey(
-                "The issuer's keys do not include the one that the token names; get a new token.", reason="unknown_kid"
-            )
-        raise UnknownKey(
-            "No key of the issuer fits the token's algorithm; get a new token.", reason="key_algorithm_mismatch"
+    def _not_here(self, kid: str | None) -> UnknownKey:
+        if kid in self.rejected:
+            return unusable("for this token must not be used", self.rejected[kid])
+        return UnknownKey(
+            "The issuer has no key of the name that the token says; get a new token.", reason="unknown_kid"
         )
 
 
@@ -121,7 +115,7 @@ def parse_jwk_set(data: bytes, *, max_keys: int = 100) -> JwkSet:
 
     Args:
         data: the document, as the issuer sent it.
-        max_keys: how many keys the set may hold at most, good or bad.
+        max_keys: how many keys the set may hold, good or bad.
 
     Raises:
         InvalidResponse: not a JWK Set, or one of too many keys.
@@ -129,12 +123,13 @@ def parse_jwk_set(data: bytes, *, max_keys: int = 100) -> JwkSet:
     Source: RFC 7517 section 5.
     """
     try:
-        document = loads_object(data, what="The issuer's JWK Set")
+        members = loads_object(data, what="The issuer's JWK Set").get("keys")
     except Malformed as error:
-        raise InvalidResponse(error.message, reason=error.reason) from error
-    members = document.get("keys")
+        raise InvalidResponse(error.message, reason=error.reason) from None
     if not isinstance(members, list):
-        raise InvalidResponse("The issuer's JWK Set has no list of keys.", reason="jwk_set_without_keys")
+        raise InvalidResponse(
+            "The issuer's JWK Set has no list of keys; the issuer must correct it.", reason="jwk_set_without_keys"
+        )
     if len(members) > max_keys:
         raise InvalidResponse(
             f"The issuer's JWK Set has more than {max_keys} keys; the issuer must remove old ones.",
@@ -146,144 +141,54 @@ def parse_jwk_set(data: bytes, *, max_keys: int = 100) -> JwkSet:
         try:
             keys.append(parse_jwk(member))
         except UnknownKey as error:
-            kid = member.get("kid") if isinstance(member, dict) else None
+            kid = member.get("kid") if isinstance(member, Mapping) else None
             rejected[kid if isinstance(kid, str) else None] = error.reason
     return JwkSet(tuple(keys), MappingProxyType(rejected))
 
 
 def parse_jwk(jwk: Mapping[str, Any]) -> VerificationKey:
-    """Read one public key, checking all that G3 asks.
+    """Read one public key and check everything that can be wrong with it.
 
     Raises:
-        UnknownKey: a key that must not be used; ``reason`` says why.
+        UnknownKey: the key must not be used; ``reason`` says why.
 
     Source: RFC 7517 section 4, RFC 7518 section 6, RFC 8037 section 2, RFC 8725 section 3.
     """
-    if not isinstance(jwk, dict):
-        raise _unusable("is not a JSON object", "jwk_not_object")
-    kty = _text(jwk, "kty")
+    if not isinstance(jwk, Mapping):
+        raise unusable("is not a JSON object", "jwk_not_object")
+    kty = optional_text(jwk, "kty")
     if kty == "oct":
-        raise _unusable("is symmetric: whoever checks tokens could make them", "jwk_symmetric")
-    if kty not in _READERS:
-        raise _unusable("has a key type that we do not know", "jwk_kty_unsupported")
+        raise unusable("is symmetric, so that whoever checks tokens could make them", "jwk_symmetric")
+    if kty is None or kty not in READERS:
+        raise unusable("is of a type that we do not know", "jwk_kty_unsupported")
     if not _PRIVATE_MEMBERS.isdisjoint(jwk):
-        raise _unusable("was published with its private part", "jwk_private")
-    _check_purpose(jwk)
-    kid = _optional_text(jwk, "kid")
+        raise unusable("was published with its private part", "jwk_private")
+    kid = optional_text(jwk, "kid")
     if kid is not None and not (kid and len(kid) <= _MAX_KID_CHARACTERS and kid.isprintable()):
-        raise _unusable("has an unusable name (kid)", "jwk_kid_malformed")
-    public_key, crv, signature_bytes = _READERS[kty](jwk)
-    fitting = frozenset(name for name, algorithm in ALGORITHMS.items() if (algorithm.kty, algorithm.crv) == (kty, crv))
-    alg = _optional_text(jwk, "alg")
+        raise unusable("has a name (kid) that no token could say", "jwk_kid_malformed")
+    _check_purpose(jwk)
+    material = READERS[kty](jwk)
+    algorithms = _FITTING[kty, material.crv]
+    alg = optional_text(jwk, "alg")
     if alg is not None:
-        if alg not in fitting:
-            raise _unusable("is of another kind than its alg says", "jwk_alg_mismatch")
-        fitting = frozenset({alg})
-    return VerificationKey(kid, kty, fitting, signature_bytes, public_key)
-
-
-def _unusable(what: str, reason: str) -> UnknownKey:
-    return UnknownKey(f"The issuer's key {what}; the issuer must replace it.", reason=reason)
-
-
-def _text(jwk: Mapping[str, Any], name: str) -> str:
-    value = _optional_text(jwk, name)
-    if value is None:
-        raise _unusable(f"has no {name}", f"jwk_{name}_missing")
-    return value
-
-
-def _optional_text(jwk: Mapping[str, Any], name: str) -> str | None:
-    value = jwk.get(name)
-    if name in jwk and not isinstance(value, str):
-        raise _unusable(f"has a {name} that is no string", f"jwk_{name}_malformed")
-    return value
+        if alg not in algorithms:
+            raise unusable("is of another kind than its alg says", "jwk_alg_mismatch")
+        algorithms = _JUST[alg]
+    return VerificationKey(kid, kty, algorithms, material.signature_bytes, material.public_key)
 
 
 def _check_purpose(jwk: Mapping[str, Any]) -> None:
-    if _optional_text(jwk, "use") not in (None, "sig"):
-        raise _unusable("is not meant for signatures (use)", "jwk_use_mismatch")
+    if optional_text(jwk, "use") not in {None, "sig"}:
+        raise unusable("is not meant for signatures (use)", "jwk_use_mismatch")
     if "key_ops" not in jwk:
         return
     operations = jwk["key_ops"]
     if not isinstance(operations, list) or not all(isinstance(operation, str) for operation in operations):
-        raise _unusable("has key_ops that are no list of strings", "jwk_key_ops_malformed")
+        raise unusable("has key_ops that are no list of strings", "jwk_key_ops_malformed")
     if len(set(operations)) != len(operations):
-        raise _unusable("has key_ops that repeat themselves", "jwk_key_ops_malformed")
+        raise unusable("has key_ops that repeat themselves", "jwk_key_ops_repeated")
     if "verify" not in operations or not {"sign", "verify"}.issuperset(operations):
-        raise _unusable("is not meant to verify signatures alone (key_ops)", "jwk_key_ops_mismatch")
-
-
-def _octets(jwk: Mapping[str, Any], name: str) -> bytes:
-    try:
-        return decode_base64url(_text(jwk, name), what=f"The member {name} of the issuer's key")
-    except Malformed as error:
-        raise _unusable(f"has a {name} that is not canonical base64url", f"jwk_{name}_{error.reason}") from error
-
-
-def _rsa_key(jwk: Mapping[str, Any]) -> tuple[PublicKey, str | None, int]:
-    n = int.from_bytes(_octets(jwk, "n"), "big")
-    e = int.from_bytes(_octets(jwk, "e"), "big")
-    if n.bit_length() < _MIN_RSA_BITS:
-        raise _unusable(f"is RSA of fewer than {_MIN_RSA_BITS} bits", "jwk_rsa_too_small")
-    if n.bit_length() > _MAX_RSA_BITS:
-        raise _unusable(f"is RSA of more than {_MAX_RSA_BITS} bits", "jwk_rsa_too_large")
-    if not n % 2:
-        raise _unusable("is RSA with an even modulus", "jwk_rsa_modulus_even")
-    if not e % 2 or not _MIN_RSA_EXPONENT <= e <= _MAX_RSA_EXPONENT:
-        raise _unusable("is RSA with an unsafe exponent", "jwk_rsa_exponent")
-    return rsa.RSAPublicNumbers(e, n).public_key(), None, (n.bit_length() + 7) // 8
-
-
-def _ec_key(jwk: Mapping[str, Any]) -> tuple[PublicKey, str | None, int]:
-    crv = _text(jwk, "crv")
-    if crv not in _CURVES:
-        raise _unusable("is on a curve that we do not use", "jwk_crv_unsupported")
-    curve, size = _CURVES[crv]
-    x, y = _octets(jwk, "x"), _octets(jwk, "y")
-    if len(x) != size or len(y) != size:
-        raise _unusable("has coordinates of the wrong length", "jwk_coordinate_length")
-    try:
-        public_key = ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + x + y)
-    except ValueError as error:
-        raise _unusable("is not a point of its curve", "jwk_point_not_on_curve") from error
-    return public_key, crv, 2 * size
-
-
-def _okp_key(jwk: Mapping[str, Any]) -> tuple[PublicKey, str | None, int]:
-    crv = _text(jwk, "crv")
-    if crv != "Ed25519":
-        raise _unusable("is on a curve that we do not use", "jwk_crv_unsupported")
-    x = _octets(jwk, "x")
-    _check_ed25519_point(x)
-    return ed25519.Ed25519PublicKey.from_public_bytes(x), crv, 64
-
-
-_READERS = {"RSA": _rsa_key, "EC": _ec_key, "OKP": _okp_key}
-
-_ED25519_PRIME = 2**255 - 19
-_ED25519_D = -121665 * pow(121666, -1, _ED25519_PRIME) % _ED25519_PRIME
-_ED25519_ORDER_8_Y = 0x7A03AC9277FDC74EC6CC392CFA53202A0F67100D760B3CBA4FD83D3D706A17C7
-_ED25519_SMALL_ORDER_Y = frozenset(
-    {0, 1, _ED25519_PRIME - 1, _ED25519_ORDER_8_Y, _ED25519_PRIME - _ED25519_ORDER_8_Y}
-)
-
-
-def _check_ed25519_point(encoded: bytes) -> None:
-    """Refuse what OpenSSL lets pass: with a key of small order one constant signature fits every message.
-
-    Source: RFC 8032 section 5.1.3; the eight points of small order have five values of y.
-    """
-    if len(encoded) != 32:  # noqa: PLR2004 - the size of an encoded point
-        raise _unusable("has coordinates of the wrong length", "jwk_coordinate_length")
-    y = int.from_bytes(encoded, "little") & (2**255 - 1)
-    if y >= _ED25519_PRIME:
-        raise _unusable("is not a canonical point", "jwk_point_not_canonical")
-    if y in _ED25519_SMALL_ORDER_Y:
-        raise _unusable("is a point of small order", "jwk_point_small_order")
-    x_squared = (y * y - 1) * pow(_ED25519_D * y * y + 1, -1, _ED25519_PRIME)
-    if pow(x_squared, (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) != 1:
-        raise _unusable("is not a point of its curve", "jwk_point_not_on_curve")
+        raise unusable("is not meant for signatures alone (key_ops)", "jwk_key_ops_mismatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,27 +200,22 @@ class SigningKey:
     private_key: PrivateKey = field(repr=False)
 
     def __post_init__(self) -> None:
-        if self.alg not in ALGORITHMS:
-            raise ConfigurationError(
-                f"Choose a signature algorithm out of {', '.join(sorted(ALGORITHMS))}.",
-                field="alg",
-                reason="alg_unsupported",
-            )
+        _algorithm(self.alg)
         try:
-            parse_jwk(self.public_jwk())
+            parse_jwk(self.public_jwk())  # our key is held to the rules that a receiver has for it
         except UnknownKey as error:
             raise ConfigurationError(
-                f"The signing key can't be used for {self.alg} ({error.reason}); use a key of the right kind.",
+                f"The signing key can't be used for {self.alg} ({error.reason}); use a key that fits.",
                 field="signing_key",
                 reason=error.reason,
-            ) from error
+            ) from None
 
     @classmethod
     def from_pem(cls, pem: bytes, *, alg: str, kid: str | None = None) -> SigningKey:
         """Read an unencrypted private key.
 
         Args:
-            pem: the key in PEM (PKCS #8 or the older forms).
+            pem: the key in PEM, PKCS #8 or older.
             alg: the algorithm it signs with; the key must be of that kind.
             kid: the name under which the receiver knows its public half.
 
@@ -324,56 +224,69 @@ class SigningKey:
         """
         try:
             private_key = serialization.load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             raise ConfigurationError(
-                "The signing key is not an unencrypted private key in PEM.", field="signing_key", reason="pem_malformed"
-            ) from error
+                "The signing key is not an unencrypted private key in PEM; convert it.",
+                field="signing_key",
+                reason="pem_malformed",
+            ) from None
         if not isinstance(private_key, PrivateKey):
             raise ConfigurationError(
-                "The signing key is of a kind that we do not use; use RSA, EC or Ed25519.",
+                "The signing key is of a kind that we do not use; make one of RSA, EC or Ed25519.",
                 field="signing_key",
                 reason="pem_kind_unsupported",
             )
         return cls(kid, alg, private_key)
 
     def public_jwk(self) -> dict[str, Any]:
-        """Return the public half, as it stands in a JWK Set."""
-        jwk = {"alg": self.alg, "use": "sig", **_public_members(self.private_key)}
-        return jwk if self.kid is None else {"kid": self.kid, **jwk}
+        """Return the public half as it stands in a JWK Set."""
+        name = {} if self.kid is None else {"kid": self.kid}
+        return {**name, "use": "sig", "alg": self.alg, **_public_members(self.private_key)}
 
     def __reduce__(self) -> NoReturn:
-        message = "a SigningKey can't be pickled; load it again where it is needed"
+        message = "a SigningKey can't be pickled or copied; load it where it is needed"
         raise TypeError(message)
 
 
+def generate_signing_key(alg: str, *, kid: str | None = None) -> SigningKey:
+    """Make a new key for ``alg``, RSA of 2048 bits: for tests, and to register a client.
+
+    Raises:
+        ConfigurationError: not an algorithm that we know, or an unusable ``kid``.
+    """
+    algorithm = _algorithm(alg)
+    if algorithm.kty == "RSA":
+        return SigningKey(kid, alg, rsa.generate_private_key(65537, MIN_RSA_BITS))
+    if algorithm.kty == "OKP":
+        return SigningKey(kid, alg, ed25519.Ed25519PrivateKey.generate())
+    return SigningKey(kid, alg, ec.generate_private_key(CURVES[algorithm.crv]))
+
+
+def _algorithm(alg: str) -> Algorithm:
+    if alg not in ALGORITHMS:
+        raise ConfigurationError(
+            f"Signing needs one of {', '.join(sorted(ALGORITHMS))}.", field="alg", reason="alg_unsupported"
+        )
+    return ALGORITHMS[alg]
+
+
 def _public_members(private_key: PrivateKey) -> dict[str, str]:
-    if isinstance(private_key, rsa.RSAPrivateKey):
-        numbers = private_key.public_key().public_numbers()
-        return {"kty": "RSA", "n": _encode_integer(numbers.n), "e": _encode_integer(numbers.e)}
-    if isinstance(private_key, ed25519.Ed25519PrivateKey):
-        return {"kty": "OKP", "crv": "Ed25519", "x": encode_base64url(private_key.public_key().public_bytes_raw())}
-    crv, size = next(
-        ((name, size) for name, (curve, size) in _CURVES.items() if curve.name == private_key.curve.name), ("other", 0)
-    )
-    point = private_key.public_key().public_numbers()
-    size = size or (private_key.key_size + 7) // 8
+    public_key = private_key.public_key()
+    if isinstance(public_key, ed25519.Ed25519PublicKey):
+        return {"kty": "OKP", "crv": "Ed25519", "x": encode_base64url(public_key.public_bytes_raw())}
+    if isinstance(public_key, rsa.RSAPublicKey):
+        rsa_numbers = public_key.public_numbers()
+        return {"kty": "RSA", "n": _encode_unsigned(rsa_numbers.n), "e": _encode_unsigned(rsa_numbers.e)}
+    size = (public_key.key_size + 7) // 8
+    point = public_key.public_numbers()
+    names = {curve.name: name for name, curve in CURVES.items()}
     return {
         "kty": "EC",
-        "crv": crv,
+        "crv": names.get(public_key.curve.name, public_key.curve.name),
         "x": encode_base64url(point.x.to_bytes(size, "big")),
         "y": encode_base64url(point.y.to_bytes(size, "big")),
     }
 
 
-def _encode_integer(value: int) -> str:
+def _encode_unsigned(value: int) -> str:
     return encode_base64url(value.to_bytes((value.bit_length() + 7) // 8, "big"))
-
-
-def generate_signing_key(alg: str, *, kid: str | None = None) -> SigningKey:
-    """Make a new key: RSA of 2048 bits, or on the curve of ``alg``. For tests and for registering a new client."""
-    algorithm = ALGORITHMS.get(alg)
-    if algorithm is not None and algorithm.crv in _CURVES:
-        return SigningKey(kid, alg, ec.generate_private_key(_CURVES[algorithm.crv][0]))
-    if algorithm is not None and algorithm.kty == "OKP":
-        return SigningKey(kid, alg, ed25519.Ed25519PrivateKey.generate())
-    return SigningKey(kid, alg, rsa.generate_private_key(65537, _MIN_RSA_BITS))

@@ -1,6 +1,6 @@
-"""JSON read as strictly as a token deserves: what two parsers could read differently is refused. Nothing else lives here.
+"""JSON read as strictly as a token deserves: what two parsers could read differently is refused. Nothing else.
 
-``msgspec`` decodes, and already refuses a byte order mark, invalid UTF-8, lone surrogates, NaN, Infinity and floats that
+``msgspec`` decodes, and refuses a byte order mark, invalid UTF-8, lone surrogates, NaN, Infinity and floats that
 overflow. What it lets pass is refused here: repeated names, deep nesting, integers beyond 64 bits, and a top level that
 is no object.
 """
@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from doorward.errors import Malformed
+from doorward.errors import ConfigurationError, Malformed
 
-__all__ = ["loads_object"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["dumps_object", "loads_object"]
 
 _decode = msgspec.json.Decoder().decode
 
 _SMALLEST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
-_FEW_BRACKETS = 64
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_FEW_BRACKETS = 64  # nested, they would still fit any stack
+_ALL_BUT_OPENING = bytes(set(range(256)) - set(b"[{"))
 _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
 def loads_object(data: bytes, *, what: str, max_depth: int = 16) -> dict[str, Any]:
@@ -41,58 +45,68 @@ def loads_object(data: bytes, *, what: str, max_depth: int = 16) -> dict[str, An
 
     Source: RFC 8259, RFC 7493 (I-JSON), RFC 7515 section 4 on unique names.
     """
-    if data.count(b"{") + data.count(b"[") > _FEW_BRACKETS and _deepest(data) > max_depth:
+    if len(data.translate(None, _ALL_BUT_OPENING)) > _FEW_BRACKETS and _deepest(data) > max_depth:
         raise _too_deep(what)  # before decoding, which recurses
     try:
         value = _decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Malformed(f"{what} is not valid JSON in UTF-8.", reason="json_syntax") from error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise Malformed(
+            f"{what} is not valid JSON in UTF-8; its sender must correct it.", reason="json_syntax"
+        ) from None
     if value.__class__ is not dict:
-        raise Malformed(f"{what} is not a JSON object.", reason="json_not_object")
-    members = _count_members(value, max_depth, what)
-    if not _has_exactly(members, data):
+        raise Malformed(f"{what} is not a JSON object; its sender must correct it.", reason="json_not_object")
+    # Each string of the text, name or value, has two quotes. When the strings that were decoded account for all quotes,
+    # nothing was dropped, so no name was repeated. An escaped quote makes the sum differ: then the slow way decides.
+    if 2 * _count_strings(value, max_depth, what) != data.count(b'"'):
         _refuse_repeated_names(data, what)
     return value
 
 
-def _has_exactly(members: int, data: bytes) -> bool:
-    """Whether the text surely writes no more members than were decoded; False sends it to the slow, certain check.
+def dumps_object(value: Mapping[str, Any], *, field: str) -> bytes:
+    """Write one JSON object, compact and in ASCII.
 
-    With no whitespace before a colon, each member shows as ``":`` once. A string that holds this pair only makes the
-    count larger, so an equal count proves that no name was repeated.
+    Raises:
+        ConfigurationError: JSON can't hold it (NaN, bytes, a cycle); ``field`` names the argument it came from.
     """
-    return (
-        data.count(b'":') == members
-        and b" :" not in data
-        and b"\n:" not in data
-        and b"\t:" not in data
-        and b"\r:" not in data
-    )
+    try:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    except (TypeError, ValueError, RecursionError):
+        raise ConfigurationError(
+            f"{field} can't be written as JSON; use strings, numbers, lists and objects.",
+            field=field,
+            reason="not_json",
+        ) from None
 
 
-def _count_members(value: Any, levels: int, what: str) -> int:
-    """Count object members at every level, refusing what is too deep or too large on the way."""
+def _count_strings(value: Any, levels: int, what: str) -> int:
+    """Count names and string values at every level, refusing what is too deep or too large on the way."""
     if not levels:
         raise _too_deep(what)
+    count = 0
+    items = value
     if value.__class__ is dict:
         count = len(value)
         items = value.values()
-    else:
-        count = 0
-        items = value
     for item in items:
         kind = item.__class__
-        if kind is dict or kind is list:
-            count += _count_members(item, levels - 1, what)
+        if kind is str:
+            count += 1
+        elif kind is dict or kind is list:
+            count += _count_strings(item, levels - 1, what)
         elif kind is int and not _SMALLEST_INTEGER <= item <= _LARGEST_INTEGER:
-            raise Malformed(f"{what} holds an integer of more than 64 bits.", reason="json_integer_range")
+            raise Malformed(
+                f"{what} holds an integer of more than 64 bits; its sender must correct it.",
+                reason="json_integer_range",
+            )
     return count
 
 
 def _refuse_repeated_names(data: bytes, what: str) -> None:
     def check(pairs: list[tuple[str, Any]]) -> None:
         if len({name for name, _ in pairs}) != len(pairs):
-            raise Malformed(f"{what} holds the same member name twice.", reason="json_repeated_name")
+            raise Malformed(
+                f"{what} holds the same member name twice; its sender must correct it.", reason="json_repeated_name"
+            )
 
     json.loads(data, object_pairs_hook=check, parse_int=len, parse_float=len)
 
@@ -107,4 +121,4 @@ def _deepest(data: bytes) -> int:
 
 
 def _too_deep(what: str) -> Malformed:
-    return Malformed(f"{what} is nested too deeply.", reason="json_too_deep")
+    return Malformed(f"{what} is nested too deeply; its sender must simplify it.", reason="json_too_deep")
