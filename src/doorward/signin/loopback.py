@@ -7,55 +7,42 @@ none of this module's business: ``protocol.authorization`` checks ``state`` and 
 
 from __future__ import annotations
 
-import errno
 import hmac
 import re
 import selectors
 import socket
-import sys
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Literal, Self, final
+from typing import TYPE_CHECKING, Self, final
 
-from doorward.errors import ConfigurationError, UnavailableError
-from doorward.signin.pages import ANY_PROGRAM, SECURITY_HEADERS, build_page
+from doorward.errors import ConfigurationError
+from doorward.signin.loopback_http import MAX_HEAD_BYTES, build_response, build_short_response, parse_head
+from doorward.signin.loopback_sockets import ADDRESSES, listen, unavailable
+from doorward.signin.pages import ANY_PROGRAM, build_page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from doorward.ports import Clock, Entropy
+    from doorward.signin.loopback_http import RequestHead
+    from doorward.signin.loopback_sockets import Host
     from doorward.signin.pages import Outcome
 
 __all__ = ["Callback", "CallbackListener"]
 
-Host = Literal["127.0.0.1", "::1", "localhost"]
-
-_ADDRESSES: Mapping[str, tuple[tuple[socket.AddressFamily, str], ...]] = {
-    "127.0.0.1": ((socket.AF_INET, "127.0.0.1"),),
-    "::1": ((socket.AF_INET6, "::1"),),
-    # Whichever of the two the browser takes "localhost" for, nobody else may be listening there.
-    "localhost": ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")),
-}
 _LOWEST_PORT, _HIGHEST_PORT = 1024, 65535
-_EPHEMERAL_ATTEMPTS = 20
-_BACKLOG = 512
 
 _MAX_CONNECTIONS = 32
 _ACCEPTS_PER_ROUND = 16
 _ROUNDS_PER_POLL = 64
 _CONNECTION_DEADLINE_S = 5.0
 _LINGER_S = 1.0
-# Browsers send the cookies of every other program on this address too, whatever its port: generous.
-_MAX_HEAD_BYTES = 65536
 _CHUNK_BYTES = 65536
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _URL = re.compile(r"https?://[!-~]+")
-# The path and query in printable ASCII without a fragment: browsers percent-encode everything else.
-_REQUEST_LINE = re.compile(r"([A-Z]{1,20}) (/[!-\"$-~]*) HTTP/1\.[01]")
-_HEADER_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
 
 
 @final
@@ -136,7 +123,7 @@ class CallbackListener:
         Raises:
             ConfigurationError: A setting can't be used; ``field`` names it.
         """
-        if host not in _ADDRESSES:
+        if host not in ADDRESSES:
             message = "The callback host must be 127.0.0.1, ::1 or localhost: other addresses can be reached by others."
             raise ConfigurationError(message, field="host", reason="host_not_loopback")
         if not _PATH.fullmatch(path):
@@ -171,16 +158,20 @@ class CallbackListener:
         if self._selector is not None:
             return
         with ExitStack() as undo:
-            selector = undo.enter_context(selectors.DefaultSelector())
-            listening = _listen(self._host, self._ports)
+            listening = listen(self._host, self._ports)
             for listener in listening:
                 undo.enter_context(listener)
+            try:
+                selector = undo.enter_context(selectors.DefaultSelector())
+            except OSError as error:
+                raise unavailable(self._host) from error
+            for listener in listening:
                 selector.register(listener, selectors.EVENT_READ)
+            port = listening[0].getsockname()[1]
+            self._authority = f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
+            self._start_path = "/" + self._entropy.token_urlsafe(32)
+            self._selector, self._listening = selector, listening
             undo.pop_all()
-        port = listening[0].getsockname()[1]
-        self._authority = f"[{self._host}]:{port}" if ":" in self._host else f"{self._host}:{port}"
-        self._start_path = "/" + self._entropy.token_urlsafe(32)
-        self._selector, self._listening = selector, listening
 
     def close(self) -> None:
         """Give the port and everything else back, now. A callback that was not answered is answered as failed."""
@@ -278,38 +269,37 @@ class CallbackListener:
             self._drop(connection)
         elif connection.stage is _Stage.READING:
             connection.inbox += received
-            head, end, _unread_body = connection.inbox.partition(b"\r\n\r\n")
-            if len(head) > _MAX_HEAD_BYTES:
-                self._answer(connection, _plain(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
-            elif end:
-                return self._route(connection, head.decode("latin-1"))
+            end = connection.inbox.find(b"\r\n\r\n")
+            if end > MAX_HEAD_BYTES or (end < 0 and len(connection.inbox) > MAX_HEAD_BYTES):
+                self._answer(connection, build_short_response(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE))
+            elif end >= 0:
+                return self._respond(connection, parse_head(bytes(connection.inbox[:end])))
         return None
 
-    def _route(self, connection: _Connection, head: str) -> Callback | None:
-        request = _parse_head(head)
+    def _respond(self, connection: _Connection, request: RequestHead | None) -> Callback | None:
+        """Answer a request, or hand it out if it is a callback. Another Host is a name somebody pointed here."""
         if request is None or request.hosts != (self._authority,):
-            # Another Host is another site that had its name point here (DNS rebinding).
-            self._answer(connection, _plain(HTTPStatus.BAD_REQUEST))
+            response = build_short_response(HTTPStatus.BAD_REQUEST)
         elif request.method == "HEAD":
-            self._answer(connection, _response(HTTPStatus.NO_CONTENT, {}, b""))
+            response = build_response(HTTPStatus.NO_CONTENT)
         elif request.method != "GET":
-            self._answer(connection, _plain(HTTPStatus.METHOD_NOT_ALLOWED, {"Allow": "GET, HEAD"}))
-        elif hmac.compare_digest(request.target, self._start_path) and self._authorization_url is not None:
-            self._start(connection, self._authorization_url)
+            response = build_short_response(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET, HEAD")
+        elif self._authorization_url and hmac.compare_digest(request.target, self._start_path):
+            response = self._redirect_once(self._authorization_url)
         else:
             path, _, query = request.target.partition("?")
             if path == self._path and query:
                 return self._hand_out(connection, query)
-            self._answer(connection, self._page("rejected") if path == self._path else _plain(HTTPStatus.NOT_FOUND))
+            response = self._page("rejected") if path == self._path else build_short_response(HTTPStatus.NOT_FOUND)
+        self._answer(connection, response)
         return None
 
-    def _start(self, connection: _Connection, authorization_url: str) -> None:
+    def _redirect_once(self, authorization_url: str) -> bytes:
         if self._start_url_used:
             self.start_url_reused = True
-            self._answer(connection, self._page("link_used"))
-        else:
-            self._start_url_used = True
-            self._answer(connection, _response(HTTPStatus.SEE_OTHER, {"Location": authorization_url}, b""))
+            return self._page("link_used")
+        self._start_url_used = True
+        return build_response(HTTPStatus.SEE_OTHER, Location=authorization_url)
 
     def _hand_out(self, connection: _Connection, query: str) -> Callback:
         connection.stage = _Stage.HANDED_OUT
@@ -362,7 +352,7 @@ class CallbackListener:
 
     def _page(self, outcome: Outcome) -> bytes:
         page = build_page(outcome, program=self._program)
-        return _response(HTTPStatus(page.status), {"Content-Type": "text/html; charset=utf-8"}, page.body)
+        return build_response(page.status, page.body, Content_Type="text/html; charset=utf-8")
 
     def _url(self, path: str) -> str:
         if self._selector is None:
@@ -371,94 +361,9 @@ class CallbackListener:
         return f"http://{self._authority}{path}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    method: str
-    target: str
-    hosts: tuple[str, ...]
-
-
-def _parse_head(head: str) -> _Request | None:
-    """Parse a request line and headers (RFC 9112 sections 3 and 5); None for anything but the plainest form."""
-    first, *lines = head.split("\r\n")
-    request_line = _REQUEST_LINE.fullmatch(first)
-    headers = [_HEADER_LINE.fullmatch(line) for line in lines]
-    if request_line is None or None in headers:
-        return None
-    hosts = tuple(header[2] for header in headers if header and header[1].lower() == "host")
-    return _Request(request_line[1], request_line[2], hosts)
-
-
-def _response(status: HTTPStatus, headers: Mapping[str, str], body: bytes) -> bytes:
-    fields = {**SECURITY_HEADERS, **headers, "Connection": "close"}
-    if status is not HTTPStatus.NO_CONTENT:  # RFC 9110 section 8.6
-        fields["Content-Length"] = str(len(body))
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in fields.items())]
-    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
-
-
-def _plain(status: HTTPStatus, headers: Mapping[str, str] | None = None) -> bytes:
-    fields = {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
-    return _response(status, fields, f"{status.phrase}\n".encode())
-
-
 def _send_last(connection: _Connection) -> None:
     """Send what is left and read what has come, once and without waiting: the socket is closed next."""
     with suppress(OSError):
         connection.socket.send(connection.outbox)
         connection.socket.shutdown(socket.SHUT_WR)
         connection.socket.recv(_CHUNK_BYTES)
-
-
-def _listen(host: Host, ports: Sequence[int]) -> tuple[socket.socket, ...]:
-    """Listen on the first port of ``ports`` that is free on every address of ``host``, or on one the system chooses."""
-    failure: OSError | None = None
-    for port in ports or (0,) * _EPHEMERAL_ATTEMPTS:
-        try:
-            return _listen_on(host, port)
-        except OSError as error:
-            failure = error
-    if ports:
-        message = (
-            f"None of the callback ports {', '.join(map(str, ports))} is free on {host}. End the program that holds "
-            "one of them (another sign-in, perhaps), or register another port with the provider and list it."
-        )
-        raise ConfigurationError(message, field="ports", reason="no_free_port") from failure
-    message = f"This system gives no port on {host} to listen on for the browser. Sign in with the device flow instead."
-    raise UnavailableError(message, reason="loopback_unavailable") from failure
-
-
-def _listen_on(host: Host, port: int) -> tuple[socket.socket, ...]:
-    listening: list[socket.socket] = []
-    reuse = port != 0
-    with ExitStack() as undo:
-        for family, address in _ADDRESSES[host]:
-            try:
-                listener = undo.enter_context(socket.socket(family, socket.SOCK_STREAM))
-                _set_options(listener, family, reuse=reuse)
-                listener.bind((address, port))
-                listener.listen(_BACKLOG)
-            except OSError as error:
-                # A system without IPv6 has nobody on ::1 either.
-                if listening and error.errno in {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}:
-                    continue
-                raise
-            listener.settimeout(0)
-            listening.append(listener)
-            port = listener.getsockname()[1]
-        undo.pop_all()
-    return tuple(listening)
-
-
-def _set_options(listener: socket.socket, family: socket.AddressFamily, *, reuse: bool) -> None:
-    """Set the options of our own socket before it binds (S5).
-
-    A listed port may hold the closed connections of the last sign-in for a minute (TIME_WAIT): POSIX needs SO_REUSEADDR
-    to take it again, and never gives it to two listeners. A port the system chooses is free, and needs nothing.
-    """
-    if sys.platform == "win32":  # there SO_REUSEADDR would let another process take the port from us
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
-    elif reuse:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if family == socket.AF_INET6:
-        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
