@@ -1,0 +1,170 @@
+"""The promises of docs/architecture.md that a tool can hold us to."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "src" / "doorward"
+MODULES = {str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+SPEAKING = {name: text for name, text in MODULES.items() if text.strip()}  # all but the empty __init__ files
+
+LONGEST = 400
+LONGER_FOR_A_REASON = {
+    "signin/interactive.py": "one flow from question to saved session; its steps are read together",
+    "signin/loopback.py": "one selector and its state machine; apart, neither half could be judged",
+    "signin/session.py": "the order lock, read, refresh, save is the security of the module and stands in one place",
+    "vault/files.py": "the one way to disk: every rule about a file beside the call that keeps it",
+}
+
+
+def _dotted(name: str) -> str:
+    return ".".join(("doorward", *Path(name).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def _python(code: str) -> str:
+    """Run code in a fresh interpreter; return what it prints."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", SPEAKING)
+def test_a_module_begins_by_saying_what_lives_in_it(name):
+    assert ast.get_docstring(ast.parse(SPEAKING[name]))
+
+
+@pytest.mark.parametrize("name", SPEAKING)
+def test_a_module_has_one_subject(name):
+    too_long = len(SPEAKING[name].splitlines()) > LONGEST
+    assert too_long == (name in LONGER_FOR_A_REASON), f"over {LONGEST} lines: split it, or list it with its reason"
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """The public names a module makes itself. A type variable belongs to its signatures."""
+    names: set[str] = set()
+    for node in tree.body:
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                names.add(node.name)
+            case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar" | "ParamSpec"))):
+                pass
+            case ast.Assign(targets=targets):
+                names |= {each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name)}
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+            case _:
+                pass
+    return {name for name in names if not name.startswith("_") and name != "TYPE_CHECKING"}
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return {alias.asname or alias.name for node in imports for alias in node.names}
+
+
+@pytest.mark.parametrize("name", SPEAKING)
+def test_all_is_exactly_what_a_module_offers(name):
+    module = importlib.import_module(_dotted(name))
+    promised = set(module.__all__)
+    assert len(promised) == len(module.__all__)
+    assert {each for each in promised if not hasattr(module, each)} == set()
+    tree = ast.parse(SPEAKING[name])
+    if name != "__init__.py":  # whose names load when they are first used
+        assert promised - _imported(tree) == _defined(tree)
+
+
+def test_the_public_face_is_this():
+    assert set(importlib.import_module("doorward").__all__) == {
+        "ClientCredentials",
+        "DoorwardError",
+        "Principal",
+        "Secret",
+        "Session",
+        "TokenSource",
+        "__version__",
+        "asign_in",
+        "open_session",
+        "sign_in",
+    }
+
+
+def test_only_what_speaks_to_a_person_prints():
+    printing = {
+        name
+        for name, text in SPEAKING.items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    }
+    assert {name for name in printing if not name.startswith("cli/")} <= {"signin/prompt.py"}
+
+
+def test_importing_everything_changes_no_class_of_the_standard_library():
+    modules = [_dotted(name) for name in SPEAKING]
+    code = f"""
+import asyncio, http.client, http.server, importlib, inspect, json, logging, selectors, socket, socketserver, ssl
+import sys, threading, urllib.request, webbrowser
+def everything():
+    found = {{}}
+    for module in [each for name, each in sys.modules.items() if name.partition(".")[0] in sys.stdlib_module_names]:
+        for name, kind in list(vars(module).items()):
+            if inspect.isclass(kind) and kind.__module__.partition(".")[0] in sys.stdlib_module_names:
+                for attribute, value in list(vars(kind).items()):
+                    found[kind, attribute] = value
+    return found
+
+before = everything()
+for name in {modules!r}:
+    importlib.import_module(name)
+after = everything()
+kinds = {{kind for kind, _ in before}}
+print([f"{{kind.__module__}}.{{kind.__qualname__}}.{{attribute}}" for kind, attribute in after
+       if kind in kinds and before.get((kind, attribute)) is not after[kind, attribute]
+       and attribute not in ("__abstractmethods__", "__annotations__", "__doc__")])
+"""
+    assert _python(code).strip() == "[]"
+
+
+def test_importing_doorward_is_light():
+    heavy = "{'asyncio', 'click', 'cryptography', 'httpcore2', 'httpx2', 'msgspec', 'rich', 'ssl'}"
+    assert _python(f"import doorward, sys; print(sorted({heavy} & set(sys.modules)))").strip() == "[]"
+
+
+def test_every_import_from_elsewhere_is_a_declared_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [each for name, group in project["optional-dependencies"].items() if name != "dev" for each in group]
+    declared = {re.match(r"[\w-]+", each)[0].replace("-", "_").lower() for each in project["dependencies"] + extras}
+    used = set()
+    for text in SPEAKING.values():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                used |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                used.add(node.module.partition(".")[0])
+    # pytest is there wherever its plug-in is loaded
+    assert used - sys.stdlib_module_names - {"doorward", "pytest"} <= declared
+
+
+def test_decisions_are_cited_and_recorded():
+    cited = {int(each) for text in SPEAKING.values() for each in re.findall(r"\bdecision\s+(\d+)", text)}
+    recorded = {int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")}
+    assert cited == recorded
+
+
+def test_rooms_import_downward_only():
+    lint = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([lint, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_constraints_are_names_and_versions_alone():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9A-Za-z.]+", line)] == []
