@@ -10,7 +10,7 @@ import sys
 
 from doorward.errors import ConfigurationError, printable
 
-__all__ = ["config_folder", "data_folder", "profile_file", "vault_folder"]
+__all__ = ["config_folder", "data_folder", "profile_file", "unanswered_file", "vault_folder"]
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _OTHERS = frozenset("._@+-")
@@ -60,6 +60,15 @@ def profile_file(profile: str) -> str:
         )
         raise ConfigurationError(message, field="profile", reason="profile_name")
     return f"profile-{profile.lower()}.json"
+
+
+def unanswered_file(profile: str) -> str:
+    """Return the name of the file that counts the sign-ins of a profile that nobody answered.
+
+    Raises:
+        ConfigurationError: Not a name of a profile.
+    """
+    return "unanswered-" + profile_file(profile)
 
 
 def _folder(xdg: str, default: str, function: str) -> str:

@@ -7,14 +7,16 @@ the long way, which says what is wrong or renews it.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from doorward.errors import DoorwardError
 from doorward.vault.files import read_private_file
 from doorward.vault.folders import profile_file
 from doorward.vault.times import is_fresh, parse_instant
 
+TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
+    from typing import Any
+
     from doorward.model import TokenKind
 
 __all__ = ["fresh_token"]

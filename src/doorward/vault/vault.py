@@ -15,7 +15,7 @@ from doorward.protocol.strict_json import loads_object
 from doorward.system import SystemClock
 from doorward.vault import files
 from doorward.vault.entries import ProfileEntry
-from doorward.vault.folders import profile_file, vault_folder
+from doorward.vault.folders import profile_file, unanswered_file, vault_folder
 from doorward.vault.lock import FileLock
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Vault:
             StoreError: The file system refused.
         """
         name = profile_file(profile)
-        removed = [files.remove_private_file(self.folder, file) for file in self._files(name)]
+        removed = [files.remove_private_file(self.folder, file) for file in self._files(profile)]
         for purpose in get_args(LockPurpose):
             if _lock_file(name, purpose) in files.list_private_files(self.folder):
                 with self.lock(profile, purpose) as lock:
@@ -147,7 +147,7 @@ class Vault:
             The same as ``get``.
         """
         entry = self.get(profile)
-        held = [os.path.join(self.folder, file) for file in self._files(profile_file(profile))]
+        held = [os.path.join(self.folder, file) for file in self._files(profile)]
         return {"profile": profile, "entry": entry and entry.masked(), "files": held}
 
     def lock(self, profile: str, purpose: LockPurpose = "refresh") -> FileLock:
@@ -158,9 +158,9 @@ class Vault:
         """
         return FileLock(os.path.join(self.folder, _lock_file(profile_file(profile), purpose)))
 
-    def _files(self, name: str) -> list[str]:
-        copies = files.copies_of(self.folder, name)
-        return [name, *copies] if name in files.list_private_files(self.folder) else copies
+    def _files(self, profile: str) -> list[str]:
+        names = profile_file(profile), unanswered_file(profile)
+        return [file for file in files.list_private_files(self.folder) if files.original_name(file) in names]
 
     def _read(self, file: str, name: str) -> ProfileEntry | None:
         data = files.read_private_file(self.folder, file)
@@ -198,7 +198,7 @@ def _decode(data: bytes, name: str) -> ProfileEntry:
     try:
         document = loads_object(data, what="The file", max_depth=_MAX_DEPTH)
     except Malformed as error:
-        raise CorruptEntry(error.message, reason=error.reason) from None
+        raise CorruptEntry("The file is not the JSON that we write.", reason=error.reason) from None
     entry = ProfileEntry.from_json(document)
     if profile_file(entry.profile) != name:
         raise CorruptEntry("The file holds another profile than its name says.", reason="wrong_profile")
