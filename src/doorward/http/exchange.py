@@ -1,4 +1,4 @@
-"""Drives flows: sends the requests they yield, sleeps the pauses they yield, and gives back what they return.
+"""Drives flows (decision 1): sends the requests they yield, sleeps their pauses, gives back what they return.
 
 The only place where a flow meets a transport and a clock. No flow is written here, and nothing here knows what a
 request is for. ``run`` and ``arun`` differ in ``await`` alone.

@@ -1,6 +1,6 @@
 """The signature algorithms of RFC 7518 and RFC 8037 that we know, on top of ``cryptography``. No keys are judged here.
 
-Asymmetric ones only: whoever can check a token must not be able to make one.
+Asymmetric ones only (decision 6): whoever can check a token must not be able to make one.
 """
 
 from __future__ import annotations

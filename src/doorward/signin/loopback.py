@@ -97,7 +97,7 @@ class CallbackListener:
     ``redirect_uri`` is what the provider sends the browser back to. ``start_url`` is what the browser is opened with:
     a link that works once and redirects to the authorization URL, because a process's arguments show to every user of
     the machine, and the authorization URL holds ``state``. ``start_url_reused`` is True when that link was used again:
-    the first use may not have been the person's own, so the sign-in had better stop.
+    the first use may not have been the person's own, so the sign-in had better stop (decision 3).
     """
 
     def __init__(  # noqa: PLR0913 - settings, all by keyword and most with a default
