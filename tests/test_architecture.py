@@ -20,9 +20,7 @@ SPEAKING = {name: text for name, text in MODULES.items() if text.strip()}  # all
 LONGEST = 400
 LONGER_FOR_A_REASON = {
     "signin/interactive.py": "one flow from question to saved session; its steps are read together",
-    "signin/loopback.py": "one selector and its state machine; apart, neither half could be judged",
     "signin/session.py": "the order lock, read, refresh, save is the security of the module and stands in one place",
-    "vault/files.py": "the one way to disk: every rule about a file beside the call that keeps it",
 }
 
 
