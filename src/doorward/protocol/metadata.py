@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError, InvalidResponse, printable
 from doorward.model import HttpRequest
+from doorward.protocol.answers import Answer
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, JwkSet, parse_jwk_set
 from doorward.protocol.responses import read_object
 from doorward.protocol.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from doorward.model import HttpResponse
 
 __all__ = [
@@ -112,8 +111,8 @@ def parse_metadata_response(
 
     Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9207 section 3.
     """
-    body = read_object(response, purpose=_METADATA, now=now)
-    named = _string(body, "issuer")
+    answer = Answer(_METADATA, read_object(response, purpose=_METADATA, now=now))
+    named = answer.text("issuer")
     if named != issuer and not (accepted_issuer_template and _fits_template(named, accepted_issuer_template)):
         message = (
             f"The metadata is of another issuer: {printable(named)}, not {printable(issuer)}. "
@@ -122,12 +121,12 @@ def parse_metadata_response(
         raise InvalidResponse(message, reason="issuer_mismatch")
 
     def endpoint(name: str) -> str | None:
-        return None if body.get(name) is None else required_endpoint(name)
+        return None if answer.optional_text(name) is None else required_endpoint(name)
 
     def required_endpoint(name: str) -> str:
-        return _url(body, name, loopback_http=insecure_loopback_http)
+        return _url(answer, name, loopback_http=insecure_loopback_http)
 
-    algorithms = _strings(body, "id_token_signing_alg_values_supported")
+    algorithms = answer.texts("id_token_signing_alg_values_supported")
     return ProviderMetadata(
         issuer=named,
         authorization_endpoint=required_endpoint("authorization_endpoint"),
@@ -138,15 +137,15 @@ def parse_metadata_response(
         introspection_endpoint=endpoint("introspection_endpoint"),
         end_session_endpoint=endpoint("end_session_endpoint"),
         userinfo_endpoint=endpoint("userinfo_endpoint"),
-        scopes_supported=_strings(body, "scopes_supported"),
-        grant_types_supported=_strings(body, "grant_types_supported"),
+        scopes_supported=answer.texts("scopes_supported"),
+        grant_types_supported=answer.texts("grant_types_supported"),
         id_token_signing_algorithms=ASYMMETRIC_ALGORITHMS.intersection(
             ("RS256",) if algorithms is None else algorithms
         ),
-        token_endpoint_auth_methods=_strings(body, "token_endpoint_auth_methods_supported") or ("client_secret_basic",),
-        revocation_endpoint_auth_methods=_strings(body, "revocation_endpoint_auth_methods_supported"),
-        introspection_endpoint_auth_methods=_strings(body, "introspection_endpoint_auth_methods_supported"),
-        iss_parameter_supported=_flag(body, "authorization_response_iss_parameter_supported"),
+        token_endpoint_auth_methods=answer.texts("token_endpoint_auth_methods_supported") or ("client_secret_basic",),
+        revocation_endpoint_auth_methods=answer.texts("revocation_endpoint_auth_methods_supported"),
+        introspection_endpoint_auth_methods=answer.texts("introspection_endpoint_auth_methods_supported"),
+        iss_parameter_supported=answer.flag("authorization_response_iss_parameter_supported"),
     )
 
 
@@ -176,44 +175,8 @@ def _fits_template(named: str, template: str) -> bool:
     return re.fullmatch(pattern, named) is not None
 
 
-def _required(body: Mapping[str, Any], name: str) -> Any:
-    value = body.get(name)
-    if value is None:
-        message = f"The provider's metadata has no {name}. Check that the issuer is an OpenID Connect provider."
-        raise InvalidResponse(message, reason="missing_member")
-    return value
-
-
-def _wrong_type(name: str, expected: str) -> InvalidResponse:
-    message = f"In the provider's metadata, {name} is not {expected}. Tell the provider."
-    return InvalidResponse(message, reason="wrong_member_type")
-
-
-def _string(body: Mapping[str, Any], name: str) -> str:
-    value = _required(body, name)
-    if not isinstance(value, str):
-        raise _wrong_type(name, "a string")
-    return value
-
-
-def _strings(body: Mapping[str, Any], name: str) -> tuple[str, ...] | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise _wrong_type(name, "a list of strings")
-    return tuple(value)
-
-
-def _flag(body: Mapping[str, Any], name: str) -> bool:
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise _wrong_type(name, "true or false")
-    return value is True
-
-
-def _url(body: Mapping[str, Any], name: str, *, loopback_http: bool) -> str:
-    value = _string(body, name)
+def _url(answer: Answer, name: str, *, loopback_http: bool) -> str:
+    value = answer.text(name)
     flaw = url_flaw(value, loopback_http=loopback_http, query=True)
     if flaw:
         message = f"In the provider's metadata, {name} {FLAWS[flaw]}. Tell the provider."

@@ -19,7 +19,7 @@ from doorward.protocol.strict_json import loads_object
 if TYPE_CHECKING:
     from doorward.model import HttpRequest, HttpResponse
 
-__all__ = ["clock_skew_s", "oauth_error", "read_object", "refuse_outage", "retry_after_s"]
+__all__ = ["clock_skew_s", "oauth_error", "read_object", "refuse_outage", "retry_after_s", "sentence"]
 
 _LONGEST_RETRY_AFTER_S = 86_400.0
 _SECONDS = re.compile(r"[0-9]{1,10}")
@@ -78,7 +78,7 @@ def clock_skew_s(response: HttpResponse, *, now: float) -> float | None:
 
 def refuse_outage(response: HttpResponse, *, purpose: str, now: float) -> None:
     """Raise ProviderUnavailable for an answer that says "not now", InvalidResponse for a redirect."""
-    status, name = response.status, _sentence(purpose)
+    status, name = response.status, sentence(purpose)
     if status in _NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         wait_s = retry_after_s(response, now=now)
         hint = "Try again later." if wait_s is None else f"Try again in {wait_s:.0f} s."
@@ -101,9 +101,9 @@ def oauth_error(
     description = printable(_without(description, secrets)) if isinstance(description, str) else ""
     told = f"{error} ({description})" if description else error
     if error in _TRANSIENT_ERRORS:
-        return ProviderUnavailable(f"{_sentence(purpose)} can't answer now: {told}. Try again later.", reason=error)
+        return ProviderUnavailable(f"{sentence(purpose)} can't answer now: {told}. Try again later.", reason=error)
     next_step = _NEXT_STEP.get(error, "Check how this client is registered, and what it asks for.")
-    message = f"{_sentence(purpose)} refused: {told}. {next_step}"
+    message = f"{sentence(purpose)} refused: {told}. {next_step}"
     reason = error if error in _NEXT_STEP else "oauth_error"
     return OAuthError(message, error=error, description=description, reason=reason)
 
@@ -126,7 +126,7 @@ def read_object(
             ``unexpected_status`` for a failure without an OAuth error.
     """
     refuse_outage(response, purpose=purpose, now=now)
-    name, succeeded = _sentence(purpose), response.status == HTTPStatus.OK
+    name, succeeded = sentence(purpose), response.status == HTTPStatus.OK
     try:
         body = _json_body(response, name)
     except InvalidResponse as error:
@@ -163,7 +163,8 @@ def _json_body(response: HttpResponse, name: str) -> dict[str, Any]:
         raise InvalidResponse(message, reason="invalid_json") from error
 
 
-def _sentence(purpose: str) -> str:
+def sentence(purpose: str) -> str:
+    """Begin a sentence with an endpoint's name."""
     return purpose[:1].upper() + purpose[1:]
 
 

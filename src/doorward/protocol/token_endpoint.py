@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from doorward.errors import (
     ConfigurationError,
@@ -17,9 +15,10 @@ from doorward.errors import (
     printable,
 )
 from doorward.model import Secret, TokenSet
+from doorward.protocol.answers import Answer
 from doorward.protocol.authorization import join_scopes
 from doorward.protocol.client_auth import NoAuthentication, build_form_request
-from doorward.protocol.responses import clock_skew_s, read_object
+from doorward.protocol.responses import clock_skew_s
 from doorward.protocol.strict_json import loads_object
 from doorward.protocol.urls import FLAWS, url_flaw
 
@@ -49,8 +48,6 @@ __all__ = [
 _TOKEN = "the token endpoint"  # noqa: S105 - the endpoint's name, not a token
 _DEVICE = "the device authorization endpoint"
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-_VSCHAR = re.compile(r"[\x21-\x7e]+")
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _LONGEST_LIFE_S = 100 * 365 * 86_400  # ORCID's access tokens live 20 years
 _LONGEST_DEVICE_LIFE_S = 86_400
 _DEFAULT_INTERVAL_S = 5
@@ -197,11 +194,11 @@ def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: f
 
     Source: RFC 6749 sections 5.1 and 5.2, OIDC Core section 3.1.3.3.
     """
-    answer = _Answer(request.purpose, read_object(response, purpose=request.purpose, now=now, request=request))
+    answer = Answer.read(response, request=request, now=now)
     if answer.text("token_type").lower() != "bearer":
         message = f"The token from {request.purpose} is no bearer token, and others can't be used. Tell the provider."
         raise InvalidResponse(message, reason="unsupported_token_type")
-    life_s = answer.seconds("expires_in", most=_LONGEST_LIFE_S)
+    life_s = answer.optional_seconds("expires_in", most=_LONGEST_LIFE_S)
     scope = answer.optional_text("scope")
     return TokenSet(
         access_token=answer.token("access_token"),
@@ -225,7 +222,7 @@ def parse_device_authorization_response(
 
     Source: RFC 8628 section 3.2.
     """
-    answer = _Answer(request.purpose, read_object(response, purpose=request.purpose, now=now, request=request))
+    answer = Answer.read(response, request=request, now=now)
     user_code = printable(answer.text("user_code"))
     if not 0 < len(user_code) <= _LONGEST_USER_CODE:
         message = "The provider gave no code that a person could enter. Sign in with a browser instead."
@@ -233,13 +230,13 @@ def parse_device_authorization_response(
     complete = answer.optional_text("verification_uri_complete")
     # Google says verification_url, as the drafts of RFC 8628 did.
     uri = answer.optional_text("verification_uri") or answer.optional_text("verification_url")
-    interval_s = answer.seconds("interval", most=_LONGEST_INTERVAL_S)
+    interval_s = answer.optional_seconds("interval", most=_LONGEST_INTERVAL_S)
     return DeviceAuthorization(
         device_code=answer.token("device_code"),
         user_code=user_code,
         verification_uri=_shown_uri(uri or answer.text("verification_uri")),
         verification_uri_complete=None if complete is None else _shown_uri(complete),
-        expires_at=now + answer.required_seconds("expires_in", most=_LONGEST_DEVICE_LIFE_S),
+        expires_at=now + answer.seconds("expires_in", most=_LONGEST_DEVICE_LIFE_S),
         interval_s=_DEFAULT_INTERVAL_S if interval_s is None else max(interval_s, 1),
     )
 
@@ -256,18 +253,15 @@ def parse_device_token_response(
 
     Source: RFC 8628 section 3.5.
     """
-    if response.status == HTTPStatus.TOO_MANY_REQUESTS:  # Auth0 says slow_down with this status
-        slower = _slow_down(response, request.purpose)
-        if slower is not None:
-            return slower
+    slow_down = _read_slow_down(response, request.purpose)
+    if slow_down is not None:
+        return slow_down
     try:
         return parse_token_response(response, request=request, now=now)
     except OAuthError as error:
         match error.error:
             case "authorization_pending":
                 return DevicePending(slow_down=False)
-            case "slow_down":
-                return _slow_down(response, request.purpose) or DevicePending(slow_down=True)
             case "access_denied" | "authorization_declined":  # the second is Entra's
                 message = "The sign-in was denied. If that was a mistake, sign in again."
                 raise SignInCancelled(message, reason="access_denied") from error
@@ -277,14 +271,15 @@ def parse_device_token_response(
         raise
 
 
-def _slow_down(response: HttpResponse, purpose: str) -> DevicePending | None:
+def _read_slow_down(response: HttpResponse, purpose: str) -> DevicePending | None:
+    """Look for ``slow_down`` under any status: Auth0 sends it with 429, which elsewhere is an outage."""
     try:
-        answer = _Answer(purpose, loads_object(response.body, what=purpose))
+        answer = Answer(purpose, loads_object(response.body, what=purpose))
     except Malformed:
         return None
     if answer.body.get("error") != "slow_down":
         return None
-    interval_s = answer.seconds("interval", most=_LONGEST_INTERVAL_S)  # GitHub says the new one
+    interval_s = answer.optional_seconds("interval", most=_LONGEST_INTERVAL_S)  # GitHub says the new one
     return DevicePending(slow_down=True, interval_s=interval_s)
 
 
@@ -292,7 +287,7 @@ def ended_session(error: OAuthError) -> bool:
     """Say whether this refusal of a refresh means that the refresh token will never work again.
 
     ``invalid_grant`` means it (RFC 6749 section 5.2), Google's ``invalid_rapt`` included, which is a kind of it. Dex
-    says ``invalid_request`` with one of two texts. Nothing else ends a session.
+    says ``invalid_request`` with one of two texts. Nothing else ends a session (decision 5).
     """
     if error.error == "invalid_request":
         return error.description.lower().startswith(("refresh token is invalid", "refresh token expired"))
@@ -325,60 +320,3 @@ def _shown_uri(uri: str) -> str:
         message = f"The address that the provider wants to be opened {FLAWS[flaw]}. Do not open it; tell the provider."
         raise InvalidResponse(message, reason="bad_verification_uri")
     return uri
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A JSON object, read by type. null and empty strings count as absent where absence is allowed."""
-
-    purpose: str
-    body: Mapping[str, Any] = field(repr=False)
-
-    def text(self, name: str) -> str:
-        value = self.optional_text(name)
-        if value is None:
-            raise self._missing(name)
-        return value
-
-    def optional_text(self, name: str) -> str | None:
-        value = self.body.get(name)
-        if value is not None and not isinstance(value, str):
-            raise self._wrong(name, "a string")
-        return value
-
-    def token(self, name: str) -> Secret:
-        value = self.text(name)
-        if not _VSCHAR.fullmatch(value):
-            raise self._wrong(name, "printable ASCII without spaces")
-        return Secret(value)
-
-    def optional_token(self, name: str) -> Secret | None:
-        return self.token(name) if self.optional_text(name) else None
-
-    def seconds(self, name: str, *, most: int) -> int | None:
-        """Read a duration, as a number or (as some providers write it) the string of one, and bound it."""
-        value = self.body.get(name)
-        if isinstance(value, str) and _INTEGER.fullmatch(value):
-            value = int(value)
-        if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._wrong(name, "a whole number")
-        if value < 0:
-            message = f"In the answer of {self.purpose}, {name} is negative. Tell the provider."
-            raise InvalidResponse(message, reason="negative_duration")
-        return min(value, most)
-
-    def required_seconds(self, name: str, *, most: int) -> int:
-        value = self.seconds(name, most=most)
-        if value is None:
-            raise self._missing(name)
-        return value
-
-    def _missing(self, name: str) -> InvalidResponse:
-        message = f"The answer of {self.purpose} has no {name}. Tell the provider."
-        return InvalidResponse(message, reason="missing_member")
-
-    def _wrong(self, name: str, expected: str) -> InvalidResponse:
-        message = f"In the answer of {self.purpose}, {name} is not {expected}. Tell the provider."
-        return InvalidResponse(message, reason="wrong_member_type")
