@@ -6,9 +6,11 @@ The names below load on first use: ``import doorward`` alone imports neither a n
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # importing `typing` for it would cost half of what `import doorward` may
 if TYPE_CHECKING:
+    from typing import Any
+
     from doorward.errors import DoorwardError
     from doorward.model import Principal, Secret
     from doorward.ports import TokenSource
