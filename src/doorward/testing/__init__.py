@@ -1,6 +1,34 @@
-"""For users' tests and our own: an OpenID provider on loopback that can be told to fail and to lie."""
+"""For users' tests and our own: an OpenID provider on loopback that can be told to fail and to lie.
 
-from doorward.testing.dev_issuer import DevIssuer
-from doorward.testing.rules import Rules
+Names are imported when first used: pytest loads this package for its plugin, and must not pay for the rest.
+"""
 
-__all__ = ["DevIssuer", "Rules"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from doorward.testing.app import RequestRecord
+    from doorward.testing.dev_issuer import DevIssuer
+    from doorward.testing.habits import HABITS
+    from doorward.testing.misbehaviours import MISBEHAVIOURS
+    from doorward.testing.rules import GRANT_TYPES, Client, Rules, User
+
+__all__ = ["GRANT_TYPES", "HABITS", "MISBEHAVIOURS", "Client", "DevIssuer", "RequestRecord", "Rules", "User"]
+
+_HOMES = {
+    "Client": "rules",
+    "DevIssuer": "dev_issuer",
+    "GRANT_TYPES": "rules",
+    "HABITS": "habits",
+    "MISBEHAVIOURS": "misbehaviours",
+    "RequestRecord": "app",
+    "Rules": "rules",
+    "User": "rules",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

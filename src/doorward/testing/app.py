@@ -45,7 +45,8 @@ class _Route:
 
 _READ = frozenset({"GET", "HEAD"})
 _POST = frozenset({"POST"})
-_BOTH = _READ | _POST
+_PAGE = frozenset({"GET"})
+_BOTH = _PAGE | _POST
 _ROUTES = {
     "/.well-known/openid-configuration": _Route("discovery", _READ, discovery.discovery),
     "/jwks": _Route("jwks", _READ, discovery.jwks),
@@ -53,7 +54,7 @@ _ROUTES = {
     "/authorize/decide": _Route("authorize", _POST, interaction.decide_sign_in),
     "/token": _Route("token", _POST, token_endpoint.token),
     "/device_authorization": _Route("device_authorization", _POST, token_endpoint.device_authorization),
-    "/device": _Route("device", _READ, interaction.device),
+    "/device": _Route("device", _PAGE, interaction.device),
     "/device/decide": _Route("device", _POST, interaction.decide_device),
     "/introspect": _Route("introspect", _POST, resources.introspect),
     "/revoke": _Route("revoke", _POST, resources.revoke),
@@ -106,7 +107,7 @@ class App:
         try:
             reply = route.handler(self.core, request)
             point = _REPLY_POINTS.get(route.endpoint)
-            return reply if point is None else self.core.bend(point, reply)  # type: ignore[no-any-return]
+            return reply if point is None else self.core.bend(point, reply)
         except Refusal as refusal:
             return json_reply({"error": refusal.error}, status=refusal.status, headers=refusal.headers)
         except Exception:

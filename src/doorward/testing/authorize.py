@@ -61,9 +61,7 @@ def _client_and_redirect(core: Core, parameters: dict[str, str]) -> tuple[Client
     return client, redirect_uri
 
 
-def _check(
-    core: Core, request: Request, client: Client, redirect_uri: str, parameters: dict[str, str]
-) -> Interaction:
+def _check(core: Core, request: Request, client: Client, redirect_uri: str, parameters: dict[str, str]) -> Interaction:
     if parameters.get("response_type") != "code":
         raise Refusal("unsupported_response_type", "only the response type code is offered")
     if "authorization_code" not in client.grant_types:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from doorward.testing.store import Store
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from doorward.testing.rules import Client, Rules, User
     from doorward.testing.switches import Point
 
-__all__ = ["Core", "EndpointName"]
+__all__ = ["ENDPOINTS", "Core", "EndpointName"]
 
-EndpointName = Literal[
+EndpointName: TypeAlias = Literal[
     "discovery",
     "jwks",
     "authorize",
@@ -32,6 +32,7 @@ EndpointName = Literal[
     "userinfo",
     "end_session",
 ]
+ENDPOINTS: tuple[str, ...] = get_args(EndpointName)
 
 
 @dataclass(slots=True)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import socket
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from doorward.errors import ConfigurationError
 from doorward.model import Secret
 from doorward.system import SystemClock, SystemEntropy
 from doorward.testing.app import App
-from doorward.testing.core import Core
+from doorward.testing.core import ENDPOINTS, Core
 from doorward.testing.faults import DONE_FIRST, FAULTS, Fault
+from doorward.testing.habits import HABIT_SWITCHES
 from doorward.testing.keys import KeyRing
+from doorward.testing.misbehaviours import LIES
 from doorward.testing.rules import GRANT_TYPES, Client, Rules, User, is_loopback_host
 from doorward.testing.server import Server
 from doorward.testing.store import Authorization
@@ -21,7 +23,7 @@ from doorward.testing.tokens import id_token, mint_access_token
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from doorward.ports import Clock, Entropy
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from doorward.testing.core import EndpointName
     from doorward.testing.faults import FaultKind
     from doorward.testing.rules import AuthenticationMethod, RedirectRule
+    from doorward.testing.switches import Switch
 
 __all__ = ["DevIssuer"]
 
@@ -147,7 +150,9 @@ class DevIssuer:
         unknown = sorted(set(rules) - known)
         if unknown:
             raise ConfigurationError(
-                f"DevIssuer has no rule {unknown[0]}; see doorward.testing.Rules.", field=unknown[0], reason="no_such_rule"
+                f"DevIssuer has no rule {unknown[0]}; see doorward.testing.Rules.",
+                field=unknown[0],
+                reason="no_such_rule",
             )
         with self._core.lock:
             self._core.base_rules = dataclasses.replace(self._core.base_rules, **rules)
@@ -181,13 +186,10 @@ class DevIssuer:
             jwks: the JWK Set that its assertions are verified with.
             id_token_signed_response_alg: signs its ID tokens.
         """
-        if methods is None:
-            methods = ("client_secret_basic", "client_secret_post") if secret is not None else ("none",)
-            methods = ("private_key_jwt",) if jwks is not None else methods
         client = Client(
             client_id=client_id,
             secret=None if secret is None else Secret(secret),
-            methods=tuple(methods),
+            methods=tuple(methods or _usual_methods(secret, jwks)),
             redirect_uris=tuple(redirect_uris),
             redirect_rule=redirect_rule or ("any_port_ip" if redirect_uris else "any_loopback"),
             grant_types=tuple(grant_types),
@@ -239,3 +241,158 @@ class DevIssuer:
         """Show every sign-in a page for a person to decide."""
         with self._core.lock:
             self._core.mode = "ask"
+
+    def sign_out_everywhere(self) -> None:
+        """Forget the browser sessions: the next ``prompt=none`` ends in ``login_required``."""
+        with self._core.lock:
+            self._core.store.sessions.clear()
+
+    def decide_device(self, user_code: str, *, user: str | None) -> None:
+        """Answer a device as its verification page would: allowed by ``user``, or denied where that is None."""
+        with self._core.lock:
+            device = self._core.store.device_by_user_code(user_code)
+            person = None if user is None else self._core.users.get(user)
+            if device is None or (user is not None and person is None):
+                raise ConfigurationError(
+                    "No device waits for this code, or there is no such user.",
+                    field="user_code",
+                    reason="no_such_device",
+                )
+            device.decide(person.subject if person else None, now=self._core.now())
+
+    # What happens to keys and tokens
+
+    def rotate_keys(self, *, keep_old: bool = True) -> None:
+        """Sign with new keys from now on. The old ones stay published, or vanish without notice."""
+        with self._core.lock:
+            self._core.keys.current(self._core.rules.signing_algorithm)
+            self._core.keys.rotate(keep_old=keep_old)
+
+    def revoke_everything(self, subject: str) -> None:
+        """End all codes, tokens and refresh tokens of one person or service."""
+        with self._core.lock:
+            self._core.store.revoke_subject(subject)
+
+    def issue_access_token(
+        self,
+        subject: str,
+        *,
+        audience: str | Sequence[str] | None = None,
+        scopes: Sequence[str] = (),
+        client_id: str = "dev-client",
+        **overrides: Any,
+    ) -> str:
+        """Make an access token (RFC 9068) as the token endpoint would, for the tests of a guard.
+
+        Args:
+            subject: ``sub``; the subject of a user brings that person's groups.
+            audience: ``aud``; without it the default audience.
+            scopes: ``scope``.
+            client_id: ``client_id``.
+            overrides: claims to replace or add; one of None is left out.
+        """
+        audiences = (audience,) if isinstance(audience, str) else tuple(audience or ())
+        with self._core.lock:
+            authorization = self._authorization(subject, client_id, tuple(scopes), audiences)
+            return mint_access_token(self._core, authorization, tuple(scopes), overrides=overrides)[0]
+
+    def issue_id_token(
+        self, subject: str, *, client_id: str, scopes: Sequence[str] = ("openid",), nonce: str | None = None
+    ) -> str | None:
+        """Make an ID token as the token endpoint would, without an access token beside it."""
+        with self._core.lock:
+            authorization = self._authorization(subject, client_id, tuple(scopes), ())
+            moment = self._core.moment(client_id=client_id)
+            return id_token(self._core, authorization, scopes=tuple(scopes), nonce=nonce, moment=moment)
+
+    def _authorization(
+        self, subject: str, client_id: str, scopes: tuple[str, ...], audience: tuple[str, ...]
+    ) -> Authorization:
+        _ = self.url  # an issuer without an address can't sign
+        return Authorization(client_id, subject, scopes, audience, auth_time=self._core.now())
+
+    # Lies, habits, faults
+
+    def misbehave(self, *names: str) -> contextlib.ExitStack:
+        """Tell lies out of ``MISBEHAVIOURS``, until ``behave()``; or, as a context manager, until its end."""
+        return self._turn_on(names, LIES)
+
+    def adopt(self, *names: str) -> contextlib.ExitStack:
+        """Take on habits out of ``HABITS``, in the same way."""
+        return self._turn_on(names, HABIT_SWITCHES)
+
+    def _turn_on(self, names: Sequence[str], table: Mapping[str, Switch]) -> contextlib.ExitStack:
+        for name in names:
+            if name not in table:
+                raise ConfigurationError(f"DevIssuer knows no {name}.", field="name", reason="no_such_switch")
+        until_exit = contextlib.ExitStack()
+        with self._core.lock:
+            for name in names:
+                self._core.board.turn_on(table[name])
+                until_exit.callback(self._core.board.turn_off, name)
+        return until_exit
+
+    def behave(self) -> None:
+        """Be honest and standard again: every lie, habit and waiting fault ends."""
+        with self._core.lock:
+            self._core.board.clear()
+            self._app.faults.clear()
+
+    def fail(  # noqa: PLR0913 - keyword-only, and each has a default
+        self,
+        endpoint: EndpointName,
+        kind: FaultKind = "status",
+        *,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        delay_s: float = 0,
+        times: int | None = 1,
+        done: bool | None = None,
+    ) -> None:
+        """Let the next requests to an endpoint go wrong.
+
+        Args:
+            endpoint: which one.
+            kind: how: ``status``, ``html``, ``garbage``, ``reset``, ``close``, ``hang``, ``truncated``, ``slow_body``
+                or ``delay``.
+            status: of ``status`` (503 if not given) and ``html`` (200).
+            headers: sent with ``status`` and ``html``, such as ``Retry-After``.
+            body: sent instead of the usual one.
+            delay_s: how long to wait before it goes wrong.
+            times: for how many requests; None for all until ``behave()``.
+            done: the request takes effect before its answer goes wrong. Without it, that is so for ``truncated``,
+                ``slow_body`` and ``delay``, whose answer has to be right.
+        """
+        if endpoint not in ENDPOINTS or kind not in FAULTS:
+            raise ConfigurationError(
+                f"No such endpoint or fault: {endpoint}, {kind}.", field="kind", reason="no_such_fault"
+            )
+        fault = Fault(
+            kind=kind,
+            status=(200 if kind == "html" else 503) if status is None else status,
+            headers=dict(headers or {}),
+            body=body,
+            delay_s=delay_s,
+            done=kind in DONE_FIRST if done is None else done,
+        )
+        with self._core.lock:
+            self._app.faults.add(endpoint, fault, times)
+
+    # What was asked
+
+    @property
+    def requests(self) -> tuple[RequestRecord, ...]:
+        """The latest 10,000 requests, oldest first. They hold no parameter but the grant type."""
+        with self._core.lock:
+            return tuple(self._app.records)
+
+    def count(self, endpoint: EndpointName, *, grant_type: str | None = None) -> int:
+        """Count the requests that came to an endpoint."""
+        return sum(record.endpoint == endpoint and grant_type in {None, record.grant_type} for record in self.requests)
+
+
+def _usual_methods(secret: str | None, jwks: bytes | None) -> tuple[AuthenticationMethod, ...]:
+    if jwks is not None:
+        return ("private_key_jwt",)
+    return ("none",) if secret is None else ("client_secret_basic", "client_secret_post")

@@ -49,7 +49,9 @@ class Fault:
         headers = tuple(self.headers.items())
         if self.kind == "html":
             return Reply(self.status, self.body or _HTML, "text/html; charset=utf-8", headers)
-        return Reply(self.status, b'{"error": "temporarily_unavailable"}' if self.body is None else self.body, headers=headers)
+        return Reply(
+            self.status, b'{"error": "temporarily_unavailable"}' if self.body is None else self.body, headers=headers
+        )
 
 
 class FaultPlan:

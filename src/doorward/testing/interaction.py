@@ -61,11 +61,9 @@ def decide_device(core: Core, request: Request) -> Reply:
         return pages.error_page(refusal.description)
     if interaction.device is None:
         return pages.error_page("This page does not belong to a device.")
+    interaction.device.decide(user.subject if user else None, now=core.now())
     if user is None:
-        interaction.device.decision = "denied"
         return pages.message_page("Denied", "The device stays signed out. You can close this page.")
-    interaction.device.decision = "allowed"
-    interaction.device.subject, interaction.device.auth_time = user.subject, core.now()
     return pages.message_page("The device is connected", "Go back to it. You can close this page.")
 
 

@@ -1,4 +1,4 @@
-"""The issuer's signing keys: made when first needed, published, rotated. Also the draft of a token that is yet unsigned."""
+"""The issuer's signing keys: made when needed, published, rotated; and the draft of a token, before it is signed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from doorward.protocol.jwk import SigningKey, generate_signing_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Draft", "KeyRing", "draft_for", "hash_of"]
+__all__ = ["Draft", "KeyRing", "draft_for", "hash_of", "signer_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class KeyRing:
     def __init__(self) -> None:
         self._current: dict[str, SigningKey] = {}
         self._old: list[SigningKey] = []
+        self._spare: dict[str, SigningKey] = {}
         self._made = 0
 
     def current(self, algorithm: str) -> SigningKey:
@@ -48,6 +49,12 @@ class KeyRing:
         self._old = list(self._current.values()) if keep_old else []
         self._current = {algorithm: self._make(algorithm) for algorithm in self._current}
 
+    def spare(self, algorithm: str) -> SigningKey:
+        """Return a key that is neither used nor published by an honest issuer: for lies."""
+        if algorithm not in self._spare:
+            self._spare[algorithm] = generate_signing_key(algorithm, kid=f"spare-{algorithm}")
+        return self._spare[algorithm]
+
     def _make(self, algorithm: str) -> SigningKey:
         self._made += 1
         return generate_signing_key(algorithm, kid=f"key-{self._made}")
@@ -56,7 +63,12 @@ class KeyRing:
 def draft_for(key: SigningKey, payload: bytes, *, typ: str | None) -> Draft:
     """Return the honest draft of a token."""
     header = {"alg": key.alg, "kid": key.kid, **({"typ": typ} if typ else {})}
-    return Draft(header, payload, lambda signing_input: ALGORITHMS[key.alg].sign(key.private_key, signing_input))
+    return Draft(header, payload, signer_of(key))
+
+
+def signer_of(key: SigningKey) -> Callable[[bytes], bytes]:
+    """Return the function that signs with a key."""
+    return lambda signing_input: ALGORITHMS[key.alg].sign(key.private_key, signing_input)
 
 
 def hash_of(token: str, algorithm: str) -> str:

@@ -85,8 +85,8 @@ def device_page(core: Core, *, interaction_id: str = "", device: Device | None =
 <p>{escape(problem) or "Type the code that your device or terminal shows."}</p>
 <form method="get" action="{action}">
 <label class="above" for="user_code">Code</label>
-<input type="text" id="user_code" name="user_code" required maxlength="20" autocomplete="off" autocapitalize="characters"
- spellcheck="false">
+<input type="text" id="user_code" name="user_code" required maxlength="20" autocomplete="off" spellcheck="false"
+ autocapitalize="characters">
 <div class="buttons"><button class="main" type="submit">Continue</button></div>
 </form>"""
         return _page("Connect a device", body, status=400 if problem else 200)

@@ -1,4 +1,4 @@
-"""The endpoints that take a token: introspection (RFC 7662), revocation (RFC 7009), userinfo (OIDC Core section 5.3)."""
+"""The endpoints that take a token: introspection (RFC 7662), revocation (RFC 7009), userinfo (OIDC Core 5.3)."""
 
 from __future__ import annotations
 
@@ -18,30 +18,9 @@ __all__ = ["introspect", "revoke", "userinfo"]
 def introspect(core: Core, request: Request) -> Reply:
     """Say whether a token is good now, to a client that proves who it is."""
     try:
-        client = authenticate_client(core, request)
-        if client.public:
-            raise Refusal("invalid_client", "introspection needs a client that authenticates", status=401)
-        token = _token_parameter(request)
+        return json_reply(_introspect(core, request))
     except Refusal as refusal:
         return _error(refusal)
-    now = core.clock.now()
-    access = core.store.access_tokens.get(digest(token))
-    if access is not None and access.alive(now):
-        return json_reply({"active": True, "token_type": "Bearer", **access.claims})
-    refresh = core.store.refresh_tokens.get(digest(token))
-    superseded = refresh is not None and refresh.superseded_at is not None and core.rules.rotation == "rotate"
-    if refresh is None or refresh.grant.revoked or refresh.expires_at <= now or superseded:
-        return json_reply({"active": False})
-    authorization = refresh.grant.authorization
-    answer: dict[str, Any] = {
-        "active": True,
-        "iss": core.issuer,
-        "sub": authorization.subject,
-        "client_id": authorization.client_id,
-        "scope": " ".join(authorization.scopes),
-        "exp": int(refresh.expires_at),
-    }
-    return json_reply(answer)
 
 
 def revoke(core: Core, request: Request) -> Reply:
@@ -76,6 +55,28 @@ def userinfo(core: Core, request: Request) -> Reply:
         return _error(Refusal("insufficient_scope", status=403, headers=headers))
     claims = {**user.claims_for(scopes), "sub": user.subject}
     return json_reply(core.bend("userinfo", claims, core.moment(client_id=str(access.claims.get("client_id")))))
+
+
+def _introspect(core: Core, request: Request) -> dict[str, Any]:
+    if authenticate_client(core, request).public:
+        raise Refusal("invalid_client", "introspection needs a client that authenticates", status=401)
+    token, now = _token_parameter(request), core.clock.now()
+    access = core.store.access_tokens.get(digest(token))
+    if access is not None and access.alive(now):
+        return {"active": True, "token_type": "Bearer", **access.claims}
+    refresh = core.store.refresh_tokens.get(digest(token))
+    superseded = refresh is not None and refresh.superseded_at is not None and core.rules.rotation == "rotate"
+    if refresh is None or refresh.grant.revoked or refresh.expires_at <= now or superseded:
+        return {"active": False}
+    authorization = refresh.grant.authorization
+    return {
+        "active": True,
+        "iss": core.issuer,
+        "sub": authorization.subject,
+        "client_id": authorization.client_id,
+        "scope": " ".join(authorization.scopes),
+        "exp": int(refresh.expires_at),
+    }
 
 
 def _token_parameter(request: Request) -> str:

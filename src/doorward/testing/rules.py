@@ -17,6 +17,8 @@ __all__ = ["GRANT_TYPES", "AuthenticationMethod", "Client", "RedirectRule", "Rul
 RedirectRule = Literal["any_loopback", "any_port_ip", "any_port_localhost", "exact"]
 AuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 
+RefreshTokenError = Literal["invalid_grant", "invalid_request", "interaction_required", "server_error"]
+
 DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE_GRANT)
 
@@ -34,7 +36,7 @@ class Rules:
             or ``never``.
         rotation: ``rotate`` (a used one that comes again revokes its family), ``old_stays_valid``, or ``same``.
         rotation_grace_s: for how long ``rotate`` still takes a used one.
-        dead_refresh_token_error: how a refresh token that is no longer good is refused; ``server_error`` comes with 500.
+        dead_refresh_token_error: how a refresh token that is no longer good is refused; ``server_error`` is a 500.
         refresh_kills_access_token: a refresh ends the access token it replaces.
         refresh_needs_redirect_uri: a refresh must repeat the redirect URI.
         refresh_gives_id_token: a refresh with the scope openid brings a new ID token.
@@ -48,7 +50,7 @@ class Rules:
     """
 
     signing_algorithm: str = "RS256"
-    access_token_format: Literal["at+jwt", "jwt", "untyped", "opaque"] = "at+jwt"
+    access_token_format: Literal["at+jwt", "jwt", "untyped", "opaque"] = "at+jwt"  # noqa: S105 - a format
     access_token_lifetime_s: int = 3600
     id_token_lifetime_s: int = 3600
     refresh_token_lifetime_s: int = 30 * 86400
@@ -60,9 +62,7 @@ class Rules:
     refresh_tokens: Literal["by_scope", "by_parameter", "always", "never"] = "by_scope"
     rotation: Literal["rotate", "old_stays_valid", "same"] = "rotate"
     rotation_grace_s: int = 0
-    dead_refresh_token_error: Literal["invalid_grant", "invalid_request", "interaction_required", "server_error"] = (
-        "invalid_grant"
-    )
+    dead_refresh_token_error: RefreshTokenError = "invalid_grant"  # noqa: S105 - an error code
     refresh_kills_access_token: bool = False
     refresh_needs_redirect_uri: bool = False
     refresh_gives_id_token: bool = True

@@ -120,7 +120,7 @@ class Server(ThreadingMixIn, TCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 - signature of the base class
         """Stay silent about connections that break: that is what clients do."""
-        _logger.debug("a connection to the development issuer broke", exc_info=True)
+        _logger.debug("a connection to the development issuer broke")
 
     def _close_older_than(self, started: float) -> None:
         with self._open_lock:
@@ -142,7 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve(b"")
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self._serve(b"")
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")

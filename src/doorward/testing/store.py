@@ -55,6 +55,9 @@ class BoundedMap(Generic[V]):
     def pop(self, key: str) -> V | None:
         return self._entries.pop(key, None)
 
+    def clear(self) -> None:
+        self._entries.clear()
+
     def __iter__(self) -> Iterator[V]:
         return iter(tuple(self._entries.values()))
 
@@ -133,6 +136,11 @@ class Device:
     decision: Literal["pending", "allowed", "denied"] = "pending"
     subject: str = ""
     auth_time: int = 0
+
+    def decide(self, subject: str | None, *, now: int) -> None:
+        """Note that a person allowed it, or denied it where ``subject`` is None."""
+        self.decision = "denied" if subject is None else "allowed"
+        self.subject, self.auth_time = subject or "", now
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Moment:
     now: float
     client_id: str = ""
     grant_type: str = ""
-    access_token: str = field(default="", repr=False)
+    access_token: str | None = field(default=None, repr=False)
 
 
 Hook: TypeAlias = Callable[[Any, Moment], Any]
@@ -54,8 +54,8 @@ Hook: TypeAlias = Callable[[Any, Moment], Any]
 class Switch:
     """One way to differ from the honest issuer: hooks at points, and rules that change.
 
-    ``touches`` names what a client can see change, as dotted paths such as ``id_token.payload.nonce``; the tests hold
-    each switch to it.
+    ``touches`` names what a client can see change, as dotted paths such as ``id_token.payload.nonce``,
+    ``metadata.issuer``, ``metadata_http.status`` (the answer around the document); the tests hold each switch to it.
     """
 
     name: str

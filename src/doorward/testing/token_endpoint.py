@@ -26,30 +26,38 @@ _SLOW_DOWN_S = 5
 
 def token(core: Core, request: Request) -> Reply:
     """Exchange a grant for tokens."""
-    parameters: dict[str, str] = {}
     try:
-        parameters = request.parameters()
-        client = authenticate_client(core, request)
-        grant_type = parameters.get("grant_type", "")
-        if grant_type not in GRANTS:
-            raise Refusal("unsupported_grant_type", "this issuer does not know the grant type")
-        if grant_type not in client.grant_types:
-            raise Refusal("unauthorized_client", "this client may not use the grant type")
-        return json_reply(GRANTS[grant_type](core, client, request, parameters), headers={"Pragma": "no-cache"})
+        return json_reply(_exchange(core, request), headers={"Pragma": "no-cache"})
     except Refusal as refusal:
-        return _error(core, refusal, grant_type=parameters.get("grant_type", ""))
+        grant_type = next((value for name, value in request.form if name == "grant_type"), "")
+        return _error(core, refusal, grant_type=grant_type)
 
 
 def device_authorization(core: Core, request: Request) -> Reply:
     """Give a device its codes (RFC 8628 section 3.2)."""
     try:
-        parameters = request.parameters()
-        client = authenticate_client(core, request)
-        if DEVICE_CODE_GRANT not in client.grant_types:
-            raise Refusal("unauthorized_client", "this client may not use the device flow")
-        scopes = core.grant_scopes(parameters.get("scope", ""))
+        return json_reply(_device_codes(core, request))
     except Refusal as refusal:
         return _error(core, refusal)
+
+
+def _exchange(core: Core, request: Request) -> Any:
+    parameters = request.parameters()
+    client = authenticate_client(core, request)
+    grant_type = parameters.get("grant_type", "")
+    if grant_type not in GRANTS:
+        raise Refusal("unsupported_grant_type", "this issuer does not know the grant type")
+    if grant_type not in client.grant_types:
+        raise Refusal("unauthorized_client", "this client may not use the grant type")
+    return GRANTS[grant_type](core, client, request, parameters)
+
+
+def _device_codes(core: Core, request: Request) -> Any:
+    parameters = request.parameters()
+    client = authenticate_client(core, request)
+    if DEVICE_CODE_GRANT not in client.grant_types:
+        raise Refusal("unauthorized_client", "this client may not use the device flow")
+    scopes = core.grant_scopes(parameters.get("scope", ""))
     rules, device_code = core.rules, core.random()
     device = Device(
         client_id=client.client_id,
@@ -68,7 +76,7 @@ def device_authorization(core: Core, request: Request) -> Reply:
         "expires_in": rules.device_code_lifetime_s,
         "interval": rules.device_interval_s,
     }
-    return json_reply(core.bend("device_authorization", answer, core.moment(client_id=client.client_id)))
+    return core.bend("device_authorization", answer, core.moment(client_id=client.client_id))
 
 
 def _authorization_code(core: Core, client: Client, _request: Request, parameters: dict[str, str]) -> Any:
@@ -174,11 +182,7 @@ def _device_code(core: Core, client: Client, _request: Request, parameters: dict
 def _decide_automatically(core: Core, device: Device) -> None:
     if device.decision != "pending" or core.mode == "ask" or device.polls <= core.rules.device_pending_polls:
         return
-    if core.mode == "deny":
-        device.decision = "denied"
-        return
-    device.decision = "allowed"
-    device.subject, device.auth_time = core.users[core.automatic_user].subject, core.now()
+    device.decide(None if core.mode == "deny" else core.users[core.automatic_user].subject, now=core.now())
 
 
 def _user_code(core: Core) -> str:

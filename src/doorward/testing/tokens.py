@@ -82,7 +82,7 @@ def mint_access_token(
     claims = {name: value for name, value in claims.items() if value is not None}
     record = AccessToken(claims, expires_at=core.clock.now() + rules.access_token_lifetime_s, grant=grant)
     moment = core.moment(client_id=authorization.client_id)
-    if rules.access_token_format == "opaque":
+    if rules.access_token_format == "opaque":  # noqa: S105 - a format
         token = core.random()
     else:
         typ = {"at+jwt": "at+jwt", "jwt": "JWT"}.get(rules.access_token_format)
@@ -110,7 +110,7 @@ def id_token(
     }
     if nonce is not None:
         claims["nonce"] = nonce
-    if moment.access_token:
+    if moment.access_token is not None:
         claims["at_hash"] = hash_of(moment.access_token, algorithm)
     user = core.user(authorization.subject)
     if user is not None and rules.user_claims_in_id_token:
