@@ -1,0 +1,107 @@
+"""The ``doorward`` command: which commands there are, and how each of them ends. What they do stands in their modules.
+
+A command's module is imported only when it is invoked, so that each pays for what it uses and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+import click
+
+import doorward
+from doorward.cli import ending
+from doorward.errors import DoorwardError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["application", "run"]
+
+_COMMANDS = {
+    "login": "Sign in, in your browser or with a code.",
+    "logout": "Sign out, and forget the session.",
+    "status": "Show who is signed in, and for how long.",
+    "token": "Print a token that is good for a while.",
+    "whoami": "Show who you are to the provider.",
+    "demo": "Watch a sign-in, a call and six forgeries, on this computer.",
+}
+
+_EPILOG = """\b
+Exit codes:
+  0  done
+  1  failed, or stopped with Ctrl-C
+  2  the command line or a setting is wrong
+  3  a person has to sign in: doorward login
+  4  the provider or the vault is out of reach for now; nothing was changed
+
+\b
+Environment:
+  DOORWARD_PROFILE        the profile, where --profile is not given
+  DOORWARD_HOME           the folder for everything Doorward keeps
+  DOORWARD_CLIENT_SECRET  the secret of a confidential client; never an argument
+  DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
+                          the key of a client that signs its requests
+  NO_COLOR                no colours
+  DOORWARD_DEBUG=1        show where Doorward made a mistake
+"""
+
+
+class _LazyGroup(click.Group):
+    """A group that knows its commands' names and first lines without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"doorward.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=_LazyGroup,
+    invoke_without_command=True,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(doorward.__version__, message="doorward %(version)s")
+@click.pass_context
+def application(ctx: click.Context) -> None:
+    """Sign in once, keep the session safe, and use it from anywhere.
+
+    Every command takes --json. Start with: doorward login ISSUER --client-id ID
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Lets through only KeyboardInterrupt and a lost output."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that can't show a letter gets a question mark
+    logging.basicConfig(format="doorward: %(message)s", level=logging.WARNING)
+    try:
+        status = application.main(args=list(arguments), prog_name="doorward", standalone_mode=False)
+    except click.exceptions.Abort:
+        return ending.stopped(arguments)
+    except click.ClickException as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", "doorward")
+        return ending.usage(f"{error.format_message()} See: {where} --help", arguments)
+    except DoorwardError as error:
+        return ending.failed(error, arguments)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the last resort: a person sees no traceback
+        return ending.unexpected(error, arguments)
+    return status if isinstance(status, int) else 0

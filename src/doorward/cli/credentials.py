@@ -1,0 +1,53 @@
+"""Where the command line finds what a client proves itself with. Never among the arguments, which others can read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from doorward.errors import ConfigurationError, printable
+from doorward.model import Secret
+from doorward.protocol.jwk import SigningKey
+from doorward.signin.registration import find_client_secret
+
+__all__ = ["client_key", "client_secret"]
+
+
+def client_key() -> SigningKey | None:
+    """Return the key that ``DOORWARD_CLIENT_KEY_FILE`` names, None if it names none.
+
+    ``DOORWARD_CLIENT_KEY_ALG`` is its algorithm (RS256 unless set), ``DOORWARD_CLIENT_KEY_ID`` its ``kid``.
+
+    Raises:
+        ConfigurationError: The file can't be read, or holds no key for that algorithm.
+    """
+    path = os.environ.get("DOORWARD_CLIENT_KEY_FILE")
+    if not path:
+        return None
+    try:
+        pem = Path(path).read_bytes()
+    except OSError as error:
+        message = (
+            f"The client key in {printable(path)} can't be read: {error.strerror}. Check DOORWARD_CLIENT_KEY_FILE."
+        )
+        raise ConfigurationError(message, field="DOORWARD_CLIENT_KEY_FILE", reason="client_key_unreadable") from None
+    alg = os.environ.get("DOORWARD_CLIENT_KEY_ALG") or "RS256"
+    return SigningKey.from_pem(pem, alg=alg, kid=os.environ.get("DOORWARD_CLIENT_KEY_ID") or None)
+
+
+def client_secret(issuer: str, client_id: str) -> Secret:
+    """Return the client's secret: from ``DOORWARD_CLIENT_SECRET``, else the keyring, else asked for on the terminal.
+
+    Raises:
+        ConfigurationError: It is in neither, and nobody is at a terminal to ask.
+    """
+    secret = find_client_secret(issuer, client_id, None)
+    if secret is not None:
+        return secret
+    if not sys.stdin.isatty():
+        message = "The client's secret was not found. Set DOORWARD_CLIENT_SECRET, or run this in a terminal to type it."
+        raise ConfigurationError(message, field="DOORWARD_CLIENT_SECRET", reason="client_secret_missing")
+    return Secret(click.prompt(f"Secret of client {printable(client_id)}", hide_input=True, err=True))

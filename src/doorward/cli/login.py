@@ -1,0 +1,146 @@
+"""``doorward login``: turn a command line into one call of ``sign_in``, and say in one line how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from doorward.cli.credentials import client_key, client_secret
+from doorward.cli.options import json_option, profile_option
+from doorward.cli.prompt import TerminalPrompt
+from doorward.cli.terminal import print_json, print_text
+from doorward.cli.view import entry_object, signed_in_line
+from doorward.errors import ConfigurationError
+from doorward.signin.interactive import sign_in
+from doorward.system import SystemClock
+from doorward.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from doorward.signin.interactive import SignInOptions
+    from doorward.vault.entries import ProfileEntry
+
+__all__ = ["command"]
+
+
+@click.command("login")
+@click.argument("issuer", required=False)
+@click.option("--client-id", metavar="ID", help="The client ID that the provider has for this program.")
+@profile_option
+@click.option("--device", is_flag=True, help="Sign in with a code, on any device, instead of in a browser here.")
+@click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this scope instead of the usual ones.")
+@click.option("--audience", metavar="NAME", help="The API to call, where the provider takes an 'audience'.")
+@click.option("--resource", metavar="URI", help="The API to call, where the provider takes a 'resource'.")
+@click.option("--port", "ports", metavar="PORT", type=int, multiple=True, help="Listen here for the browser's return.")
+@click.option(
+    "--redirect-uri", metavar="URI", help="The loopback redirect URI that the provider has, if it is special."
+)
+@click.option("--timeout", "timeout_s", metavar="S", type=float, default=300, help="Wait this many seconds, else 300.")
+@click.option("--max-age", "max_age_s", metavar="S", type=int, help="Sign in anew if that was more seconds ago.")
+@click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
+@click.option("--insecure-loopback-http", is_flag=True, help="Allow http to this computer, for development.")
+@json_option
+def command(  # noqa: PLR0913 - the options of the command, all by keyword
+    *,
+    issuer: str | None,
+    client_id: str | None,
+    profile: str,
+    device: bool,
+    scopes: tuple[str, ...],
+    audience: str | None,
+    resource: str | None,
+    ports: tuple[int, ...],
+    redirect_uri: str | None,
+    timeout_s: float,
+    max_age_s: int | None,
+    confidential: bool,
+    insecure_loopback_http: bool,
+    as_json: bool,
+) -> None:
+    """Sign in at ISSUER, in your browser or with a code, and keep the session.
+
+    Without ISSUER or --client-id, a profile that has been signed in is signed in again, and what is not given stays as
+    it was. --scope and --port may be given more than once.
+
+    A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
+    else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
+    """
+    vault, clock = Vault(), SystemClock()
+    target = _Target(issuer or "", client_id or "", scopes, audience, resource, redirect_uri, confidential,
+                     insecure_loopback_http)  # fmt: skip
+    if not (issuer and client_id):
+        target = target.completed_from(vault.get(profile), profile)
+    prompt = TerminalPrompt(issuer=target.issuer, timeout_s=timeout_s, clock=clock)
+    options: SignInOptions = {
+        "profile": profile,
+        "audience": target.audience,
+        "resource": target.resource,
+        "mode": "device" if device else "auto",
+        "ports": ports,
+        "redirect_uri": target.redirect_uri,
+        "timeout_s": timeout_s,
+        "max_age_s": max_age_s,
+        "insecure_loopback_http": target.insecure_loopback_http,
+        "client_key": client_key(),
+        "vault": vault,
+        "clock": clock,
+        "prompt": prompt,
+    }
+    if target.scopes:
+        options["scopes"] = target.scopes
+    if target.confidential:
+        options["client_secret"] = client_secret(target.issuer, target.client_id)
+    with prompt:
+        sign_in(target.issuer, target.client_id, **options)
+    entry = vault.get(profile)
+    if entry is None:  # another process has just signed out
+        return
+    if as_json:
+        print_json(entry_object(entry, now=clock.now()))
+    else:
+        print_text(signed_in_line(entry, now=clock.now()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where to sign in as what."""
+
+    issuer: str
+    client_id: str
+    scopes: tuple[str, ...]
+    audience: str | None
+    resource: str | None
+    redirect_uri: str | None
+    confidential: bool
+    insecure_loopback_http: bool
+
+    def completed_from(self, entry: ProfileEntry | None, profile: str) -> _Target:
+        """Fill in what was not given from the last sign-in of the profile."""
+        if entry is None:
+            message = f"Profile {profile!r} is new: give ISSUER and --client-id."
+            raise ConfigurationError(
+                message, field="--client-id" if self.issuer else "ISSUER", reason="unknown_profile"
+            )
+        if self.issuer not in ("", entry.issuer):
+            message = f"Profile {profile!r} was signed in at another issuer: give --client-id for this one."
+            raise ConfigurationError(message, field="--client-id", reason="other_issuer")
+        return _Target(
+            issuer=entry.issuer,
+            client_id=self.client_id or entry.client_id,
+            scopes=self.scopes or entry.scopes,
+            audience=self.audience or entry.audience,
+            resource=self.resource or entry.resource,
+            redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
+            confidential=self.confidential or entry.client_authentication.startswith("client_secret"),
+            insecure_loopback_http=self.insecure_loopback_http or entry.insecure_loopback_http,
+        )
+
+
+def _without_port(redirect_uri: str | None) -> str | None:
+    """Return a redirect URI as it is registered: the port was that of one sign-in."""
+    if redirect_uri is None:
+        return None
+    parts = urlsplit(redirect_uri)
+    return parts._replace(netloc=parts.netloc.removesuffix(f":{parts.port}")).geturl()

@@ -1,0 +1,114 @@
+"""``doorward logout``: end a session at the provider as far as it lets us, and here in every case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import click
+
+from doorward.cli.credentials import client_key
+from doorward.cli.options import json_option, profile_option
+from doorward.cli.terminal import print_json, print_text
+from doorward.errors import CorruptEntry, SignInRequired, VaultError, printable
+from doorward.signin.browser import NoBrowser, open_browser
+from doorward.signin.session import Session
+from doorward.vault.vault import Vault
+
+__all__ = ["command"]
+
+
+@click.command("logout")
+@profile_option
+@click.option("--all", "every", is_flag=True, help="Every profile.")
+@click.option("--browser", is_flag=True, help="Open the provider's own sign-out page as well.")
+@json_option
+def command(*, profile: str, every: bool, browser: bool, as_json: bool) -> int:
+    """Sign out: have the provider revoke the session, and remove it here in every case.
+
+    Exits with 1 if a session could not be revoked: the provider may then honour it until it expires.
+    """
+    vault = Vault()
+    farewells = [_sign_out(name, vault) for name in (vault.names() if every else [profile])]
+    if as_json:
+        print_json([farewell.to_object() for farewell in farewells])
+    elif not farewells:
+        print_text("Nobody is signed in.")
+    else:
+        for farewell in farewells:
+            print_text(farewell.in_words())
+    for farewell in farewells:
+        if farewell.logout_url is not None:
+            _end_in_browser(farewell, open_it=browser, quiet=as_json)
+    return 1 if any(farewell.problem for farewell in farewells) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Farewell:
+    """What became of one profile."""
+
+    profile: str
+    issuer: str = ""
+    removed: bool = False
+    revoked: bool = False
+    revocable: bool = True
+    problem: str | None = None
+    logout_url: str | None = None
+
+    def in_words(self) -> str:
+        if not self.removed:
+            return f"Nobody is signed in as profile {self.profile!r}."
+        if self.revoked:
+            return f"Signed out of profile {self.profile}: revoked at {self.issuer}, and removed here."
+        if self.problem is not None:
+            return f"Profile {self.profile} is removed here, but was not revoked at the provider: {self.problem}"
+        if not self.revocable:
+            return f"Profile {self.profile} is removed here. It had no refresh token that could be revoked."
+        return f"Profile {self.profile} is removed here. {self.issuer} offers no way to revoke a session."
+
+    def to_object(self) -> dict[str, object]:
+        return {
+            "profile": self.profile,
+            "removed": self.removed,
+            "revoked": self.revoked,
+            "problem": self.problem,
+            "logout_url": self.logout_url,
+        }
+
+
+def _sign_out(profile: str, vault: Vault) -> _Farewell:
+    try:
+        entry = vault.get(profile)
+        if entry is None:
+            vault.forget(profile)  # what was set aside earlier goes too
+            return _Farewell(profile)
+        done = Session(profile, client_key=client_key(), vault=vault).sign_out()
+    except SignInRequired:  # another process was faster
+        return _Farewell(profile)
+    except VaultError as error:
+        vault.forget(profile)
+        problem = "its file could not be read." if isinstance(error, CorruptEntry) else error.message
+        return _Farewell(profile, removed=True, problem=problem)
+    return _Farewell(
+        profile,
+        issuer=printable(entry.issuer),
+        removed=True,
+        revoked=done.revoked,
+        revocable=entry.refresh_token is not None,
+        problem=done.problem,
+        logout_url=done.logout_url,
+    )
+
+
+def _end_in_browser(farewell: _Farewell, *, open_it: bool, quiet: bool) -> None:
+    """Open the provider's sign-out page, or say where it is."""
+    url = str(farewell.logout_url)
+    why = ""
+    if open_it:
+        launch = open_browser(url)
+        if not isinstance(launch, NoBrowser):
+            if not quiet:
+                print_text(f"Your browser opens the sign-out page of {farewell.issuer}.")
+            return
+        why = f"{launch} "
+    if not quiet:
+        print_text(f"{why}You may still be signed in there in your browser; to sign out, open: {url}")

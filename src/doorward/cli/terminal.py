@@ -1,0 +1,107 @@
+"""What a person or a program gets to see: text and JSON on standard output, talk on standard error.
+
+No decisions here. On a terminal, ``rich`` lays out and colours; elsewhere lines stay whole, plain and uncoloured.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+__all__ = ["make_console", "print_facts", "print_json", "print_line", "print_table", "print_text", "wrapped"]
+
+_ENDLESS = 10_000
+"""The width where no terminal is: nothing is wrapped or cut."""
+
+_NARROWEST = 40
+_GAP = 2
+_SHORTEST = 18
+
+
+def print_line(line: str = "") -> None:
+    """Print one line of result."""
+    sys.stdout.write(line + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print a sentence or more, broken between words on a terminal."""
+    print_line(wrapped(text, sys.stdout))
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Break a text between words at the width of the terminal; leave it whole where the stream is none."""
+    if not stream.isatty():
+        return text
+    width = max(_NARROWEST, shutil.get_terminal_size().columns)
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def print_json(value: Any) -> None:
+    """Print a result for programs, in ASCII, so that no text from outside reaches a terminal raw."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console that takes text as it is: no markup, no highlighting, no emoji names."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _ENDLESS
+    return console
+
+
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, one a line, the values beneath each other."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+    _print(table)
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, shorten: int) -> None:
+    """Print a table without lines. On a terminal that is too narrow, column ``shorten`` loses its middle first."""
+    from rich.cells import cell_len
+    from rich.table import Table
+    from rich.text import Text
+
+    console = make_console()
+    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    room = console.width - sum(widths) - _GAP * (len(widths) - 1) + widths[shorten]
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name)
+    for row in rows:
+        cells = [*row[:shorten], _shortened(row[shorten], max(room, _SHORTEST)), *row[shorten + 1 :]]
+        table.add_row(*(Text(cell, overflow="fold") for cell in cells))
+    _print(table)
+
+
+def _shortened(text: str, width: int) -> str:
+    """Leave out the middle of a text that is too long: an address is known by its beginning and its end."""
+    if len(text) <= width:
+        return text
+    tail = width // 3
+    return f"{text[: width - tail - 1]}…{text[-tail:]}"
+
+
+def _print(renderable: Any) -> None:
+    console = make_console()
+    if console.is_terminal:
+        console.print(renderable)
+        return
+    with console.capture() as captured:
+        console.print(renderable)
+    for line in captured.get().splitlines():
+        print_line(line.rstrip())

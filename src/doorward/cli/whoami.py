@@ -1,0 +1,45 @@
+"""``doorward whoami``: who the ID token says you are, from the vault alone."""
+
+from __future__ import annotations
+
+import click
+
+from doorward.cli.options import json_option, profile_option
+from doorward.cli.terminal import print_facts, print_json
+from doorward.errors import printable
+from doorward.signin.session import open_session
+
+__all__ = ["command"]
+
+
+@click.command("whoami")
+@profile_option
+@json_option
+def command(*, profile: str, as_json: bool) -> None:
+    """Show who you are to the provider. No network is used."""
+    principal = open_session(profile).principal
+    if as_json:
+        print_json(
+            {
+                "profile": profile,
+                "issuer": principal.issuer,
+                "subject": principal.subject,
+                "email": principal.email,
+                "email_verified": principal.email_verified,
+                "groups": list(principal.groups),
+                "scopes": list(principal.scopes),
+            }
+        )
+        return
+    email = "none"
+    if principal.email is not None:
+        email = f"{principal.email} ({'verified by the issuer' if principal.email_verified else 'not verified'})"
+    facts = (
+        ("Profile", profile),
+        ("Issuer", principal.issuer),
+        ("Subject", principal.subject),
+        ("E-mail", email),
+        ("Groups", ", ".join(principal.groups) or "none"),
+        ("Scopes", " ".join(principal.scopes) or "none"),
+    )
+    print_facts([(name, printable(value)) for name, value in facts])
