@@ -364,6 +364,7 @@ class CallbackListener:
 def _send_last(connection: _Connection) -> None:
     """Send what is left and read what has come, once and without waiting: the socket is closed next."""
     with suppress(OSError):
-        connection.socket.send(connection.outbox)
-        connection.socket.shutdown(socket.SHUT_WR)
+        if connection.outbox:
+            connection.socket.send(connection.outbox)
+            connection.socket.shutdown(socket.SHUT_WR)
         connection.socket.recv(_CHUNK_BYTES)
