@@ -38,10 +38,12 @@ _AMBIENT = {
     "SSH_CONNECTION", "SSL_CERT_DIR", "SSL_CERT_FILE", "WAYLAND_DISPLAY",
 }  # fmt: skip
 
+_OURS = {"DOORWARD_REQUIRE_PEERS", "DOORWARD_WYCHEPROOF"}
+
 
 def pytest_configure() -> None:
     for name in list(os.environ):
-        if name.upper() in _AMBIENT or (name.startswith("DOORWARD_") and name != "DOORWARD_REQUIRE_PEERS"):
+        if name.upper() in _AMBIENT or (name.startswith("DOORWARD_") and name not in _OURS):
             del os.environ[name]
     runpy.run_path(str(_LOOPBACK_ONLY / "sitecustomize.py"))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_LOOPBACK_ONLY), *filter(None, [os.environ.get("PYTHONPATH")])])

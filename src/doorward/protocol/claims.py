@@ -141,7 +141,7 @@ def optional_numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
     if name not in claims:
         return None
     value = claims[name]
-    if value.__class__ is not int:
+    if type(value) is not int:
         raise Malformed(
             f"The claim {name} is not a whole number of seconds; its issuer must correct it.",
             reason=f"{name}_malformed",

@@ -53,7 +53,7 @@ def loads_object(data: bytes, *, what: str, max_depth: int = 16) -> dict[str, An
         raise Malformed(
             f"{what} is not valid JSON in UTF-8; its sender must correct it.", reason="json_syntax"
         ) from None
-    if value.__class__ is not dict:
+    if type(value) is not dict:
         raise Malformed(f"{what} is not a JSON object; its sender must correct it.", reason="json_not_object")
     # Each string of the text, name or value, has two quotes. When the strings that were decoded account for all quotes,
     # nothing was dropped, so no name was repeated. An escaped quote makes the sum differ: then the slow way decides.
@@ -84,11 +84,11 @@ def _count_strings(value: Any, levels: int, what: str) -> int:
         raise _too_deep(what)
     count = 0
     items = value
-    if value.__class__ is dict:
+    if type(value) is dict:
         count = len(value)
         items = value.values()
     for item in items:
-        kind = item.__class__
+        kind = type(item)
         if kind is str:
             count += 1
         elif kind is dict or kind is list:
