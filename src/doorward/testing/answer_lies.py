@@ -196,7 +196,8 @@ def _deep(reply: Reply, _moment: Moment) -> Reply:
 
 
 def _redirect(reply: Reply, _moment: Moment) -> Reply:
-    return dataclasses.replace(reply, status=307, body=b"", headers=(("Location", f"{_OTHER}/token"),))
+    headers = (*reply.headers, ("Location", f"{_OTHER}/token"))
+    return dataclasses.replace(reply, status=307, body=b"", headers=headers)
 
 
 def _error(document: dict[str, Any]) -> Hook:

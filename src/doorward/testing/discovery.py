@@ -51,7 +51,5 @@ def discovery(core: Core, _request: Request) -> Reply:
 
 def jwks(core: Core, _request: Request) -> Reply:
     """Answer with the public keys: those that sign now, and those that still may be needed."""
-    for algorithm in core.id_token_algorithms():
-        core.keys.current(algorithm)
-    document = core.bend("jwks", {"keys": core.keys.published()})
+    document = core.bend("jwks", {"keys": core.keys.published(core.id_token_algorithms())})
     return json_reply(document, headers={"Cache-Control": f"public, max-age={core.rules.jwks_max_age_s}"})

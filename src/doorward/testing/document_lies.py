@@ -80,15 +80,24 @@ def _reply_lies(document: str, title: str) -> Iterator[Switch]:
     yield lie("deep", "100,000 lists in each other", _around(b'{"deep": ' + _DEEP + b", ", b"", skip=1), "body")
     yield lie("nan", "NaN, which JSON does not have", _around(b'{"x": NaN, ', b"", skip=1), ".x")
     yield lie("not_found", "404", change_reply(status=404), "_http.status")
-    yield lie("moved_inside", "a redirect to itself", _redirect_to_itself, "_http.status", "_http.location", "body")
+    yield lie(
+        "moved_inside",
+        "a redirect to an address of the same issuer",
+        _redirect_to_itself,
+        "_http.status",
+        "_http.location",
+        "body",
+    )
 
 
-def _redirect(_reply: Reply, _moment: Moment) -> Reply:
-    return dataclasses.replace(_reply, status=302, body=b"", headers=(("Location", f"{_OTHER}/elsewhere"),))
+def _redirect(reply: Reply, _moment: Moment) -> Reply:
+    headers = (*reply.headers, ("Location", f"{_OTHER}/elsewhere"))
+    return dataclasses.replace(reply, status=302, body=b"", headers=headers)
 
 
-def _redirect_to_itself(_reply: Reply, moment: Moment) -> Reply:
-    return dataclasses.replace(_reply, status=307, body=b"", headers=(("Location", f"{moment.core.issuer}/?again"),))
+def _redirect_to_itself(reply: Reply, moment: Moment) -> Reply:
+    headers = (*reply.headers, ("Location", f"{moment.core.endpoint('jwks')}?again"))
+    return dataclasses.replace(reply, status=307, body=b"", headers=headers)
 
 
 def _gzip_bomb(reply: Reply, _moment: Moment) -> Reply:

@@ -89,7 +89,7 @@ def end_session(core: Core, request: Request) -> Reply:
 def _client_of_hint(core: Core, id_token_hint: str | None) -> str | None:
     if id_token_hint is None:
         return None
-    keys = parse_jwk_set(json.dumps({"keys": core.keys.published()}).encode())
+    keys = parse_jwk_set(json.dumps({"keys": core.keys.published(core.id_token_algorithms())}).encode())
     try:
         signed = verify_jwt(parse_jwt(id_token_hint), keys, algorithms=ASYMMETRIC_ALGORITHMS)
         return audience(signed.claims)[0]

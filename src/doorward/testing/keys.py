@@ -11,7 +11,7 @@ from doorward.protocol.jwa import ALGORITHMS
 from doorward.protocol.jwk import SigningKey, generate_signing_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["Draft", "KeyRing", "draft_for", "hash_of", "signer_of"]
 
@@ -40,9 +40,9 @@ class KeyRing:
             self._current[algorithm] = self._make(algorithm)
         return self._current[algorithm]
 
-    def published(self) -> list[dict[str, Any]]:
-        """Return the public keys, those that sign now first."""
-        return [key.public_jwk() for key in (*self._current.values(), *self._old)]
+    def published(self, algorithms: Iterable[str]) -> list[dict[str, Any]]:
+        """Return the public keys: those that sign now with one of ``algorithms``, then the old ones that are kept."""
+        return [key.public_jwk() for key in (*map(self.current, algorithms), *self._old)]
 
     def rotate(self, *, keep_old: bool) -> None:
         """Let new keys sign; the old ones stay published or vanish at once."""

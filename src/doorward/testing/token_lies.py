@@ -20,6 +20,7 @@ from doorward.testing.switches import Switch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from doorward.protocol.jwk import SigningKey
     from doorward.testing.keys import Draft
     from doorward.testing.switches import Hook, Moment, Point
 
@@ -33,7 +34,6 @@ _TEXT: dict[_Token, Point] = {"id_token": "id_token", "access_token": "access_to
 
 _HOUR_S = 3600
 _OTHER_HOST = "https://evil.example"
-_SPARE_ALGORITHM = "ES384"
 _DEPTH = 2000  # deeper than a recursive parser goes, and still within 16 KiB
 _HUGE_BYTES = 262_144
 
@@ -180,7 +180,7 @@ def _key_lies(token: _Token) -> Iterator[Switch]:
         token,
         "alg_unannounced",
         "signed with a published key, by an algorithm that the metadata does not list",
-        {"jwks": _publish_spare, draft: _sign_with_unannounced},
+        {"jwks": _publish_unannounced, draft: _sign_with_unannounced},
         "header.alg",
         "header.kid",
         "jwks.keys",
@@ -199,7 +199,6 @@ def _key_lies(token: _Token) -> Iterator[Switch]:
         "kid names another published key",
         {"jwks": _publish_twin, draft: _name_twin},
         "header.kid",
-        "signature",
         "jwks.keys",
     )
     yield _lie(
@@ -269,13 +268,18 @@ def _symmetric(draft: Draft, secret: bytes, kid: str) -> Draft:
     return dataclasses.replace(draft, header=header, signer=lambda text: hmac.digest(secret, text, hashlib.sha256))
 
 
-def _publish_spare(document: dict[str, Any], moment: Moment) -> dict[str, Any]:
-    return _publish(document, moment.core.keys.spare(_SPARE_ALGORITHM).public_jwk())
+def _unannounced(moment: Moment) -> SigningKey:
+    announced = moment.core.id_token_algorithms()
+    return moment.core.keys.spare("PS256" if "ES256" in announced else "ES256")
+
+
+def _publish_unannounced(document: dict[str, Any], moment: Moment) -> dict[str, Any]:
+    return _publish(document, _unannounced(moment).public_jwk())
 
 
 def _sign_with_unannounced(draft: Draft, moment: Moment) -> Draft:
-    spare = moment.core.keys.spare(_SPARE_ALGORITHM)
-    header = {**draft.header, "alg": _SPARE_ALGORITHM, "kid": spare.kid}
+    spare = _unannounced(moment)
+    header = {**draft.header, "alg": spare.alg, "kid": spare.kid}
     return dataclasses.replace(draft, header=header, signer=signer_of(spare))
 
 
