@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import sys
 import textwrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from people import MovedClock
 
+import doorward
 from doorward.testing import DevIssuer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    SignIn = Callable[..., doorward.Session]
 
 
 @pytest.fixture
-def issuer() -> Iterator[DevIssuer]:
+def issuer(clock: MovedClock) -> Iterator[DevIssuer]:
     """An honest issuer with the public client ``cli``, where alice signs in without being asked."""
-    with DevIssuer() as issuer:
+    with DevIssuer(clock=clock) as issuer:
         issuer.add_client("cli")
         issuer.add_user("alice", email="alice@example.org", groups=["eng"])
         issuer.add_user("bob", email="bob@example.org")
@@ -56,3 +61,38 @@ def person(browser_script: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def _no_stray_browser() -> None:
     assert "DISPLAY" not in os.environ
+
+
+@pytest.fixture
+def clock() -> MovedClock:
+    """The system's clock, to be set forward; issuer and client both go by it."""
+    return MovedClock()
+
+
+@pytest.fixture(params=["sync", "async"])
+def sign_in(request: pytest.FixtureRequest, issuer: DevIssuer) -> SignIn:
+    """Sign in at the issuer, through either driver."""
+
+    def do(client_id: str = "cli", **options: Any) -> doorward.Session:
+        options = {"insecure_loopback_http": True, "timeout_s": 20, **options}
+        if request.param == "sync":
+            return doorward.sign_in(issuer.url, client_id, **options)
+        return asyncio.run(doorward.asign_in(issuer.url, client_id, **options))
+
+    return do
+
+
+@pytest.fixture
+def session(issuer: DevIssuer, clock: MovedClock, person: Path) -> doorward.Session:
+    """Alice's session, by a clock that can be set forward."""
+    return doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, timeout_s=20, clock=clock)
+
+
+@pytest.fixture(params=["sync", "async"])
+def token_of(request: pytest.FixtureRequest) -> Callable[..., str]:
+    """Ask a token source for a token, through either driver."""
+
+    def ask(source: doorward.TokenSource, kind: str = "access") -> str:
+        return source.token(kind) if request.param == "sync" else asyncio.run(source.atoken(kind))
+
+    return ask

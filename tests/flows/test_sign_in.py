@@ -3,46 +3,390 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from people import MovedClock, Onlooker, last_address, visit
 
 import doorward
-from doorward.errors import DoorwardError
+from doorward.errors import (
+    ConfigurationError,
+    InvalidResponse,
+    OAuthError,
+    SignInCancelled,
+    SignInRequired,
+    SignInTimeout,
+)
+from doorward.protocol.jwk import generate_signing_key
+from doorward.signin.prompt import TerminalPrompt
+from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from doorward.testing import DevIssuer
 
-SignIn = "Callable[..., doorward.Session]"
+    SignIn = Callable[..., doorward.Session]
 
 
-@pytest.fixture(params=["sync", "async"])
-def sign_in(request: pytest.FixtureRequest, issuer: DevIssuer) -> SignIn:
-    """Sign in at the issuer, through either driver."""
-
-    def do(client_id: str = "cli", **options: Any) -> doorward.Session:
-        options = {"insecure_loopback_http": True, "timeout_s": 20, **options}
-        if request.param == "sync":
-            return doorward.sign_in(issuer.url, client_id, **options)
-        return asyncio.run(doorward.asign_in(issuer.url, client_id, **options))
-
-    return do
+def parameters_asked(prompt: Onlooker) -> dict[str, str]:
+    (address,) = (text for what, text in prompt.told if what == "browser_opened")
+    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
 
 
 @pytest.mark.usefixtures("person")
-def test_a_person_signs_in_and_the_session_gives_tokens(sign_in: SignIn, issuer: DevIssuer) -> None:
-    session = sign_in(profile="work")
+class TestInTheBrowser:
+    def test_a_person_signs_in_and_the_session_gives_tokens(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        session = sign_in(profile="work")
 
-    assert session.token()
-    assert session.token("id")
-    assert session.principal.subject == "alice"
-    assert session.principal.issuer == issuer.url
-    assert session.principal.email == "alice@example.org"
-    assert doorward.open_session("work").token() == session.token()
+        assert session.token() != session.token("id")
+        assert session.principal.subject == session.claims["sub"] == "alice"
+        assert session.principal.issuer == issuer.url
+        assert session.principal.email == "alice@example.org"
+        assert session.principal.groups == ("eng",)
+        assert session.expires_at == pytest.approx(time.time() + 3600, abs=30)
+        assert doorward.open_session("work").token() == session.token()
+
+    def test_the_request_has_pkce_state_and_nonce_and_they_differ_each_time(self, sign_in: SignIn) -> None:
+        first, second = Onlooker(), Onlooker()
+        sign_in(prompt=first)
+        sign_in(prompt=second)
+
+        one, two = parameters_asked(first), parameters_asked(second)
+        assert one["code_challenge_method"] == "S256"
+        assert one["response_type"] == "code"
+        for name in ("state", "nonce", "code_challenge"):
+            assert len(one[name]) >= 43
+            assert one[name] != two[name]
+        assert len({one["state"], one["nonce"], one["code_challenge"]}) == 3
+
+    def test_default_scopes_that_the_provider_does_not_list_are_not_sent(
+        self, sign_in: SignIn, issuer: DevIssuer
+    ) -> None:
+        prompt = Onlooker()
+        with issuer.adopt("metadata_scopes_openid_only"):
+            sign_in(prompt=prompt)
+        assert parameters_asked(prompt)["scope"] == "openid"
+
+    def test_scopes_that_the_person_asked_for_are_always_sent(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        prompt = Onlooker()
+        with issuer.adopt("metadata_scopes_openid_only"):
+            sign_in(prompt=prompt, scopes=["openid", "offline_access", "read:things"])
+        assert parameters_asked(prompt)["scope"] == "openid offline_access read:things"
+
+    def test_audience_and_resource_are_sent(self, sign_in: SignIn) -> None:
+        prompt = Onlooker()
+        sign_in(prompt=prompt, audience="https://api.example.org")
+        assert parameters_asked(prompt)["audience"] == "https://api.example.org"
+        prompt = Onlooker()
+        sign_in(prompt=prompt, resource="https://api.example.org/v2")
+        assert parameters_asked(prompt)["resource"] == "https://api.example.org/v2"
+
+    @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+    def test_a_confidential_client_proves_itself(
+        self, sign_in: SignIn, issuer: DevIssuer, method: str, doorward_home: Path
+    ) -> None:
+        issuer.add_client("web", secret="s3cr&t +%/é", methods=[method])
+        session = sign_in("web", client_secret="s3cr&t +%/é", secret_method=method)
+        assert session.principal.subject == "alice"
+        kept = b"".join(file.read_bytes() for file in doorward_home.rglob("*") if file.is_file())
+        assert b"s3cr" not in kept
+        assert Vault().get("default").client_authentication == method
+
+    def test_a_client_with_a_key_proves_itself(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        key = generate_signing_key("ES256", kid="client-1")
+        jwks = b'{"keys": [' + __import__("json").dumps(key.public_jwk()).encode() + b"]}"
+        issuer.add_client("keyed", jwks=jwks)
+        assert sign_in("keyed", client_key=key).principal.subject == "alice"
+
+    def test_a_wrong_secret_is_named_and_not_shown(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.add_client("web", secret="right-secret")
+        with pytest.raises(OAuthError, match="client secret") as refused:
+            sign_in("web", client_secret="wrong-secret-value")
+        assert refused.value.error == "invalid_client"
+        assert "wrong-secret-value" not in str(refused.value)
+
+    def test_a_denial_ends_it_with_an_answer(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.deny()
+        with pytest.raises(SignInCancelled) as cancelled:
+            sign_in()
+        assert cancelled.value.reason == "access_denied"
+        assert Vault().get("default") is None
+
+    @pytest.mark.parametrize("algorithm", ["RS256", "PS256", "ES256", "EdDSA", "RS512", "ES384"])
+    def test_id_tokens_in_every_algorithm(self, sign_in: SignIn, issuer: DevIssuer, algorithm: str) -> None:
+        issuer.add_client("cli", id_token_signed_response_alg=algorithm)
+        assert sign_in().principal.subject == "alice"
+
+    def test_without_the_scope_openid_nobody_is_named(self, sign_in: SignIn) -> None:
+        session = sign_in(scopes=["read"])
+        assert session.token()
+        with pytest.raises(SignInRequired) as unknown:
+            _ = session.principal
+        assert unknown.value.reason == "no_id_token"
+
+    def test_max_age_is_asked_for(self, sign_in: SignIn) -> None:
+        prompt = Onlooker()
+        sign_in(prompt=prompt, max_age_s=600)
+        assert parameters_asked(prompt)["max_age"] == "600"
+
+    def test_the_first_free_port_of_a_list_is_taken(self, sign_in: SignIn) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
+            free = other.getsockname()[1]
+            other.close()
+            prompt = Onlooker()
+            sign_in(prompt=prompt, ports=[taken.getsockname()[1], free])
+        assert urlsplit(parameters_asked(prompt)["redirect_uri"]).port == free
+
+    def test_a_redirect_uri_on_localhost_without_a_path(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.add_client("entra-like", redirect_uris=["http://localhost"], redirect_rule="any_port_localhost")
+        prompt = Onlooker()
+        sign_in("entra-like", prompt=prompt, redirect_uri="http://localhost")
+        assert parameters_asked(prompt)["redirect_uri"].count("/") == 2
+
+    def test_two_at_once_ask_the_person_once(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        with ThreadPoolExecutor(4) as pool:
+            sessions = list(pool.map(lambda _: sign_in(), range(4)))
+        assert len({session.token() for session in sessions}) == 1
+        assert sum(request.endpoint == "token" for request in issuer.requests) == 1
+
+    def test_a_second_sign_in_later_asks_again(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        sign_in()
+        issuer.sign_in_as("bob")
+        assert sign_in().principal.subject == "bob"
 
 
-def test_unknown(sign_in: SignIn) -> None:
-    with pytest.raises(DoorwardError):
-        sign_in(timeout_s=1)
+class TestWithoutABrowser:
+    """S11: the address is shown, and what the browser ends at can be pasted back."""
+
+    def test_the_address_that_the_browser_ended_at_is_pasted_back(self, sign_in: SignIn) -> None:
+        prompt = Onlooker(last_address)
+        assert sign_in(prompt=prompt).principal.subject == "alice"
+        ((what, text),) = prompt.told
+        assert what == "open_yourself"
+        assert text.endswith("/callback True")
+
+    def test_a_forwarded_port_works_as_well(self, sign_in: SignIn) -> None:
+        threads: list[threading.Thread] = []
+
+        def forwarded(address: str) -> None:
+            threads.append(threading.Thread(target=visit, args=(address,)))
+            threads[0].start()
+
+        assert sign_in(prompt=Onlooker(forwarded)).principal.subject == "alice"
+        threads[0].join(10)
+
+    @pytest.mark.parametrize("spoil", ["state", "host"])
+    def test_a_pasted_address_is_checked_like_any_other(self, sign_in: SignIn, spoil: str) -> None:
+        def spoilt(address: str) -> str:
+            ended = urlsplit(last_address(address))
+            query = {name: values[0] for name, values in parse_qs(ended.query).items()}
+            if spoil == "state":
+                return ended._replace(query=urlencode({**query, "state": "A" * 43})).geturl()
+            return ended._replace(netloc="evil.example").geturl()
+
+        prompt = Onlooker(spoilt)
+        with pytest.raises(SignInTimeout):
+            sign_in(prompt=prompt, timeout_s=1)
+        assert [what for what, _ in prompt.told] == ["open_yourself", "callback_refused"]
+
+    def test_a_pasted_address_of_another_issuer_ends_it(self, sign_in: SignIn) -> None:
+        def mixed_up(address: str) -> str:
+            ended = urlsplit(last_address(address))
+            query = {name: values[0] for name, values in parse_qs(ended.query).items()}
+            return ended._replace(query=urlencode({**query, "iss": "https://evil.example"})).geturl()
+
+        with pytest.raises(doorward.errors.CallbackRejected) as rejected:
+            sign_in(prompt=Onlooker(mixed_up))
+        assert rejected.value.reason == "iss_mismatch"
+
+    def test_where_nobody_is_nothing_is_asked(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        with pytest.raises(SignInRequired, match="doorward login") as required:
+            sign_in(prompt=None, timeout_s=20)
+        assert required.value.reason == "not_attended"
+        assert not any(request.endpoint == "authorize" for request in issuer.requests)
+
+    def test_a_browser_that_fails_is_told_of(self, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BROWSER", "false")
+        prompt = Onlooker(last_address)
+        assert sign_in(prompt=prompt).principal.subject == "alice"
+        assert [what for what, _ in prompt.told] == ["browser_opened", "open_yourself"]
+
+    def test_a_terminal_reads_the_pasted_line(self, issuer: DevIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
+        controller, terminal = pty.openpty()
+        with os.fdopen(terminal) as stdin, Path(os.devnull).open("w") as devnull:
+            monkeypatch.setattr("sys.stdin", stdin)
+
+            class Typing(TerminalPrompt):
+                def open_yourself(self, address: str, **rest: Any) -> None:
+                    super().open_yourself(address, **rest)
+                    os.write(controller, last_address(address).encode() + b"\n")
+
+            session = doorward.sign_in(
+                issuer.url, "cli", insecure_loopback_http=True, timeout_s=20, prompt=Typing(devnull)
+            )
+        os.close(controller)
+        assert session.principal.subject == "alice"
+
+
+class TestForeignCallbacks:
+    """S2: whatever else calls back, the real callback still wins."""
+
+    FORGED = (
+        "?code=forged&state=" + "A" * 43,
+        "?error=access_denied",
+        "?error=access_denied&state=" + "B" * 43,
+        "?code=forged",
+        "?code=a&state=x&state=y",
+        "?code=a&state=" + "x" * 20_000,
+    )
+
+    def test_forged_callbacks_are_refused_and_the_sign_in_goes_on(self, sign_in: SignIn) -> None:
+        statuses: list[int] = []
+        threads: list[threading.Thread] = []
+
+        def attacked(address: str) -> None:
+            redirect_uri = parse_qs(urlsplit(address).query)["redirect_uri"][0]
+
+            def attack() -> None:
+                statuses.extend(visit(redirect_uri + query) for query in self.FORGED)
+                statuses.append(visit(address))
+
+            threads.append(threading.Thread(target=attack))
+            threads[0].start()
+
+        prompt = Onlooker(attacked)
+        assert sign_in(prompt=prompt).principal.subject == "alice"
+        threads[0].join(10)
+        assert statuses == [400] * len(self.FORGED) + [200]
+        assert [what for what, _ in prompt.told].count("callback_refused") == len(self.FORGED)
+
+    def test_a_start_link_used_twice_ends_the_sign_in(
+        self, sign_in: SignIn, tmp_path: Path, browser_script: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        twice = tmp_path / "twice"
+        twice.write_text(f'#!/bin/sh\ncurl -s -o /dev/null "$1"\nexec {browser_script} "$1"\n')
+        twice.chmod(0o755)
+        monkeypatch.setenv("BROWSER", str(twice))
+        with pytest.raises(doorward.errors.CallbackRejected) as rejected:
+            sign_in(prompt=Onlooker())
+        assert rejected.value.reason == "start_link_reused"
+        assert Vault().get("default") is None
+
+
+class TestNobodyAnswers:
+    def test_the_wait_has_an_end(self, sign_in: SignIn) -> None:
+        with pytest.raises(SignInTimeout, match="redirect URI"):
+            sign_in(prompt=Onlooker(), timeout_s=1)
+
+    def test_a_program_that_keeps_asking_is_held_back_longer_and_longer(self, sign_in: SignIn) -> None:
+        clock = MovedClock()
+        for quiet_s in (60, 120, 240):
+            with pytest.raises(SignInTimeout):
+                sign_in(prompt=Onlooker(), timeout_s=1, clock=clock)
+            clock.ahead_s += quiet_s - 10
+            prompt = Onlooker()
+            with pytest.raises(SignInRequired) as held_back:
+                sign_in(prompt=prompt, timeout_s=1, clock=clock)
+            assert held_back.value.reason == "cooling_down"
+            assert prompt.told == []
+            clock.ahead_s += 20
+
+    def test_a_person_who_asks_is_not_held_back_and_an_answer_ends_the_quiet(self, sign_in: SignIn) -> None:
+        with pytest.raises(SignInTimeout):
+            sign_in(prompt=Onlooker(), timeout_s=1)
+        sign_in(prompt=Onlooker(last_address), cool_down=False)
+        sign_in(prompt=Onlooker(last_address))
+
+    @pytest.mark.usefixtures("no_leaks")
+    def test_a_stopped_sign_in_leaves_nothing(self, issuer: DevIssuer) -> None:
+        async def stopped() -> None:
+            task = asyncio.create_task(
+                doorward.asign_in(issuer.url, "cli", insecure_loopback_http=True, prompt=Onlooker())
+            )
+            await asyncio.sleep(0.5)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(stopped())
+        lock = Vault().lock("default", purpose="sign_in")
+        assert lock.try_acquire()
+        lock.release()
+
+
+class TestWithADeviceCode:
+    def test_the_person_approves_elsewhere(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.change(device_interval_s=1)
+        prompt = Onlooker()
+        session = sign_in(mode="device", prompt=prompt)
+        assert session.principal.subject == "alice"
+        assert [what for what, _ in prompt.told] == ["device_code"]
+        assert session.token()
+
+    def test_a_denial_ends_it(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.change(device_interval_s=1)
+        issuer.deny()
+        with pytest.raises(SignInCancelled):
+            sign_in(mode="device", prompt=Onlooker())
+
+    def test_nobody_enters_the_code(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.change(device_interval_s=1)
+        issuer.ask()
+        with pytest.raises(SignInTimeout) as unused:
+            sign_in(mode="device", prompt=Onlooker(), timeout_s=3)
+        assert unused.value.reason == "device_code_unused"
+
+    def test_a_lost_answer_is_asked_for_again(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.change(device_interval_s=1)
+        issuer.fail("token", kind="reset", times=1)
+        assert sign_in(mode="device", prompt=Onlooker()).principal.subject == "alice"
+
+    def test_a_provider_without_it_says_so(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        with (
+            issuer.adopt("no_device_flow"),
+            pytest.raises(InvalidResponse, match="browser") as missing,
+        ):
+            sign_in(mode="device", prompt=Onlooker())
+        assert missing.value.reason == "device_flow_not_offered"
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("options", "field"),
+        [
+            ({"client_id": ""}, "client_id"),
+            ({"client_id": "a\nb"}, "client_id"),
+            ({"mode": "telepathy"}, "mode"),
+            ({"timeout_s": 0}, "timeout_s"),
+            ({"timeout_s": 4000}, "timeout_s"),
+            ({"scopes": ["two words"]}, "scopes"),
+            ({"client_secret": ""}, "client_secret"),
+            ({"profile": "../etc"}, "profile"),
+            ({"profile": ""}, "profile"),
+            ({"redirect_uri": "http://evil.example/callback"}, "host"),
+            ({"ports": [80]}, "ports"),
+            ({"insecure_loopback_http": False}, "issuer"),
+        ],
+    )
+    def test_a_wrong_one_is_named(self, sign_in: SignIn, options: dict[str, Any], field: str) -> None:
+        with pytest.raises(ConfigurationError) as wrong:
+            sign_in(**options)
+        assert wrong.value.field == field
+
+    @pytest.mark.parametrize(
+        "issuer_url",
+        ["http://id.example.org", "https://id.example.org?x=1", "https://u:p@id.example.org", "id.example.org", ""],
+    )
+    def test_a_wrong_issuer_is_named(self, issuer_url: str) -> None:
+        with pytest.raises(ConfigurationError) as wrong:
+            doorward.sign_in(issuer_url, "cli")
+        assert wrong.value.field == "issuer"

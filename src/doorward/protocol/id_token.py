@@ -19,6 +19,7 @@ from doorward.errors import (
     WrongAuthTime,
     WrongNonce,
     WrongTokenHash,
+    WrongType,
     printable,
 )
 from doorward.protocol.base64url import encode_base64url
@@ -109,7 +110,8 @@ def validate_refreshed_id_token(  # noqa: PLR0913 - the rules' inputs, by keywor
         client_id: Our client.
         now: Epoch seconds.
         previous_subject: ``sub`` of the first ID token; None only if there was none.
-        nonce: The nonce of the sign-in; a refreshed token may lack it, but not have another.
+        nonce: The nonce of the sign-in; a refreshed token may lack it, but not have another. None if there was none, or
+            if it is not known any more.
         access_token: The access token beside it.
         leeway_s: How far clocks may differ.
 
@@ -132,6 +134,10 @@ def _validate(  # noqa: PLR0913 - the rules' inputs, by keyword
     signed: SignedClaims, issuer: str, client_id: str, access_token: str | None, *, now: float, leeway_s: int
 ) -> IdTokenClaims:
     claims = signed.claims
+    typ = (signed.header.typ or "JWT").lower()
+    if typ.endswith("+jwt"):  # explicit typing says that it is something else, such as an access token (at+jwt)
+        message = f"The ID token is of another type, {printable(typ)}. Sign in again; if it stays, tell the provider."
+        raise WrongType(message, reason="typ_mismatch")
     named = require_string(claims, "iss")
     if named != issuer:
         message = (

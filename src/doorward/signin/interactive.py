@@ -15,6 +15,7 @@ from doorward.errors import (
     ConfigurationError,
     DoorwardError,
     InvalidResponse,
+    SignInCancelled,
     SignInRequired,
     SignInTimeout,
 )
@@ -25,6 +26,7 @@ from doorward.protocol.authorization import build_authorization_request, validat
 from doorward.protocol.id_token import validate_id_token
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
 from doorward.signin.browser import BrowserLaunch, NoBrowser, open_browser
+from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
 from doorward.signin.loopback import CallbackListener
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.loopback import Callback
     from doorward.signin.prompt import Prompt
+    from doorward.signin.registration import SecretMethod
     from doorward.vault.lock import FileLock
 
 __all__ = ["SignInOptions", "asign_in", "sign_in"]
@@ -64,6 +67,7 @@ class SignInOptions(TypedDict, total=False):
     Attributes:
         client_secret: The secret of a confidential client. Never stored.
         client_key: The key of a client that signs assertions (``private_key_jwt``). Never stored.
+        secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for, exactly. Left out: openid, email, profile and offline_access, as far as the provider
             lists them.
         audience: The ``audience`` parameter, where the provider wants one.
@@ -75,6 +79,8 @@ class SignInOptions(TypedDict, total=False):
         timeout_s: How long to wait for the person, 1 to 3600 seconds.
         max_age_s: Ask the provider for a sign-in no older than this.
         insecure_loopback_http: Allow http to loopback addresses, for development.
+        cool_down: Refuse to ask again soon after a sign-in that nobody answered (``reason="cooling_down"``). Switch it
+            off only where a person has just asked for this sign-in.
         prompt: How to speak to the person; left out, plain lines on standard error.
         vault: Another vault than the default one.
         clock: For tests.
@@ -83,6 +89,7 @@ class SignInOptions(TypedDict, total=False):
 
     client_secret: Secret | str | None
     client_key: SigningKey | None
+    secret_method: SecretMethod | None
     scopes: Sequence[str]
     audience: str | None
     resource: str | None
@@ -93,6 +100,7 @@ class SignInOptions(TypedDict, total=False):
     timeout_s: float
     max_age_s: int | None
     insecure_loopback_http: bool
+    cool_down: bool
     prompt: Prompt
     vault: Vault
     clock: Clock
@@ -142,6 +150,7 @@ class _SignIn:
     redirect_uri: str
     timeout_s: float
     max_age_s: int | None
+    cool_down: bool
     prompt: Prompt
     vault: Vault
     clock: Clock
@@ -157,6 +166,7 @@ class _SignIn:
             client_id=client_id,
             client_secret=Secret(secret) if isinstance(secret, str) else secret,
             client_key=options.get("client_key"),
+            secret_method=options.get("secret_method"),
             scopes=scopes if scopes is DEFAULT_SCOPES else tuple(scopes),
             audience=options.get("audience"),
             resource=options.get("resource"),
@@ -177,6 +187,7 @@ class _SignIn:
             redirect_uri=options.get("redirect_uri") or habits_of(issuer).redirect_uri,
             timeout_s=timeout_s,
             max_age_s=options.get("max_age_s"),
+            cool_down=options.get("cool_down", True),
             prompt=options.get("prompt") or TerminalPrompt(),
             vault=options.get("vault") or Vault(clock=clock),
             clock=clock,
@@ -189,7 +200,7 @@ class _SignIn:
         lock = self.vault.lock(self.profile, purpose="sign_in")
         try:
             if not (yield from self._done_by_another(lock)):
-                yield from self._obtain_and_save()
+                yield from self._ask_once()
         finally:
             lock.release()
         return Session(
@@ -212,8 +223,19 @@ class _SignIn:
             and entry.created_at >= self.started_at
             and (entry.issuer, entry.client_id) == (self.registration.issuer, self.registration.client_id)
             and (entry.audience, entry.resource) == (self.registration.audience, self.registration.resource)
-            and set(self.registration.scopes) <= set(entry.scopes)
+            and set(self.registration.scopes_for(entry.scopes)) <= set(entry.scopes)
         )
+
+    def _ask_once(self) -> Flow[None]:
+        cooldown = Cooldown(self.vault, self.profile, self.clock)
+        if self.cool_down:
+            cooldown.check()
+        try:
+            yield from self._obtain_and_save()
+        except SignInTimeout:
+            cooldown.unanswered()
+            raise
+        cooldown.answered()
 
     def _obtain_and_save(self) -> Flow[None]:
         metadata = yield from discover(self.registration, now=self.clock.now())
@@ -268,14 +290,9 @@ class _SignIn:
             )
             ask.with_browser(listener.start_url)
             callback, validated = yield from self._await_callback(listener, pending, ask)
-            try:
-                tokens = yield from self._redeem(validated, metadata, client)
-                claims = yield from self._prove(tokens, metadata, nonce=pending.nonce)
-                yield from self._save(tokens, claims, client, metadata, pending=pending)
-            except BaseException:
-                if callback is not None:
-                    callback.fail()
-                raise
+            tokens = yield from self._redeem(validated, metadata, client)
+            claims = yield from self._prove(tokens, metadata, nonce=pending.nonce)
+            yield from self._save(tokens, claims, client, metadata, pending=pending)
             if callback is not None:
                 callback.succeed()
                 yield from self._flush(listener)
@@ -315,9 +332,9 @@ class _SignIn:
                 callback.reject()
             self.prompt.callback_refused(error.message)
             return
-        if callback is not None:
+        if callback is not None and isinstance(error, SignInCancelled):
             callback.deny()
-        raise error
+        raise error  # the listener answers what is open as failed
 
     def _pasted_query(self, pending: PendingSignIn) -> str | None:
         line = self.prompt.pasted()

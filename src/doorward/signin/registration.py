@@ -10,11 +10,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from doorward.errors import ConfigurationError
 from doorward.model import Secret
-from doorward.protocol.client_auth import Client, choose_authentication
+from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choose_authentication
 from doorward.protocol.metadata import check_issuer_url
 
 if TYPE_CHECKING:
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from doorward.protocol.jwk import SigningKey
     from doorward.protocol.metadata import ProviderMetadata
 
-__all__ = ["DEFAULT_SCOPES", "Registration", "find_client_secret"]
+__all__ = ["DEFAULT_SCOPES", "Registration", "SecretMethod", "find_client_secret"]
+
+SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
 DEFAULT_SCOPES = ("openid", "email", "profile", "offline_access")
 """Asked for when the caller names no scopes; those that the provider does not list are then left out."""
@@ -40,6 +42,8 @@ class Registration:
         client_id: The client identifier.
         client_secret: The secret of a confidential client.
         client_key: The key of a client that signs assertions (``private_key_jwt``).
+        secret_method: How the secret is sent, where the client is registered for one way alone; else the provider's
+            metadata decides.
         scopes: What to ask for. The very tuple ``DEFAULT_SCOPES`` means "our own choice", see ``scopes_for``.
         audience: The ``audience`` parameter (Auth0 and others).
         resource: The ``resource`` parameter (RFC 8707).
@@ -53,6 +57,7 @@ class Registration:
     client_id: str
     client_secret: Secret | None = None
     client_key: SigningKey | None = None
+    secret_method: SecretMethod | None = None
     scopes: tuple[str, ...] = DEFAULT_SCOPES
     audience: str | None = None
     resource: str | None = None
@@ -66,6 +71,9 @@ class Registration:
         if self.client_secret is not None and self.client_key is not None:
             message = "Give client_secret or client_key, not both: a client proves itself in one way."
             raise ConfigurationError(message, field="client_key")
+        if self.secret_method not in (None, "client_secret_basic", "client_secret_post"):
+            message = "secret_method must be 'client_secret_basic' or 'client_secret_post', or left out."
+            raise ConfigurationError(message, field="secret_method")
         if self.client_secret is not None and not self.client_secret:
             message = "client_secret is empty: leave it out for a public client."
             raise ConfigurationError(message, field="client_secret")
@@ -85,6 +93,9 @@ class Registration:
 
     def client_for(self, metadata: ProviderMetadata) -> Client:
         """Return the client with the way to authenticate that this provider takes."""
+        if self.client_secret is not None and self.secret_method is not None:
+            method = SecretBasic if self.secret_method == SecretBasic.method else SecretPost
+            return Client(self.client_id, method(self.client_secret))
         authentication = choose_authentication(
             metadata.token_endpoint_auth_methods, client_secret=self.client_secret, signing_key=self.client_key
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from doorward.model import TokenKind, TokenSet
     from doorward.ports import Clock, Entropy, Flow
+    from doorward.signin.registration import SecretMethod
 
 __all__ = ["ClientCredentials"]
 
@@ -38,6 +39,7 @@ class ClientCredentials:
         client_id: The client identifier.
         client_secret: The client's secret, or
         client_key: the key it signs its assertions with.
+        secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for; nothing unless given.
         audience: The ``audience`` parameter, where the provider wants one.
         resource: The ``resource`` parameter (RFC 8707).
@@ -56,6 +58,7 @@ class ClientCredentials:
         *,
         client_secret: Secret | str | None = None,
         client_key: SigningKey | None = None,
+        secret_method: SecretMethod | None = None,
         scopes: Sequence[str] = (),
         audience: str | None = None,
         resource: str | None = None,
@@ -71,6 +74,7 @@ class ClientCredentials:
             client_id=client_id,
             client_secret=Secret(client_secret) if isinstance(client_secret, str) else client_secret,
             client_key=client_key,
+            secret_method=secret_method,
             scopes=tuple(scopes),
             audience=audience,
             resource=resource,
@@ -86,8 +90,8 @@ class ClientCredentials:
     def from_env(cls, prefix: str = "DOORWARD", environ: Mapping[str, str] = os.environ) -> Self:
         """Read the settings from environment variables, each beginning with ``prefix`` and an underscore.
 
-        ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET``, or ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and
-        ``CLIENT_KEY_ID``; and, where wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE`` and
+        ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET`` (with ``SECRET_METHOD`` where the client is registered for one), or
+        ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and ``CLIENT_KEY_ID``; and, where wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE`` and
         ``INSECURE_LOOPBACK_HTTP`` (``1``).
 
         Raises:
@@ -110,6 +114,7 @@ class ClientCredentials:
             issuer,
             client_id,
             client_secret=None if key_file is not None else need("CLIENT_SECRET"),
+            secret_method=read("SECRET_METHOD"),  # type: ignore[arg-type] # checked when the registration is made
             client_key=None if key_file is None else _read_key(key_file, read("CLIENT_KEY_ALG"), read("CLIENT_KEY_ID")),
             scopes=(read("SCOPES") or "").split(),
             audience=read("AUDIENCE"),

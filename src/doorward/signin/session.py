@@ -421,15 +421,17 @@ class Session:
     # The way out
 
     def _registration(self, entry: ProfileEntry) -> Registration:
-        confidential = entry.client_authentication in ("client_secret_basic", "client_secret_post")
-        secret = find_client_secret(entry.issuer, entry.client_id, self._client_secret) if confidential else None
-        if confidential and secret is None:
+        method, secret, secret_method = entry.client_authentication, None, None
+        if method in ("client_secret_basic", "client_secret_post"):
+            secret_method = method
+            secret = find_client_secret(entry.issuer, entry.client_id, self._client_secret)
+        if secret_method is not None and secret is None:
             message = (
                 f"The client of profile {self.profile!r} has a secret, which is never stored. Give it as client_secret "
                 "or in DOORWARD_CLIENT_SECRET."
             )
             raise ConfigurationError(message, field="client_secret")
-        if entry.client_authentication == "private_key_jwt" and self._client_key is None:
+        if method == "private_key_jwt" and self._client_key is None:
             message = f"The client of profile {self.profile!r} signs its requests. Give its key as client_key."
             raise ConfigurationError(message, field="client_key")
         return Registration(
@@ -437,6 +439,7 @@ class Session:
             client_id=entry.client_id,
             client_secret=secret,
             client_key=self._client_key,
+            secret_method=secret_method,
             scopes=entry.scopes,
             audience=entry.audience,
             resource=entry.resource,

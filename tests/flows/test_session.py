@@ -1,0 +1,249 @@
+"""A session gives tokens that are good for a while, and renews them when they are not (S12, S16)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+import doorward
+from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, SubjectChanged, WrongNonce
+from doorward.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from people import MovedClock
+
+    from doorward.testing import DevIssuer
+
+    Ask = Callable[..., str]
+
+
+def refreshes(issuer: DevIssuer) -> int:
+    return issuer.count("token", grant_type="refresh_token")
+
+
+class TestFreshness:
+    def test_a_fresh_token_needs_no_network(self, session: doorward.Session, issuer: DevIssuer, token_of: Ask) -> None:
+        issuer.stop()
+        assert token_of(session)
+        assert token_of(session, "id")
+
+    @pytest.mark.parametrize(
+        ("lifetime_s", "fresh_until_s"),
+        [(3600, 3300), (1200, 900), (600, 300), (300, 150), (120, 60), (20, 10)],
+    )
+    def test_it_is_renewed_five_minutes_before_its_end_or_at_half_of_a_short_life(
+        self,
+        issuer: DevIssuer,
+        clock: MovedClock,
+        token_of: Ask,
+        person: Path,
+        lifetime_s: int,
+        fresh_until_s: int,
+    ) -> None:
+        issuer.change(access_token_lifetime_s=lifetime_s)
+        session = doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, clock=clock)
+        first = token_of(session)
+        clock.ahead_s += fresh_until_s - 5
+        assert token_of(session) == first
+        clock.ahead_s += 10
+        second = token_of(session)
+        assert second != first
+        assert [token_of(session) for _ in range(3)] == [second] * 3
+        assert refreshes(issuer) == 1
+
+    def test_a_token_whose_end_is_not_known_is_kept(
+        self, issuer: DevIssuer, clock: MovedClock, token_of: Ask, person: Path
+    ) -> None:
+        with issuer.adopt("expires_in_missing"):
+            session = doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, clock=clock)
+        clock.ahead_s += 86_400
+        assert token_of(session)
+        assert refreshes(issuer) == 0
+
+
+class TestIdTokens:
+    def test_a_refresh_renews_both(
+        self, session: doorward.Session, clock: MovedClock, token_of: Ask, issuer: DevIssuer
+    ) -> None:
+        access, identity = token_of(session), token_of(session, "id")
+        clock.ahead_s += 3500
+        assert token_of(session, "id") != identity
+        assert token_of(session) != access
+        assert refreshes(issuer) == 1
+        assert session.principal.subject == "alice"
+
+    def test_a_provider_that_renews_no_id_token_is_not_asked_again_and_again(
+        self, session: doorward.Session, clock: MovedClock, token_of: Ask, issuer: DevIssuer
+    ) -> None:
+        identity = token_of(session, "id")
+        with issuer.adopt("refresh_without_id_token"):
+            clock.ahead_s += 3400
+            assert token_of(session, "id") == identity  # not fresh, but good for three minutes more
+            assert refreshes(issuer) == 1
+            assert token_of(session, "id") == identity
+            assert refreshes(issuer) == 1
+            clock.ahead_s += 300
+            with pytest.raises(SignInRequired) as required:
+                token_of(session, "id")
+            assert required.value.reason == "id_token_not_renewable"
+            assert token_of(session)
+            assert session.principal.subject == "alice"
+
+    def test_an_id_token_of_two_minutes_is_renewed_without_end(
+        self, issuer: DevIssuer, clock: MovedClock, token_of: Ask, person: Path
+    ) -> None:
+        with issuer.adopt("id_token_two_minutes"):
+            session = doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, clock=clock)
+            first = token_of(session, "id")
+            assert [token_of(session, "id") for _ in range(3)] == [first] * 3
+            clock.ahead_s += 70
+            assert token_of(session, "id") != first
+            assert refreshes(issuer) == 1
+
+    def test_a_repeated_nonce_is_accepted_and_a_changed_one_is_not(
+        self, session: doorward.Session, clock: MovedClock, token_of: Ask, issuer: DevIssuer
+    ) -> None:
+        with issuer.adopt("refresh_repeats_nonce"):
+            clock.ahead_s += 3500
+            assert token_of(session, "id")
+        with issuer.misbehave("id_token_refresh_changed_nonce"):
+            clock.ahead_s += 3500
+            with pytest.raises(WrongNonce):
+                token_of(session, "id")
+
+    def test_a_refresh_for_somebody_else_is_refused_and_the_session_goes_on(
+        self, session: doorward.Session, clock: MovedClock, token_of: Ask, issuer: DevIssuer
+    ) -> None:
+        clock.ahead_s += 3500
+        with issuer.misbehave("id_token_refresh_changed_subject"), pytest.raises(SubjectChanged):
+            token_of(session)
+        assert session.principal.subject == "alice"
+        assert token_of(session)
+        assert session.principal.subject == "alice"
+
+
+class TestRefreshTokens:
+    @pytest.mark.parametrize("rotation", ["rotate", "old_stays_valid", "same"])
+    def test_every_rotation_habit(
+        self, session: doorward.Session, clock: MovedClock, token_of: Ask, issuer: DevIssuer, rotation: str
+    ) -> None:
+        issuer.change(rotation=rotation)
+        seen = {token_of(session)}
+        for _ in range(3):
+            clock.ahead_s += 3500
+            seen.add(token_of(session))
+        assert len(seen) == 4
+
+    def test_keys_rotated_between_sign_in_and_refresh(
+        self, session: doorward.Session, clock: MovedClock, token_of: Ask, issuer: DevIssuer
+    ) -> None:
+        issuer.rotate_keys(keep_old=False)
+        clock.ahead_s += 3500
+        assert token_of(session, "id")
+
+    def test_a_session_without_one_serves_its_token_to_the_end_and_then_says_what_to_do(
+        self, issuer: DevIssuer, clock: MovedClock, token_of: Ask, person: Path
+    ) -> None:
+        with issuer.adopt("refresh_token_never"):
+            session = doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, clock=clock)
+        first = token_of(session)
+        clock.ahead_s += 3500
+        assert token_of(session) == first
+        clock.ahead_s += 100
+        with pytest.raises(SignInRequired, match="offline_access") as required:
+            token_of(session)
+        assert required.value.reason == "no_refresh_token"
+
+
+class TestRenew:
+    def test_a_rejected_token_is_replaced_once_for_all(self, session: doorward.Session, issuer: DevIssuer) -> None:
+        rejected = session.token()
+        renewed = session.renew(rejected)
+        assert renewed != rejected
+        assert session.renew(rejected) == renewed
+        assert asyncio.run(session.arenew(rejected)) == renewed
+        assert refreshes(issuer) == 1
+
+
+class TestOpening:
+    def test_nobody_there(self) -> None:
+        with pytest.raises(SignInRequired, match="doorward login") as required:
+            doorward.open_session("nobody")
+        assert required.value.reason == "no_session"
+
+    def test_a_corrupt_entry_is_reported_and_kept_aside(self, session: doorward.Session, doorward_home: Path) -> None:
+        (file,) = doorward_home.rglob("profile-default.json")
+        file.write_bytes(b'{"broken')
+        with pytest.raises(CorruptEntry):
+            doorward.open_session()
+        assert [kept.read_bytes() for kept in file.parent.glob("*.corrupt-*")] == [b'{"broken']
+
+    def test_a_confidential_client_gives_its_secret_again(
+        self, issuer: DevIssuer, clock: MovedClock, person: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        issuer.add_client("web", secret="the-secret-of-web")
+        doorward.sign_in(issuer.url, "web", client_secret="the-secret-of-web", insecure_loopback_http=True, clock=clock)
+        clock.ahead_s += 3700
+        with pytest.raises(ConfigurationError) as missing:
+            doorward.open_session(clock=clock).token()
+        assert missing.value.field == "client_secret"
+        monkeypatch.setenv("DOORWARD_CLIENT_SECRET", "the-secret-of-web")
+        assert doorward.open_session(clock=clock).token()
+
+    def test_profiles_stand_side_by_side(self, issuer: DevIssuer, person: Path) -> None:
+        doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, profile="one")
+        issuer.sign_in_as("bob")
+        doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, profile="two")
+        assert doorward.open_session("one").principal.subject == "alice"
+        assert doorward.open_session("two").principal.subject == "bob"
+        assert Vault().names() == ["one", "two"]
+
+
+@pytest.mark.parametrize("driver", ["sync", "async"])
+class TestSigningOut:
+    def sign_out(self, session: doorward.Session, driver: str) -> object:
+        return session.sign_out() if driver == "sync" else asyncio.run(session.asign_out())
+
+    def test_the_refresh_token_is_revoked_and_the_entry_is_gone(
+        self, session: doorward.Session, issuer: DevIssuer, doorward_home: Path, driver: str
+    ) -> None:
+        result = self.sign_out(session, driver)
+        assert result.revoked
+        assert result.problem is None
+        assert result.logout_url.startswith(issuer.endpoint("end_session") + "?client_id=cli")
+        assert issuer.count("revoke") == 1
+        assert [file for file in doorward_home.rglob("*") if file.is_file()] == []
+        with pytest.raises(SignInRequired):
+            session.token()
+
+    def test_a_provider_without_either_is_said_so(
+        self, session: doorward.Session, issuer: DevIssuer, driver: str
+    ) -> None:
+        with issuer.adopt("no_revocation", "no_end_session"):
+            result = self.sign_out(session, driver)
+        assert (result.revoked, result.problem, result.logout_url) == (False, None, None)
+        assert Vault().get("default") is None
+
+    def test_an_outage_removes_the_entry_all_the_same_and_says_what_remains(
+        self, session: doorward.Session, issuer: DevIssuer, driver: str
+    ) -> None:
+        issuer.stop()
+        result = self.sign_out(session, driver)
+        assert not result.revoked
+        assert "127.0.0.1" in result.problem
+        assert Vault().get("default") is None
+
+    def test_nobody_to_sign_out(self, driver: str) -> None:
+        with pytest.raises(SignInRequired):
+            self.sign_out(doorward.Session("nobody"), driver)
+
+
+def test_the_expiry_is_told(session: doorward.Session) -> None:
+    assert session.expires_at == pytest.approx(time.time() + 3600, abs=30)
+    assert repr(session) == "Session('default')"
