@@ -6,10 +6,11 @@ A command's module is imported only when it is invoked, so that each pays for wh
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from importlib import import_module
 from io import TextIOWrapper
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,6 +20,7 @@ from doorward.errors import DoorwardError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import FrameType
 
 __all__ = ["application", "run"]
 
@@ -85,11 +87,19 @@ def application(ctx: click.Context) -> None:
         click.echo(ctx.get_help())
 
 
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave through every ``finally`` when told to end: no temporary folder and no listener stays behind."""
+    raise SystemExit(128 + number)
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Lets through only KeyboardInterrupt and a lost output."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that can't show a letter gets a question mark
+    for end in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(end) is signal.SIG_DFL:  # nohup ignores it, and means it
+            signal.signal(end, _end)
     logging.basicConfig(format="doorward: %(message)s", level=logging.WARNING)
     try:
         status = application.main(args=list(arguments), prog_name="doorward", standalone_mode=False)

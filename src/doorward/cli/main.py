@@ -1,6 +1,6 @@
 """The console script. A fresh token is printed from here, with next to nothing imported; all else is ``app``'s.
 
-Only a plain ``token`` with ``--profile`` or ``--id`` is understood here. Whatever else it is, odd files included, goes to
+Only a plain ``token`` with ``--profile`` or ``--id`` is understood here. All else, odd files included, goes to
 the whole application, which knows the reasons and says them.
 """
 

@@ -31,13 +31,17 @@ __all__ = ["TerminalPrompt"]
 
 
 class TerminalPrompt:
-    """Lines, and on a terminal a spinner below them while nothing is left to do but wait. A context manager."""
+    """Lines, and on a terminal a spinner below them while nothing is left to do but wait. A context manager.
 
-    def __init__(self, *, issuer: str, timeout_s: float, clock: Clock) -> None:
+    ``other_way`` is said, instead of a word on the device flow, to somebody who has no browser here.
+    """
+
+    def __init__(self, *, issuer: str, timeout_s: float, clock: Clock, other_way: str | None = None) -> None:
         self._console = make_console(stderr=True)
         self._issuer = printable(issuer)
         self._timeout_s = timeout_s
         self._clock = clock
+        self._other_way = other_way
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -56,7 +60,7 @@ class TerminalPrompt:
 
     def browser_opened(self, address: str) -> None:
         """Say where to look, and the address for when no window came up."""
-        self._say("Sign in in the browser window that has just opened. If none did, open this address:")
+        self._say("Your browser opens the sign-in page. If no window comes up, open this address:")
         self._say_address(address)
         self._wait("Waiting for you in the browser", self._timeout_s)
 
@@ -69,7 +73,9 @@ class TerminalPrompt:
             f"The browser ends at {redirect_uri}. If that page does not load, because the browser runs on another "
             "computer, paste its whole address here."
         )
-        if device_offered:
+        if self._other_way is not None:
+            self._say(self._other_way)
+        elif device_offered:
             self._say("Or press Ctrl-C, add --device, and sign in on your telephone.")
         self._say(f"Waiting for you, for {duration_in_words(self._timeout_s)} at most…")
 

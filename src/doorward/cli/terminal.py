@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
-__all__ = ["make_console", "print_facts", "print_json", "print_line", "print_table", "print_text", "wrapped"]
+__all__ = ["make_console", "print_facts", "print_json", "print_line", "print_table", "print_text", "show", "wrapped"]
 
 _ENDLESS = 10_000
 """The width where no terminal is: nothing is wrapped or cut."""
@@ -67,7 +67,7 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in facts:
         table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
-    _print(table)
+    show(table, make_console())
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, shorten: int) -> None:
@@ -85,7 +85,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, shorten
     for row in rows:
         cells = [*row[:shorten], _shortened(row[shorten], max(room, _SHORTEST)), *row[shorten + 1 :]]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    _print(table)
+    show(table, console)
 
 
 def _shortened(text: str, width: int) -> str:
@@ -96,8 +96,8 @@ def _shortened(text: str, width: int) -> str:
     return f"{text[: width - tail - 1]}…{text[-tail:]}"
 
 
-def _print(renderable: Any) -> None:
-    console = make_console()
+def show(renderable: RenderableType, console: Console) -> None:
+    """Print on standard output what ``rich`` can draw, without the blanks it fills lines with where no terminal is."""
     if console.is_terminal:
         console.print(renderable)
         return
