@@ -10,14 +10,14 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from doorward.errors import CallbackRejected, ConfigurationError, InvalidResponse, SignInCancelled, printable
 from doorward.model import Secret
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.metadata import issuer_matches
 from doorward.protocol.responses import oauth_error
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.urls import FLAWS, encode_form, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -136,7 +136,7 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         redirect_uri=redirect_uri,
         iss_required=metadata.iss_parameter_supported,
     )
-    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(parameters)}", pending
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{encode_form(parameters.items())}", pending
 
 
 def join_scopes(scopes: Sequence[str] | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from typing import TYPE_CHECKING, Literal
 
 from doorward.errors import ConfigurationError, Malformed, MissingCredential
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["build_authorization_header", "build_www_authenticate", "parse_authorization_header"]
 
 _LONGEST_TOKEN = 16_384
-_SCHEME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]*")
+_TOKEN_CHARACTERS = string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~"
 _CREDENTIALS = re.compile(r" [A-Za-z0-9\-._~+/]+=*")
 _VSCHAR = re.compile(r"[\x21-\x7e]+")
 _QUOTABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
@@ -47,16 +48,15 @@ def parse_authorization_header(*values: str | None) -> str:
     """
     given = [value for value in values if value is not None]
     if not given:
-        raise MissingCredential(
-            "The request has no Authorization header: send a bearer token.", reason="no_authorization"
-        )
+        message = "The request has no Authorization header: send a bearer token."
+        raise MissingCredential(message, reason="no_authorization")
     if len(given) > 1:
         raise Malformed("The request has several Authorization headers: send one.", reason="authorization_repeated")
-    scheme = _SCHEME.match(given[0])[0]  # type: ignore[index] # it matches even nothing
-    credentials = given[0][len(scheme) :]
+    credentials = given[0].lstrip(_TOKEN_CHARACTERS)
+    scheme = given[0].removesuffix(credentials)
     if scheme.lower() != "bearer":
         raise MissingCredential("The Authorization header is not Bearer: send a bearer token.", reason="other_scheme")
-    if len(credentials) > _LONGEST_TOKEN:
+    if len(credentials) > len(" ") + _LONGEST_TOKEN:
         raise Malformed("The bearer token is longer than any that is accepted.", reason="token_too_long")
     if not _CREDENTIALS.fullmatch(credentials):
         message = "The bearer token is empty or has characters it can't have. Send 'Bearer', one space, the token."

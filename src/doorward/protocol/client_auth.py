@@ -10,11 +10,12 @@ import base64
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
 from doorward.errors import ConfigurationError
 from doorward.model import HttpRequest, Secret
 from doorward.protocol.claims import sign_claims
+from doorward.protocol.urls import encode_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +96,7 @@ def choose_authentication(
         signing_key: The key of a client that signs assertions.
 
     Raises:
-        ConfigurationError: Both were given, the secret is empty, or the provider does not take it.
+        ConfigurationError: Both were given, the secret is none, or the provider does not take it.
     """
     methods = ("client_secret_basic",) if supported is None else supported
     if client_secret is not None and signing_key is not None:
@@ -108,9 +109,9 @@ def choose_authentication(
         raise ConfigurationError(message, field="signing_key", reason="private_key_jwt_unsupported")
     if client_secret is None:
         return NoAuthentication()
-    if not client_secret:
-        message = "The client secret is empty: leave it out for a public client."
-        raise ConfigurationError(message, field="client_secret", reason="empty_secret")
+    if not client_secret or not client_secret.reveal().isprintable():
+        message = "The client secret is empty, or has a line break or other control characters. Give it without."
+        raise ConfigurationError(message, field="client_secret", reason="bad_secret")
     if "client_secret_basic" in methods:
         return SecretBasic(client_secret)
     if "client_secret_post" in methods:
@@ -122,7 +123,7 @@ def choose_authentication(
 def build_form_request(  # noqa: PLR0913 - all of one request, half by keyword
     url: str,
     purpose: str,
-    fields: Iterable[tuple[str, str]],
+    fields: Iterable[tuple[str, str | None]],
     client: Client,
     *,
     issuer: str,
@@ -134,11 +135,14 @@ def build_form_request(  # noqa: PLR0913 - all of one request, half by keyword
     Args:
         url: The endpoint.
         purpose: The endpoint in words, for error messages.
-        fields: Names and values of the form; a name may repeat.
+        fields: Names and values of the form; a name may repeat, and None leaves it out.
         client: Who asks, and how it proves itself.
         issuer: The provider's issuer, the audience of a signed assertion.
         now: Epoch seconds, when a signed assertion is made.
         jti: A fresh random value that makes a signed assertion unique.
+
+    Raises:
+        ConfigurationError: A value is not printable; ``field`` is its name.
 
     Source: RFC 6749 section 2.3.1, RFC 7523 sections 2.2 and 3, OIDC Core section 9.
     """
@@ -164,6 +168,6 @@ def build_form_request(  # noqa: PLR0913 - all of one request, half by keyword
                 ("client_assertion_type", _ASSERTION_TYPE),
                 ("client_assertion", sign_claims(claims, key, typ="JWT")),
             ]
-        case NoAuthentication():
+        case _:  # NoAuthentication
             form.append(("client_id", client.client_id))
-    return HttpRequest("POST", url, purpose, headers, urlencode(form).encode())
+    return HttpRequest("POST", url, purpose, headers, encode_form(form).encode())

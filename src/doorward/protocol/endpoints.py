@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlencode
 
 from doorward.errors import ConfigurationError, InvalidResponse
 from doorward.protocol.client_auth import build_form_request
 from doorward.protocol.responses import read_object, refuse_outage
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.urls import FLAWS, encode_form, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,7 +132,8 @@ def build_logout_url(  # noqa: PLR0913 - keyword-only
         The URL, or None if the provider offers no logout.
 
     Raises:
-        ConfigurationError: The redirect URI is neither https nor http on a loopback address.
+        ConfigurationError: The redirect URI is neither https nor http on a loopback address, or a value is not
+            printable.
 
     Source: OpenID Connect RP-Initiated Logout 1.0 section 2.
     """
@@ -151,5 +151,5 @@ def build_logout_url(  # noqa: PLR0913 - keyword-only
         "post_logout_redirect_uri": post_logout_redirect_uri,
         "state": state,
     }
-    query = urlencode({name: value for name, value in parameters.items() if value is not None})
+    query = encode_form(parameters.items())
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"

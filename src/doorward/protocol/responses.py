@@ -40,6 +40,7 @@ _PUBLIC_FIELDS = frozenset(
     }
 )
 _SHORTEST_SECRET = 4
+_NOTHING = r"(?!)"  # a pattern that never matches
 _NEXT_STEP = {
     "access_denied": "The person or a policy of the provider said no.",
     "consent_required": "Sign in again and give consent.",
@@ -96,9 +97,9 @@ def oauth_error(
 
     Source: RFC 6749 sections 4.1.2.1 and 5.2.
     """
-    secrets = _secrets_of(request) if request else ()
-    error = printable(_without(error, secrets))
-    description = printable(_without(description, secrets)) if isinstance(description, str) else ""
+    secrets = _secrets_of(request) if request else re.compile(_NOTHING)
+    error = printable(secrets.sub("<secret>", error))
+    description = printable(secrets.sub("<secret>", description)) if isinstance(description, str) else ""
     told = f"{error} ({description})" if description else error
     if error in _TRANSIENT_ERRORS:
         return ProviderUnavailable(f"{sentence(purpose)} can't answer now: {told}. Try again later.", reason=error)
@@ -181,18 +182,13 @@ def _parse_date(value: str) -> float | None:
         return None
 
 
-def _secrets_of(request: HttpRequest) -> tuple[str, ...]:
-    """All of the request that is not known to be public, in each form it could be repeated in, longest first."""
+def _secrets_of(request: HttpRequest) -> re.Pattern[str]:
+    """Match all of the request that is not known to be public, in each form in which it could be repeated."""
     form = parse_qsl((request.body or b"").decode(), keep_blank_values=True)
     found = {value for name, value in form if name not in _PUBLIC_FIELDS}
     credentials = request.headers.get("authorization", "").removeprefix("Basic ")
     secret = base64.b64decode(credentials).decode().partition(":")[2]
     found |= {credentials, secret, unquote_plus(secret)}
     found |= {quote(value, safe="") for value in found}
-    return tuple(sorted((value for value in found if len(value) >= _SHORTEST_SECRET), key=len, reverse=True))
-
-
-def _without(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "<secret>")
-    return text
+    longest_first = sorted((value for value in found if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first)) or _NOTHING)

@@ -169,7 +169,7 @@ def build_device_authorization_request(  # noqa: PLR0913 - the request's paramet
         raise ConfigurationError(message, field="mode", reason="no_device_flow")
     fields = {"scope": join_scopes(scopes), "audience": audience, "resource": resource}
     url = metadata.device_authorization_endpoint
-    return build_form_request(url, _DEVICE, _given(fields), client, issuer=metadata.issuer, now=now, jti=jti)
+    return build_form_request(url, _DEVICE, fields.items(), client, issuer=metadata.issuer, now=now, jti=jti)
 
 
 def build_device_token_request(
@@ -307,11 +307,7 @@ def _token_request(
     metadata: ProviderMetadata, client: Client, fields: Mapping[str, str | None], *, now: float, jti: str
 ) -> HttpRequest:
     url = metadata.token_endpoint
-    return build_form_request(url, _TOKEN, _given(fields), client, issuer=metadata.issuer, now=now, jti=jti)
-
-
-def _given(fields: Mapping[str, str | None]) -> list[tuple[str, str]]:
-    return [(name, value) for name, value in fields.items() if value is not None]
+    return build_form_request(url, _TOKEN, fields.items(), client, issuer=metadata.issuer, now=now, jti=jti)
 
 
 def _shown_uri(uri: str) -> str:

@@ -1,13 +1,19 @@
-"""What makes a URL fit to be an issuer, an endpoint, a redirect URI, or an address to show a person. No network."""
+"""What makes a URL fit to be an issuer, an endpoint, a redirect URI or an address to show; and parameters, encoded."""
 
 from __future__ import annotations
 
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
 
-__all__ = ["FLAWS", "is_loopback_host", "url_flaw"]
+from doorward.errors import ConfigurationError, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["FLAWS", "encode_form", "is_loopback_host", "url_flaw"]
 
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,2048}")
 _LOOPBACK_V4 = IPv4Network("127.0.0.0/8")
@@ -66,3 +72,17 @@ def url_flaw(url: object, *, loopback_http: bool, query: bool = False, fragment:
         "not_https": not secure,
     }
     return next((flaw for flaw, found in flaws.items() if found), "")
+
+
+def encode_form(parameters: Iterable[tuple[str, str | None]]) -> str:
+    """Encode parameters as a query or a form; those that are None are left out (RFC 6749 appendix B).
+
+    Raises:
+        ConfigurationError: A value is not printable, such as a secret read from a file with its line break.
+    """
+    given = [(name, value) for name, value in parameters if value is not None]
+    for name, value in given:
+        if not value.isprintable():
+            message = f"The parameter {printable(name)} has a line break or other control characters. Give it without."
+            raise ConfigurationError(message, field=printable(name), reason="not_printable")
+    return urlencode(given)

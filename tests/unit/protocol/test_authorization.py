@@ -1,0 +1,272 @@
+"""The authorization request and its callback: PKCE always, state before anything else, one issuer."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+
+from doorward.errors import (
+    CallbackRejected,
+    ConfigurationError,
+    DoorwardError,
+    InvalidResponse,
+    OAuthError,
+    ProviderUnavailable,
+    SignInCancelled,
+)
+from doorward.model import Secret
+from doorward.protocol.authorization import (
+    PendingSignIn,
+    build_authorization_request,
+    join_scopes,
+    validate_callback,
+)
+from doorward.protocol.metadata import ProviderMetadata
+
+ISSUER = "https://id.example.org"
+METADATA = ProviderMetadata(ISSUER, f"{ISSUER}/authorize", f"{ISSUER}/token", f"{ISSUER}/jwks")
+STATE, NONCE, VERIFIER = "s" * 43, "n" * 43, "v" * 43
+REDIRECT = "http://127.0.0.1:49152/callback"
+
+
+def build(metadata=METADATA, **changes):
+    arguments = {
+        "client_id": "app",
+        "redirect_uri": REDIRECT,
+        "scopes": ("openid", "email"),
+        "state": STATE,
+        "nonce": NONCE,
+        "code_verifier": Secret(VERIFIER),
+    }
+    return build_authorization_request(metadata, **(arguments | changes))
+
+
+def pending(*, iss_required=False, issuer=ISSUER):
+    return PendingSignIn(issuer, STATE, NONCE, Secret(VERIFIER), REDIRECT, iss_required)
+
+
+def rejected(query, waiting=None):
+    with pytest.raises(CallbackRejected) as caught:
+        validate_callback(waiting or pending(), query if isinstance(query, str) else urlencode(query))
+    return caught.value.reason
+
+
+class TestRequest:
+    def test_it_asks_for_a_code_with_pkce_state_and_nonce(self):
+        url, waiting = build()
+        parts = urlsplit(url)
+        assert f"{parts.scheme}://{parts.netloc}{parts.path}" == METADATA.authorization_endpoint
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
+        assert parse_qs(parts.query, strict_parsing=True) == {
+            "response_type": ["code"],
+            "client_id": ["app"],
+            "redirect_uri": [REDIRECT],
+            "scope": ["openid email"],
+            "state": [STATE],
+            "nonce": [NONCE],
+            "code_challenge": [challenge],
+            "code_challenge_method": ["S256"],
+        }
+        assert waiting == pending()
+
+    def test_rfc_7636_appendix_b(self):
+        url, _ = build(code_verifier=Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"))
+        assert "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&" in url
+
+    def test_options_are_sent_when_given(self):
+        url, _ = build(
+            scopes=(),
+            audience="https://api.example.org/",
+            resource="urn:api",
+            prompt="consent",
+            max_age_s=0,
+            extra=[("access_type", "offline"), ("hd", "a b&c")],
+        )
+        sent = parse_qs(urlsplit(url).query)
+        assert "scope" not in sent
+        assert sent["audience"] == ["https://api.example.org/"]
+        assert (sent["resource"], sent["prompt"], sent["max_age"]) == (["urn:api"], ["consent"], ["0"])
+        assert (sent["access_type"], sent["hd"]) == (["offline"], ["a b&c"])
+
+    def test_what_the_endpoint_has_already_is_kept(self):
+        metadata = ProviderMetadata(ISSUER, f"{ISSUER}/authorize?p=b2c", f"{ISSUER}/t", f"{ISSUER}/j")
+        assert build(metadata)[0].startswith(f"{ISSUER}/authorize?p=b2c&response_type=code&")
+        with pytest.raises(ConfigurationError) as caught:
+            build(metadata, extra=[("p", "other")])
+        assert caught.value.reason == "parameter_repeated"
+
+    @pytest.mark.parametrize("name", ["state", "redirect_uri", "code_challenge_method", "scope", "client_id"])
+    def test_extra_parameters_replace_nothing(self, name):
+        with pytest.raises(ConfigurationError) as caught:
+            build(extra=[(name, "x")])
+        assert (caught.value.field, caught.value.reason) == ("extra", "parameter_repeated")
+
+    def test_extra_parameters_come_once(self):
+        with pytest.raises(ConfigurationError, match="parameter hd"):
+            build(extra=[("hd", "a"), ("hd", "b")])
+        assert "prompt=login" in build(extra=[("prompt", "login")])[0]
+
+    def test_a_provider_that_announces_iss_must_send_it(self):
+        metadata = ProviderMetadata(ISSUER, f"{ISSUER}/a", f"{ISSUER}/t", f"{ISSUER}/j", iss_parameter_supported=True)
+        assert build(metadata)[1].iss_required is True
+
+    def test_nothing_of_a_pending_sign_in_shows(self):
+        shown = repr(build()[1])
+        assert not [each for each in (STATE, NONCE, VERIFIER) if each in shown]
+        assert ISSUER in shown
+
+    @pytest.mark.parametrize(
+        ("changes", "field", "reason"),
+        [
+            ({"redirect_uri": "http://app.example.org/cb"}, "redirect_uri", "not_https"),
+            ({"redirect_uri": "http://0.0.0.0:80/cb"}, "redirect_uri", "not_https"),
+            ({"redirect_uri": "myapp://callback"}, "redirect_uri", "not_https"),
+            ({"redirect_uri": "urn:ietf:wg:oauth:2.0:oob"}, "redirect_uri", "no_host"),
+            ({"redirect_uri": "http://127.0.0.1/#x"}, "redirect_uri", "has_fragment"),
+            ({"redirect_uri": "http://127.0.0.1@evil.example/"}, "redirect_uri", "has_userinfo"),
+            ({"state": "short"}, "state", "not_random"),
+            ({"state": "s" * 42 + "\n"}, "state", "not_random"),
+            ({"nonce": "n" * 21}, "nonce", "not_random"),
+            ({"code_verifier": Secret("v" * 42)}, "code_verifier", "not_random"),
+            ({"code_verifier": Secret("v" * 129)}, "code_verifier", "not_random"),
+            ({"code_verifier": Secret("v" * 43 + "+")}, "code_verifier", "not_random"),
+            ({"scopes": ("openid email",)}, "scopes", "bad_scope"),
+            ({"max_age_s": -1}, "max_age_s", "negative"),
+        ],
+    )
+    def test_what_can_not_be_asked(self, changes, field, reason):
+        with pytest.raises(ConfigurationError) as caught:
+            build(**changes)
+        assert (caught.value.field, caught.value.reason) == (field, reason)
+
+    @pytest.mark.parametrize(
+        "uri", ["http://localhost", "http://[::1]:7/", "https://app.example.org/cb?x=1", "http://127.0.0.1:1/"]
+    )
+    def test_redirect_uris(self, uri):
+        assert build(redirect_uri=uri)[1].redirect_uri == uri
+
+    def test_a_provider_whose_id_tokens_can_not_be_verified(self):
+        metadata = ProviderMetadata(
+            ISSUER, f"{ISSUER}/a", f"{ISSUER}/t", f"{ISSUER}/j", id_token_signing_algorithms=frozenset()
+        )
+        with pytest.raises(InvalidResponse, match="signing key") as caught:
+            build(metadata)
+        assert caught.value.reason == "no_asymmetric_algorithm"
+        assert build(metadata, scopes=("api",))
+
+
+class TestScopes:
+    def test_joined(self):
+        assert join_scopes(["openid", "https://api.example.org/.default"]) == "openid https://api.example.org/.default"
+        assert join_scopes([]) is join_scopes(None) is None
+
+    @pytest.mark.parametrize("scope", ["", "a b", 'a"b', "a\\b", "é", "a\n", "a" * 513])
+    def test_refused(self, scope):
+        with pytest.raises(ConfigurationError):
+            join_scopes(["openid", scope])
+
+
+class TestCallback:
+    def test_the_real_one(self):
+        validated = validate_callback(pending(), urlencode({"code": "c/+=& ~", "state": STATE, "session_state": "x"}))
+        assert validated.code.reveal() == "c/+=& ~"
+        assert validated.pending == pending()
+        assert "c/+" not in repr(validated)
+
+    @pytest.mark.parametrize(
+        ("query", "reason"),
+        [
+            ("", "state_missing"),
+            ("&&&", "state_missing"),
+            ("code=c", "state_missing"),
+            ("error=access_denied", "state_missing"),
+            (f"STATE={STATE}", "state_missing"),
+            ("state", "state_mismatch"),
+            ("state=", "state_mismatch"),
+            (f"state={STATE}x", "state_mismatch"),
+            (f"state={STATE[:-1]}", "state_mismatch"),
+            (f"state={STATE.upper()}", "state_mismatch"),
+            ("state=%ff%00&code=c", "state_mismatch"),
+            ("state=\udcff&code=c", "state_mismatch"),
+            (f"state={STATE}&state={STATE}", "state_repeated"),
+            (f"state=x&state={STATE}", "state_repeated"),
+            (f"state={STATE}&code={'c' * 16_384}", "query_too_large"),
+            (f"state={STATE}" + "&a=b" * 50, "query_too_large"),
+            ("&" * 10_000, "query_too_large"),
+        ],
+    )
+    def test_what_is_not_for_this_sign_in(self, query, reason):
+        assert rejected(query) == reason
+
+    @pytest.mark.parametrize("forged", [{"error": "access_denied"}, {"code": "c", "iss": "https://evil.example"}])
+    def test_nothing_is_read_before_state(self, forged):
+        assert rejected({**forged, "state": "wrong"}) == "state_mismatch"
+        assert rejected(forged) == "state_missing"
+
+    @pytest.mark.parametrize("name", ["code", "iss", "error", "anything"])
+    def test_a_parameter_may_not_repeat(self, name):
+        assert rejected(f"state={STATE}&{name}=a&{name}=a") == "parameter_repeated"
+
+    @pytest.mark.parametrize("iss", ["", f"{ISSUER}/", "https://evil.example", ISSUER.upper(), "\x1b[2J"])
+    @pytest.mark.parametrize("outcome", [{"code": "c"}, {"error": "access_denied"}, {"error": "server_error"}])
+    @pytest.mark.parametrize("iss_required", [True, False])
+    def test_iss_must_match_where_present(self, iss, outcome, iss_required):
+        query = {"state": STATE, "iss": iss, **outcome}
+        assert rejected(query, pending(iss_required=iss_required)) == "iss_mismatch"
+
+    @pytest.mark.parametrize("outcome", [{"code": "c"}, {"error": "access_denied"}])
+    def test_iss_must_be_present_where_announced(self, outcome):
+        assert rejected({"state": STATE, **outcome}, pending(iss_required=True)) == "iss_missing"
+
+    @pytest.mark.parametrize("iss_required", [True, False])
+    def test_iss_that_matches(self, iss_required):
+        query = urlencode({"state": STATE, "iss": ISSUER, "code": "c"})
+        assert validate_callback(pending(iss_required=iss_required), query).code == Secret("c")
+
+    def test_iss_of_a_tenant(self):
+        waiting = pending(issuer="https://login.example.com/{tenantid}/v2.0")
+        iss = "https://login.example.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0"
+        assert validate_callback(waiting, urlencode({"state": STATE, "iss": iss, "code": "c"}))
+        assert rejected({"state": STATE, "iss": ISSUER, "code": "c"}, waiting) == "iss_mismatch"
+
+    def test_denied(self):
+        query = urlencode({"state": STATE, "error": "access_denied", "error_description": "no\x1b[31m\n"})
+        with pytest.raises(SignInCancelled) as caught:
+            validate_callback(pending(), query)
+        assert caught.value.message == "The sign-in was denied (no [31m). If that was a mistake, sign in again."
+        with pytest.raises(SignInCancelled, match=r"^The sign-in was denied\. If"):
+            validate_callback(pending(), f"state={STATE}&error=access_denied")
+
+    @pytest.mark.parametrize(
+        ("error", "kind"),
+        [
+            ("invalid_scope", OAuthError),
+            ("interaction_required", OAuthError),
+            ("<script>", OAuthError),
+            ("server_error", ProviderUnavailable),
+            ("temporarily_unavailable", ProviderUnavailable),
+        ],
+    )
+    def test_other_errors(self, error, kind):
+        query = urlencode({"state": STATE, "error": error, "error_description": "why", "code": "c"})
+        with pytest.raises(DoorwardError) as caught:
+            validate_callback(pending(), query)
+        assert type(caught.value) is kind
+        assert f"{error} (why)" in caught.value.message
+
+    @pytest.mark.parametrize(
+        ("query", "reason"),
+        [
+            ("", "code_missing"),
+            ("&code=", "code_missing"),
+            ("&error=", "code_missing"),
+            ("&code=%0a", "code_malformed"),
+            ("&code=%C3%A9", "code_malformed"),
+            ("&code=" + "c" * 8193, "code_malformed"),
+        ],
+    )
+    def test_no_usable_code(self, query, reason):
+        assert rejected(f"state={STATE}{query}") == reason
