@@ -14,6 +14,11 @@ import urllib.request
 import pytest
 
 
+def _open(url, form=None):
+    """Open a URL by today's trust: urlopen's own opener keeps the trust of whoever called it first."""
+    return urllib.request.build_opener().open(url, form, timeout=10)
+
+
 @pytest.fixture
 def page_url():
     """A small server: any path is a page under the policy of our own pages, with one flaw, an image without a text."""
@@ -41,7 +46,7 @@ def page_url():
 @pytest.mark.usefixtures("trust_test_ca")
 def test_discovery_over(scheme, oidc_provider):
     issuer = getattr(oidc_provider, scheme)
-    with urllib.request.urlopen(f"{issuer}/.well-known/openid-configuration", timeout=10) as response:
+    with _open(f"{issuer}/.well-known/openid-configuration") as response:
         metadata = json.load(response)
     assert metadata["issuer"] == issuer
     assert {"RS256", "PS256", "ES256", "EdDSA"} <= set(metadata["id_token_signing_alg_values_supported"])
@@ -51,7 +56,7 @@ def test_discovery_over(scheme, oidc_provider):
 
 def test_https_is_not_trusted_without_the_authority(oidc_provider):
     with pytest.raises(urllib.error.URLError) as caught:
-        urllib.request.urlopen(oidc_provider.https, timeout=10)
+        _open(oidc_provider.https)
     assert isinstance(caught.value.reason, ssl.SSLCertVerificationError)
 
 
@@ -114,7 +119,7 @@ def test_a_person_answers(answer, parameter, chromium, oidc_provider, page_url):
 
 def test_a_person_approves_a_device(chromium, oidc_provider):
     form = urllib.parse.urlencode({"client_id": "native", "scope": "openid"}).encode()
-    with urllib.request.urlopen(f"{oidc_provider.http}/device/auth", form, timeout=10) as response:
+    with _open(f"{oidc_provider.http}/device/auth", form) as response:
         device = json.load(response)
     chromium.run(lambda page: oidc_provider.approve_device(page, device["verification_uri_complete"]))
     form = urllib.parse.urlencode(
@@ -127,7 +132,7 @@ def test_a_person_approves_a_device(chromium, oidc_provider):
     before = oidc_provider.token_requests(oidc_provider.http)
     with (
         oidc_provider.access_token_ttl(5),
-        urllib.request.urlopen(f"{oidc_provider.http}/token", form, timeout=10) as response,
+        _open(f"{oidc_provider.http}/token", form) as response,
     ):
         assert json.load(response)["expires_in"] == 5
     assert oidc_provider.token_requests(oidc_provider.http) == before + 1
