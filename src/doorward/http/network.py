@@ -1,8 +1,8 @@
-"""TCP and TLS for the blocking client, each step cut to what is left of one deadline; and the check of plain http.
+"""How the clients reach a host: within one deadline, and ``localhost`` without asking anybody where that is.
 
 httpcore2's own blocking network gives every operation its whole timeout anew, so a server that sends a byte now and
-then holds its caller for ever. Here one deadline covers a request, name resolution included. The asynchronous client needs
-none of this: ``asyncio.timeout`` bounds all it does.
+then holds its caller for ever. In ``Network`` one deadline covers a request, name resolution included. The asynchronous
+client needs none of that: ``asyncio.timeout`` bounds all it does.
 """
 
 from __future__ import annotations
@@ -10,27 +10,26 @@ from __future__ import annotations
 import ipaddress
 import queue
 import socket
+import ssl
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
 
-from doorward.errors import ConfigurationError
-
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Generator, Iterable
 
     from doorward.ports import Clock
 
 __all__ = ["AsyncNetwork", "Deadline", "DeadlinePassed", "Network"]
 
-_Found = list[tuple[Any, ...]]
+_LOCALHOST = ("::1", "127.0.0.1")
+"""What ``localhost`` is, whatever a resolver says (RFC 6761 section 6.3): plain http to it stays on this machine."""
 
 
 class DeadlinePassed(Exception):
-    """No time is left. Never leaves the room."""
+    """No time is left. Never leaves this room."""
 
 
 class Deadline:
@@ -52,7 +51,7 @@ class Deadline:
         return left
 
     def sooner(self, seconds: float | None) -> Deadline:
-        """Return a deadline ``seconds`` from now, or this one if it comes first."""
+        """Return a deadline ``seconds`` from now, or one as late as this if that comes first."""
         left = self.remaining()
         return Deadline(self._clock, left if seconds is None else min(left, seconds))
 
@@ -60,9 +59,8 @@ class Deadline:
 class Network(httpcore2.NetworkBackend):
     """Connects, reads and writes until a deadline. Made for one request."""
 
-    def __init__(self, deadline: Deadline, *, loopback_only: bool) -> None:
+    def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
-        self._loopback_only = loopback_only
 
     def connect_tcp(
         self,
@@ -74,15 +72,7 @@ class Network(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         with _connecting(self._deadline):
             until = self._deadline.sooner(timeout)
-            sock = _connect(_resolve(host, port, until), until)
-        try:
-            if self._loopback_only:
-                _check_loopback(sock.getpeername())
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except BaseException:
-            sock.close()
-            raise
-        return _Stream(sock, self._deadline)
+            return _Stream(_connect(_resolve(host, port, until), until), self._deadline)
 
 
 class _Stream(httpcore2.NetworkStream):
@@ -92,11 +82,11 @@ class _Stream(httpcore2.NetworkStream):
         self._sock = sock
         self._deadline = deadline
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the deadline is shorter
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - the deadline counts
         self._sock.settimeout(self._deadline.remaining())
         return self._sock.recv(max_bytes)
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the deadline is shorter
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - the deadline counts
         rest = memoryview(buffer)
         while rest:
             self._sock.settimeout(self._deadline.remaining())
@@ -116,24 +106,31 @@ class _Stream(httpcore2.NetworkStream):
     ) -> httpcore2.NetworkStream:
         try:
             with _connecting(self._deadline):
+                # The timeout of a socket bounds its whole handshake, not each message of it.
                 self._sock.settimeout(self._deadline.sooner(timeout).remaining())
-                # The socket's timeout bounds the whole handshake, not each of its messages.
                 return _Stream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname), self._deadline)
         except BaseException:
             self.close()
             raise
 
     def get_extra_info(self, info: str) -> Any:
-        # httpcore2 asks the TLS object which protocol was agreed on. The SSLSocket itself can answer that.
-        return self._sock if info == "ssl_object" and hasattr(self._sock, "selected_alpn_protocol") else None
+        # httpcore2 asks the TLS object which protocol was agreed on, which an SSLSocket knows too.
+        return self._sock if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket) else None
 
 
 class AsyncNetwork(httpcore2.AsyncNetworkBackend):
-    """httpcore2's network for asyncio, with the loopback check of plain http added."""
+    """httpcore2's network for asyncio, which knows where ``localhost`` is. Made for one request, closed after it.
 
-    def __init__(self, *, loopback_only: bool) -> None:
+    Closing matters: httpcore2 leaves a connection open when its task is cancelled during the TLS handshake.
+    """
+
+    def __init__(self) -> None:
         self._network = httpcore2.AnyIOBackend()
-        self._loopback_only = loopback_only
+        self._streams: list[httpcore2.AsyncNetworkStream] = []
+
+    async def aclose(self) -> None:
+        for stream in self._streams:
+            await stream.aclose()
 
     async def connect_tcp(
         self,
@@ -143,13 +140,15 @@ class AsyncNetwork(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
-        if self._loopback_only:
-            try:
-                _check_loopback(stream.get_extra_info("server_addr"))
-            except BaseException:
-                await stream.aclose()
-                raise
+        *others, last = _LOCALHOST if host == "localhost" else (host,)
+        for other in others:
+            with suppress(httpcore2.ConnectError):
+                return await self._open(other, port, timeout, local_address, socket_options)
+        return await self._open(last, port, timeout, local_address, socket_options)
+
+    async def _open(self, *arguments: Any) -> httpcore2.AsyncNetworkStream:
+        stream = await self._network.connect_tcp(*arguments)
+        self._streams.append(stream)
         return stream
 
 
@@ -163,22 +162,23 @@ def _connecting(deadline: Deadline) -> Generator[None]:
         raise httpcore2.ConnectTimeout from None
 
 
-def _resolve(host: str, port: int, until: Deadline) -> _Found:
-    """Look a name up in a thread, for ``getaddrinfo`` knows no timeout and ignores Ctrl-C while it waits.
+_Found = list[tuple[Any, ...]]
 
-    A thread whose answer nobody waits for any more ends when the system's resolver gives up.
+
+def _resolve(host: str, port: int, until: Deadline) -> _Found:
+    """Look a name up, in a thread: ``getaddrinfo`` knows no timeout, and while it waits it ignores Ctrl-C.
+
+    A thread that nobody waits for any more ends when the system's resolver gives up.
     """
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        pass
-    else:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if host == "localhost":
+        return [address for literal in _LOCALHOST for address in _look_up(literal, port)]
+    if _is_address(host):
+        return _look_up(host, port)
     answers: queue.SimpleQueue[_Found | Exception] = queue.SimpleQueue()
 
     def look_up() -> None:
         try:
-            answers.put(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+            answers.put(_look_up(host, port))
         except Exception as error:  # noqa: BLE001 - raised where it is waited for
             answers.put(error)
 
@@ -192,27 +192,33 @@ def _resolve(host: str, port: int, until: Deadline) -> _Found:
     return answer
 
 
+def _look_up(host: str, port: int) -> _Found:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _connect(found: _Found, until: Deadline) -> socket.socket:
     """Connect to the first address that answers. Each gets its share of the time, so that a dead one can't take all."""
-    failure: OSError = OSError()
+    failure = OSError()
     for index, (family, kind, protocol, _, address) in enumerate(found):
-        sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(until.remaining() / (len(found) - index))
-            sock.connect(address)
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.settimeout(until.remaining() / (len(found) - index))
+                sock.connect(address)
+            except BaseException:
+                sock.close()
+                raise
         except OSError as error:
-            sock.close()
             failure = error
-        except BaseException:
-            sock.close()
-            raise
         else:
             return sock
     raise failure
-
-
-def _check_loopback(address: tuple[Any, ...]) -> None:
-    """Refuse plain http to a ``localhost`` that the system's resolver sends elsewhere."""
-    if not ipaddress.ip_address(address[0]).is_loopback:
-        message = "localhost leads to another machine here, and plain http must not leave this one. Use 127.0.0.1."
-        raise ConfigurationError(message, field="url", reason="not_loopback")

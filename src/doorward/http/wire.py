@@ -12,13 +12,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+from contextlib import aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
 
-from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse
+from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse, printable
 from doorward.http.faults import EXPECTED, explain
 from doorward.http.network import AsyncNetwork, Deadline, Network
 from doorward.http.target import Proxy, Target, check_target, choose_proxy
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["exchange", "exchange_async"]
 
+_HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
+_HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # ASCII on one line, no blank at either end
 _USER_AGENT = f"doorward/{version('doorward')}"
 
 
@@ -41,7 +45,7 @@ def exchange(request: HttpRequest, settings: ClientSettings) -> HttpResponse | D
     call = _plan(request, settings)
     if isinstance(call, DoorwardError):
         return call
-    network = Network(Deadline(SystemClock(), settings.total_timeout_s), loopback_only=call.is_plain)
+    network = Network(Deadline(SystemClock(), settings.total_timeout_s))
     try:
         with (
             httpcore2.ConnectionPool(call.trust, call.tunnel(), network_backend=network) as pool,
@@ -62,16 +66,17 @@ async def exchange_async(request: HttpRequest, settings: ClientSettings) -> Http
     call = _plan(request, settings)
     if isinstance(call, DoorwardError):
         return call
-    network = AsyncNetwork(loopback_only=call.is_plain)
     try:
         async with (
+            aclosing(AsyncNetwork()) as network,
             asyncio.timeout(settings.total_timeout_s),
             httpcore2.AsyncConnectionPool(call.trust, call.tunnel(), network_backend=network) as pool,
             pool.stream(**call.arguments()) as response,
+            aclosing(response.aiter_stream()) as body,
         ):
             answer = _Answer(call, response)
             if answer.refusal is None:
-                async for chunk in response.aiter_stream():
+                async for chunk in body:
                     if not answer.take(chunk):
                         break
             return answer.outcome()
@@ -92,10 +97,6 @@ class _Call:
     @property
     def where(self) -> str:
         return f"{self.request.purpose} at {self.target.authority}"
-
-    @property
-    def is_plain(self) -> bool:
-        return self.target.scheme == "http"
 
     def tunnel(self) -> httpcore2.Proxy | None:
         if self.proxy is None:
@@ -128,11 +129,23 @@ class _Call:
 
 def _plan(request: HttpRequest, settings: ClientSettings) -> _Call | ConfigurationError:
     try:
-        target = check_target(request.url, insecure_loopback_http=settings.insecure_loopback_http)
+        _check_headers(request)
+        target = check_target(request, insecure_loopback_http=settings.insecure_loopback_http)
         proxy = choose_proxy(target, os.environ)
         return _Call(request, target, proxy, settings.trust, settings.connect_timeout_s)
     except ConfigurationError as error:
         return error.with_traceback(None)
+
+
+def _check_headers(request: HttpRequest) -> None:
+    """Refuse what could break out of a header. The header is named, its value is not."""
+    for name, value in request.headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            message = (
+                f"The header {printable(name)} for {request.purpose} holds characters that HTTP does not allow. Check "
+                "the client id, secret or token that it is made of."
+            )
+            raise ConfigurationError(message, field="headers", reason="header_malformed")
 
 
 class _Answer:

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from doorward.errors import ConfigurationError
+from doorward.http.trust import trust_context
+
+
+def subjects(context):
+    return {
+        dict(part[0] for part in certificate["subject"]).get("commonName") for certificate in context.get_ca_certs()
+    }
+
+
+def test_verification_is_on():
+    context = trust_context({})
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def test_a_file_adds_to_the_system_store(test_ca):
+    assert subjects(trust_context({"SSL_CERT_FILE": str(test_ca.ca)})) == subjects(trust_context({})) | {
+        "Doorward test authority"
+    }
+
+
+def test_a_folder_adds_to_the_system_store(test_ca, tmp_path, serve, server_tls):
+    """A folder is read during a handshake, so only a handshake can tell."""
+    command = [shutil.which("openssl"), "x509", "-hash", "-noout", "-in", str(test_ca.ca)]
+    name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    (tmp_path / f"{name}.0").write_bytes(test_ca.ca.read_bytes())
+    context = trust_context({"SSL_CERT_DIR": str(tmp_path)})
+    assert subjects(context) == subjects(trust_context({}))
+    server = serve(b"", tls=server_tls, read=False)
+    with (
+        socket.create_connection(("127.0.0.1", server.port)) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as tls,
+    ):
+        assert tls.version() == "TLSv1.3"
+
+
+@pytest.mark.parametrize("content", [None, "no certificate in here\n"])
+def test_a_file_that_cannot_be_used(tmp_path, content):
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigurationError) as caught:
+        trust_context({"SSL_CERT_FILE": str(file)})
+    assert (caught.value.field, caught.value.reason) == ("SSL_CERT_FILE", "trust_unreadable")
