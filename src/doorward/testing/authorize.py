@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from doorward.testing.rules import Client
     from doorward.testing.web import Reply, Request
 
-__all__ = ["authorize", "finish_interaction"]
+__all__ = ["INTERACTION_LIFETIME_S", "SESSION_COOKIE", "authorize", "finish_interaction"]
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import socket
 from typing import TYPE_CHECKING, Any, Self
@@ -12,16 +11,17 @@ from doorward.model import Secret
 from doorward.system import SystemClock, SystemEntropy
 from doorward.testing.app import App
 from doorward.testing.core import ENDPOINTS, Core
-from doorward.testing.faults import DONE_FIRST, FAULTS, Fault
+from doorward.testing.faults import make_fault
 from doorward.testing.habits import HABIT_SWITCHES
 from doorward.testing.keys import KeyRing
 from doorward.testing.misbehaviours import LIES
-from doorward.testing.rules import GRANT_TYPES, Client, Rules, User, is_loopback_host
+from doorward.testing.rules import GRANT_TYPES, Client, Rules, User, is_loopback_host, usual_methods
 from doorward.testing.server import Server
 from doorward.testing.store import Authorization
 from doorward.testing.tokens import id_token, mint_access_token
 
 if TYPE_CHECKING:
+    import contextlib
     import ssl
     from collections.abc import Mapping, Sequence
     from types import TracebackType
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from doorward.testing.core import EndpointName
     from doorward.testing.faults import FaultKind
     from doorward.testing.rules import AuthenticationMethod, RedirectRule
-    from doorward.testing.switches import Switch
 
 __all__ = ["DevIssuer"]
 
@@ -94,7 +93,14 @@ class DevIssuer:
         if self._server is not None:
             raise ConfigurationError("This DevIssuer runs already; make another.", field="start", reason="running")
         address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0][4]
-        server = Server((str(address[0]), self._port), self._app, tls=self._tls)
+        try:
+            server = Server((str(address[0]), self._port), self._app, tls=self._tls)
+        except OSError as error:
+            raise ConfigurationError(
+                f"DevIssuer can't listen at {self._host}, port {self._port}: choose another, or 0 for a free one.",
+                field="port",
+                reason="port",
+            ) from error
         name = f"[{self._host}]" if ":" in self._host else self._host
         self._core.origin = f"{'https' if self._tls else 'http'}://{name}:{server.port}"
         server.start()
@@ -189,7 +195,7 @@ class DevIssuer:
         client = Client(
             client_id=client_id,
             secret=None if secret is None else Secret(secret),
-            methods=tuple(methods or _usual_methods(secret, jwks)),
+            methods=tuple(methods or usual_methods(secret, jwks)),
             redirect_uris=tuple(redirect_uris),
             redirect_rule=redirect_rule or ("any_port_ip" if redirect_uris else "any_loopback"),
             grant_types=tuple(grant_types),
@@ -315,22 +321,13 @@ class DevIssuer:
 
     def misbehave(self, *names: str) -> contextlib.ExitStack:
         """Tell lies out of ``MISBEHAVIOURS``, until ``behave()``; or, as a context manager, until its end."""
-        return self._turn_on(names, LIES)
+        with self._core.lock:
+            return self._core.board.turn_on(LIES, names)
 
     def adopt(self, *names: str) -> contextlib.ExitStack:
         """Take on habits out of ``HABITS``, in the same way."""
-        return self._turn_on(names, HABIT_SWITCHES)
-
-    def _turn_on(self, names: Sequence[str], table: Mapping[str, Switch]) -> contextlib.ExitStack:
-        for name in names:
-            if name not in table:
-                raise ConfigurationError(f"DevIssuer knows no {name}.", field="name", reason="no_such_switch")
-        until_exit = contextlib.ExitStack()
         with self._core.lock:
-            for name in names:
-                self._core.board.turn_on(table[name])
-                until_exit.callback(self._core.board.turn_off, name)
-        return until_exit
+            return self._core.board.turn_on(HABIT_SWITCHES, names)
 
     def behave(self) -> None:
         """Be honest and standard again: every lie, habit and waiting fault ends."""
@@ -364,18 +361,10 @@ class DevIssuer:
             done: the request takes effect before its answer goes wrong. Without it, that is so for ``truncated``,
                 ``slow_body`` and ``delay``, whose answer has to be right.
         """
-        if endpoint not in ENDPOINTS or kind not in FAULTS:
-            raise ConfigurationError(
-                f"No such endpoint or fault: {endpoint}, {kind}.", field="kind", reason="no_such_fault"
-            )
-        fault = Fault(
-            kind=kind,
-            status=(200 if kind == "html" else 503) if status is None else status,
-            headers=dict(headers or {}),
-            body=body,
-            delay_s=delay_s,
-            done=kind in DONE_FIRST if done is None else done,
-        )
+        if endpoint not in ENDPOINTS:
+            message = f"This issuer has no endpoint {endpoint}; choose out of {', '.join(ENDPOINTS)}."
+            raise ConfigurationError(message, field="endpoint", reason="no_such_endpoint")
+        fault = make_fault(kind, status=status, headers=headers, body=body, delay_s=delay_s, done=done)
         with self._core.lock:
             self._app.faults.add(endpoint, fault, times)
 
@@ -390,9 +379,3 @@ class DevIssuer:
     def count(self, endpoint: EndpointName, *, grant_type: str | None = None) -> int:
         """Count the requests that came to an endpoint."""
         return sum(record.endpoint == endpoint and grant_type in {None, record.grant_type} for record in self.requests)
-
-
-def _usual_methods(secret: str | None, jwks: bytes | None) -> tuple[AuthenticationMethod, ...]:
-    if jwks is not None:
-        return ("private_key_jwt",)
-    return ("none",) if secret is None else ("client_secret_basic", "client_secret_post")

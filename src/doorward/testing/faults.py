@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
+from doorward.errors import ConfigurationError
 from doorward.testing.web import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DONE_FIRST", "FAULTS", "Fault", "FaultKind", "FaultPlan"]
+__all__ = ["Fault", "FaultKind", "FaultPlan", "make_fault"]
 
 FaultKind: TypeAlias = Literal[
     "status",  # answers with the status, and an OAuth error where it is 4xx or 5xx
@@ -23,8 +24,8 @@ FaultKind: TypeAlias = Literal[
     "slow_body",  # the right answer, one byte at a time
     "delay",  # the right answer, only late
 ]
-FAULTS: tuple[str, ...] = get_args(FaultKind)
-DONE_FIRST = frozenset({"truncated", "slow_body", "delay"})
+_KINDS: tuple[str, ...] = get_args(FaultKind)
+_DONE_FIRST = frozenset({"truncated", "slow_body", "delay"})
 _HTML = b"<!doctype html><title>Hotel Wi-Fi</title><h1>Welcome! Please accept our terms.</h1>"
 
 
@@ -52,6 +53,29 @@ class Fault:
         return Reply(
             self.status, b'{"error": "temporarily_unavailable"}' if self.body is None else self.body, headers=headers
         )
+
+
+def make_fault(  # noqa: PLR0913 - keyword-only but for the first
+    kind: FaultKind,
+    *,
+    status: int | None,
+    headers: Mapping[str, str] | None,
+    body: bytes | None,
+    delay_s: float,
+    done: bool | None,
+) -> Fault:
+    """Fill in what is usual for a kind of fault; the arguments are those of ``DevIssuer.fail``."""
+    if kind not in _KINDS:
+        message = f"There is no fault {kind}; choose out of {', '.join(_KINDS)}."
+        raise ConfigurationError(message, field="kind", reason="no_such_fault")
+    return Fault(
+        kind=kind,
+        status=(200 if kind == "html" else 503) if status is None else status,
+        headers=dict(headers or {}),
+        body=body,
+        delay_s=delay_s,
+        done=kind in _DONE_FIRST if done is None else done,
+    )
 
 
 class FaultPlan:

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
 
     from doorward.model import Secret
 
-__all__ = ["GRANT_TYPES", "AuthenticationMethod", "Client", "RedirectRule", "Rules", "User", "is_loopback_host"]
+__all__ = [
+    "DEVICE_CODE_GRANT",
+    "GRANT_TYPES",
+    "AuthenticationMethod",
+    "Client",
+    "RedirectRule",
+    "RefreshTokenError",
+    "Rules",
+    "User",
+    "is_loopback_host",
+    "usual_methods",
+]
 
 RedirectRule = Literal["any_loopback", "any_port_ip", "any_port_localhost", "exact"]
 AuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
@@ -31,6 +42,13 @@ class Rules:
         signing_algorithm: signs ID tokens of clients that asked for no other, and JWT access tokens.
         access_token_format: ``at+jwt`` (RFC 9068), ``jwt`` (``typ`` JWT), ``untyped`` (no ``typ``) or
             ``opaque``.
+        access_token_lifetime_s: seconds until an access token expires.
+        id_token_lifetime_s: seconds until an ID token expires.
+        refresh_token_lifetime_s: seconds until a refresh token expires, counted from its own birth.
+        code_lifetime_s: seconds until an authorization code expires.
+        device_code_lifetime_s: seconds until a device code expires.
+        device_interval_s: seconds that a device has to leave between two polls.
+        device_pending_polls: in automatic mode, how many polls are answered ``authorization_pending`` first.
         default_audience: ``aud`` of access tokens for which none was asked; None means the issuer itself.
         refresh_tokens: who gets one: ``by_scope`` (offline_access), ``by_parameter`` (access_type=offline), ``always``
             or ``never``.
@@ -45,7 +63,6 @@ class Rules:
         ignored_scopes: left out of what is granted.
         pkce_required: also for clients with a secret; public ones always need it.
         user_claims_in_id_token: e-mail, profile and groups in the ID token and not only at the userinfo endpoint.
-        device_pending_polls: in automatic mode, how many polls are answered ``authorization_pending`` first.
         jwks_max_age_s: ``Cache-Control`` of the key set.
     """
 
@@ -130,6 +147,13 @@ class Client:
         if (_hostname(uri) == "localhost") != (self.redirect_rule == "any_port_localhost"):
             return False
         return _without_port(registered) == _without_port(uri)
+
+
+def usual_methods(secret: str | None, jwks: bytes | None) -> tuple[AuthenticationMethod, ...]:
+    """Return the methods of a client that was not held to others."""
+    if jwks is not None:
+        return ("private_key_jwt",)
+    return ("none",) if secret is None else ("client_secret_basic", "client_secret_post")
 
 
 def is_loopback_host(host: str) -> bool:

@@ -182,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, reply: Reply, *, slow: bool = False, truncated: bool = False) -> None:
         self.close_connection = True
+        self.request_version = self.protocol_version  # a request line that is none makes it HTTP/0.9, without headers
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.content_type)
         self.send_header("Content-Length", str(len(reply.body) + reply.padding_bytes))

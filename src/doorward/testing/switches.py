@@ -6,9 +6,12 @@ in ``misbehaviours`` and ``habits``; nothing here or in the endpoints knows any 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from doorward.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from doorward.testing.core import Core
@@ -66,24 +69,27 @@ class Switch:
 
 
 class Switchboard:
-    """Which switches are on."""
+    """Which switches are on. Its map is replaced and never changed, so that turning one off needs no lock."""
 
     def __init__(self) -> None:
         self._on: dict[str, Switch] = {}
 
-    def turn_on(self, switch: Switch) -> None:
-        self._on[switch.name] = switch
+    def turn_on(self, table: Mapping[str, Switch], names: Sequence[str]) -> contextlib.ExitStack:
+        """Turn switches on; the stack that is returned turns them off when it is left, and does nothing before."""
+        for name in names:
+            if name not in table:
+                message = f"DevIssuer knows no {name}; the names are in MISBEHAVIOURS and HABITS."
+                raise ConfigurationError(message, field="name", reason="no_such_switch")
+        self._on = {**self._on, **{name: table[name] for name in names}}
+        until_exit = contextlib.ExitStack()
+        until_exit.callback(self._turn_off, names)
+        return until_exit
 
-    def turn_off(self, name: str) -> None:
-        self._on.pop(name, None)
+    def _turn_off(self, names: Sequence[str]) -> None:
+        self._on = {name: switch for name, switch in self._on.items() if name not in names}
 
     def clear(self) -> None:
-        self._on.clear()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of what is on, oldest first."""
-        return tuple(self._on)
+        self._on = {}
 
     @property
     def rules(self) -> dict[str, Any]:

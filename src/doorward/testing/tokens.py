@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from doorward.testing.store import Authorization
     from doorward.testing.switches import Moment
 
-__all__ = ["id_token", "mint_access_token", "mint_tokens", "sign_draft"]
+__all__ = ["id_token", "mint_access_token", "mint_tokens"]
 
 
 def mint_tokens(
@@ -43,7 +43,7 @@ def mint_tokens(
     return core.bend("token_response", response, moment)
 
 
-def access_token_claims(core: Core, authorization: Authorization, scopes: tuple[str, ...]) -> dict[str, Any]:
+def _access_token_claims(core: Core, authorization: Authorization, scopes: tuple[str, ...]) -> dict[str, Any]:
     """Return the claims of a JWT access token (RFC 9068 section 2.2)."""
     rules, now = core.rules, core.now()
     audience = authorization.audience or (rules.default_audience or core.issuer,)
@@ -78,7 +78,7 @@ def mint_access_token(
     ``overrides`` replace claims; one of None leaves a claim out.
     """
     rules = core.rules
-    claims = access_token_claims(core, authorization, scopes) | dict(overrides or {})
+    claims = _access_token_claims(core, authorization, scopes) | dict(overrides or {})
     claims = {name: value for name, value in claims.items() if value is not None}
     record = AccessToken(claims, expires_at=core.clock.now() + rules.access_token_lifetime_s, grant=grant)
     moment = core.moment(client_id=authorization.client_id)
@@ -87,7 +87,7 @@ def mint_access_token(
     else:
         typ = {"at+jwt": "at+jwt", "jwt": "JWT"}.get(rules.access_token_format)
         draft = _draft(core, core.bend("access_token_claims", claims, moment), rules.signing_algorithm, typ)
-        token = sign_draft(core.bend("access_token_draft", draft, moment))
+        token = _sign_draft(core.bend("access_token_draft", draft, moment))
     token = core.bend("access_token", token, moment)
     core.store.access_tokens.put(digest(token), record)
     return token, record
@@ -116,11 +116,11 @@ def id_token(
     if user is not None and rules.user_claims_in_id_token:
         claims = user.claims_for(frozenset(scopes)) | claims
     draft = _draft(core, core.bend("id_token_claims", claims, moment), algorithm, "JWT")
-    token: str | None = core.bend("id_token", sign_draft(core.bend("id_token_draft", draft, moment)), moment)
+    token: str | None = core.bend("id_token", _sign_draft(core.bend("id_token_draft", draft, moment)), moment)
     return token
 
 
-def sign_draft(draft: Draft) -> str:
+def _sign_draft(draft: Draft) -> str:
     """Sign whatever the draft holds: unlike the product's own ``sign_jws``, this asks no questions."""
     header = encode_base64url(json.dumps(dict(draft.header)).encode())
     signing_input = f"{header}.{encode_base64url(draft.payload)}"

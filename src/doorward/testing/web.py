@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ __all__ = [
 MAX_BODY_BYTES = 65_536
 _MAX_FIELDS = 100
 
-Pairs = tuple[tuple[str, str], ...]
+_Pairs = tuple[tuple[str, str], ...]
 
 
 class Refusal(Exception):
@@ -52,8 +52,8 @@ class Request:
 
     method: str
     path: str
-    query: Pairs = field(default=(), repr=False)
-    form: Pairs = field(default=(), repr=False)
+    query: _Pairs = field(default=(), repr=False)
+    form: _Pairs = field(default=(), repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def parameters(self) -> dict[str, str]:
@@ -109,7 +109,7 @@ def with_query(url: str, pairs: Iterable[tuple[str, str]]) -> str:
     return urlunsplit(parts._replace(query="&".join(filter(None, (parts.query, added)))))
 
 
-def read_pairs(text: str) -> Pairs:
+def read_pairs(text: str) -> _Pairs:
     """Decode a query or a form; raise Refusal for one that is no such thing."""
     try:
         return tuple(parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS))
@@ -127,8 +127,3 @@ def parse_basic(value: str) -> tuple[str, str] | None:
     except ValueError:
         return None
     return (unquote_plus(client_id), unquote_plus(secret)) if colon else None
-
-
-def copy_of(value: Any) -> Any:
-    """Return a deep copy of a JSON value."""
-    return json.loads(json.dumps(value))

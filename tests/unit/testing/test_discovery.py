@@ -31,13 +31,15 @@ def test_rfc_8414_puts_the_well_known_part_first(new_caller):
         assert caller.get("//.well-known/oauth-authorization-server/realms/x").json == answer.json
 
 
-def test_the_key_set_holds_one_usable_key_for_each_algorithm(issuer, caller):
-    issuer.add_client("ps", id_token_signed_response_alg="PS256")
-    issuer.add_client("es", id_token_signed_response_alg="ES256")
-    issuer.add_client("ed", id_token_signed_response_alg="EdDSA")
-    metadata = caller.get("/.well-known/openid-configuration").json
+def test_the_key_set_holds_one_usable_key_for_each_algorithm(new_caller):
+    with DevIssuer() as issuer:
+        issuer.add_client("ps", id_token_signed_response_alg="PS256")
+        issuer.add_client("es", id_token_signed_response_alg="ES256")
+        issuer.add_client("ed", id_token_signed_response_alg="EdDSA")
+        caller = new_caller(issuer)
+        metadata = caller.get("/.well-known/openid-configuration").json
+        answer = caller.get("/jwks")
     assert metadata["id_token_signing_alg_values_supported"] == ["RS256", "PS256", "ES256", "EdDSA"]
-    answer = caller.get("/jwks")
     assert answer.headers["Cache-Control"] == "public, max-age=300"
     keys = parse_jwk_set(answer.body)
     assert not keys.rejected
@@ -46,7 +48,7 @@ def test_the_key_set_holds_one_usable_key_for_each_algorithm(issuer, caller):
 
 
 def test_two_issuers_have_keys_of_the_same_name_and_other_content(issuer, caller, new_caller):
-    with DevIssuer() as other:
+    with DevIssuer(rules=issuer.rules) as other:
         ours, theirs = caller.get("/jwks").json["keys"][0], new_caller(other).get("/jwks").json["keys"][0]
     assert ours["kid"] == theirs["kid"]
-    assert ours["n"] != theirs["n"]
+    assert ours["x"] != theirs["x"]

@@ -36,7 +36,7 @@ def test_the_access_token_is_an_rfc_9068_one(issuer, caller, clock, jwt):
     assert tokens["token_type"] == "Bearer"
     assert tokens["expires_in"] == 3600
     header, payload = jwt(tokens["access_token"])
-    assert header == {"alg": "RS256", "kid": "key-1", "typ": "at+jwt"}
+    assert header == {"alg": "ES256", "kid": "key-1", "typ": "at+jwt"}
     assert payload == {
         "iss": issuer.url,
         "sub": "alice",
