@@ -224,8 +224,8 @@ class CallbackListener:
             self._answer(self._handed_out, self._page("rejected"))
         callback = self._serve(self._selector)
         now = self._clock.monotonic()
-        for connection in [each for each in self._connections if each.deadline_at <= now]:
-            if connection is not self._handed_out:
+        for connection in tuple(self._connections):
+            if connection.deadline_at <= now and connection is not self._handed_out:
                 self._drop(connection)
         return callback
 
@@ -249,7 +249,7 @@ class CallbackListener:
             except OSError:  # no more of them, gone again, or out of descriptors
                 return
             if len(self._connections) >= _MAX_CONNECTIONS:
-                self._drop(next(each for each in self._connections if each is not self._handed_out))
+                self._drop(next(iter(self._connections)))
             accepted.settimeout(0)
             connection = _Connection(accepted, self._clock.monotonic() + _CONNECTION_DEADLINE_S)
             self._connections[connection] = None

@@ -146,6 +146,7 @@ class TestWhyNot:
             ({"environment": SSH}, "ssh", "ssh -L 49152:127.0.0.1:49152 HOST"),
             ({"environment": {"SSH_TTY": "/dev/pts/1"}, "container": True}, "ssh", "ssh -L"),
             ({"environment": SSH, "platform": "darwin"}, "ssh", "ssh -L"),
+            ({"environment": SSH | DISPLAY, "platform": "darwin"}, "ssh", "ssh -L"),
             ({"environment": SSH, "wsl": True}, "ssh", "ssh -L"),
             ({"container": True}, "container", "paste"),
             ({}, "no_display", "DISPLAY"),
