@@ -1,6 +1,6 @@
 """The real counterparts: a certified OpenID provider on node, and Chromium. Each starts once, and ends with the run.
 
-Every test in this folder carries the mark ``peer``, and a parallel run gives them all to one worker.
+Every test in this folder carries the mark ``peer``.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ _BROWSER_DEADLINE_S = 60
 _PAGE_DEADLINE_MS = 15_000
 
 
+@pytest.hookimpl(tryfirst=True)  # and as a nested conftest before the one above reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
             item.add_marker(pytest.mark.peer)
-            item.add_marker(pytest.mark.xdist_group("peers"))
 
 
 class Authority(Protocol):
