@@ -1,7 +1,7 @@
 """The pages a person sees in the browser when a sign-in comes back: fixed texts, one style, and the headers of S3.
 
 Pure: values in, bytes out. Nothing that a browser or a provider sent is ever put on a page; the one thing that varies
-is the name of the program, which our own caller gives. The mark is a door: open, shut, ajar or barred. It only repeats
+is the name of the program, which our own caller gives. The mark is a door, open, shut or barred; it only repeats
 what the words say, so screen readers skip it.
 """
 
