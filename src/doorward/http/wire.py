@@ -1,9 +1,7 @@
 """One request out and its whole response in, blocking and asynchronous, on httpcore2.
 
-Every request has a connection of its own. A kept one may die just as a rotating refresh token is on its way, and nobody
-could tell whether the provider took it; signing in makes too few requests for the handshakes to matter. httpcore2 is
-used below httpx2's client because that client brings what must not happen here: redirects, cookies, netrc,
-decompression, URLs in the log.
+Every request has a connection of its own, and httpx2's client is left out for what it brings (decision 8): redirects,
+cookies, netrc, decompression, URLs in the log.
 
 What fails is returned, not raised: the client raises it, so that its traceback has no frame that holds headers or body.
 """

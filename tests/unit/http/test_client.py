@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import logging
 import os
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import threading
 import time
 import traceback
+import warnings
 
 import pytest
 
@@ -237,12 +240,12 @@ class TestNoConnection:
 
     def test_an_unreachable_network(self, send, monkeypatch):
         def unreachable(*_arguments, **_options):
-            raise OSError(101, "Network is unreachable")
+            raise OSError(errno.ENETUNREACH, "not shown")
 
         monkeypatch.setattr(socket, "getaddrinfo", unreachable)
         error = failure(send, post("https://op.test/"))
         assert error.reason == "connection_failed"
-        assert "Network is unreachable" in error.message
+        assert os.strerror(errno.ENETUNREACH) in error.message
 
     def test_the_second_address_is_tried(self, send, serve, monkeypatch, server_tls, trust_test_ca):
         server = serve(OK, tls=server_tls)
@@ -392,6 +395,13 @@ class TestTls:
     def test_a_server_without_tls(self, send, serve):
         server = serve(no_tls, read=False)
         assert failure(send, post(f"https://127.0.0.1:{server.port}/")).reason == "tls_failed"
+
+    def test_tls_1_1_is_too_old(self, send, serve, server_tls, trust_test_ca):
+        server_tls.set_ciphers("ALL:@SECLEVEL=0")  # the server, at least, would
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            server_tls.minimum_version = server_tls.maximum_version = ssl.TLSVersion.TLSv1_1
+        assert failure(send, post(serve(OK, tls=server_tls).url())).reason == "tls_failed"
 
     def test_a_server_that_hangs_up(self, send, serve):
         def hang_up(sock):

@@ -14,6 +14,7 @@ import httpx
 import httpx2
 import pytest
 
+import doorward
 from doorward.errors import ConfigurationError, Malformed, SignInRequired
 from doorward.integrations.httpx import BearerAuth
 
@@ -137,6 +138,12 @@ def fetch(request, test_ca):
     fetch = blocking if kind == "Client" else with_asyncio
     fetch.is_async = kind == "AsyncClient"
     return fetch
+
+
+def test_the_adapter_is_found_from_the_top():
+    assert doorward.integrations.httpx.BearerAuth is BearerAuth
+    with pytest.raises(AttributeError):
+        _ = doorward.integrations.nothing
 
 
 class TestCarrying:
