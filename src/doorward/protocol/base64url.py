@@ -10,9 +10,8 @@ __all__ = ["decode_base64url", "decode_part", "encode_base64url", "split_parts"]
 
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
-_TO_STANDARD = bytearray(256 * b"\xff")  # what is no letter of ours becomes a byte that is no ASCII
-for _theirs, _standard in zip(_LETTERS + b"-_.", _LETTERS + b"+/.", strict=True):
-    _TO_STANDARD[_theirs] = _standard
+_STANDARD = dict(zip(_LETTERS + b"-_.", _LETTERS + b"+/.", strict=True))
+_TO_STANDARD = bytes(_STANDARD.get(byte, 0xFF) for byte in range(256))  # what is no letter of ours is no ASCII then
 
 _PADDING = (b"", b"", b"==", b"=")
 _LAST = (_LETTERS + b"+/", b"", b"AQgw", b"AEIMQUYcgkosw048")  # by length modulo 4: unused bits are zero

@@ -130,8 +130,7 @@ def require_numeric_date(claims: Mapping[str, Any], name: str) -> int:
 def optional_numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
     """Return a time in epoch seconds, or None if it is not there.
 
-    RFC 7519 allows fractions of a second; no provider we know writes them, and they are refused with everything else
-    that is not a whole number from 1970 to the year 9999.
+    It is a whole number of seconds from 1970 to the year 9999. RFC 7519 allows fractions; we do not (decision 7).
 
     Raises:
         Malformed: not such a number; true and false are none.

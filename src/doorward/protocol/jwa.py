@@ -48,8 +48,8 @@ def _bad_signature() -> BadSignature:
     return BadSignature("The signature does not belong to this token and the issuer's key; get a new token.")
 
 
-def _rsa(bits: int, hash_algorithm: hashes.HashAlgorithm, *, pss: bool) -> Algorithm:
-    digest = getattr(hashlib, f"sha{bits}")
+def _rsa(hash_algorithm: hashes.HashAlgorithm, *, pss: bool) -> Algorithm:
+    digest = getattr(hashlib, hash_algorithm.name)
     prehashed = Prehashed(hash_algorithm)
     scheme: padding.AsymmetricPadding = (
         padding.PSS(padding.MGF1(hash_algorithm), salt_length=hash_algorithm.digest_size) if pss else padding.PKCS1v15()
@@ -67,8 +67,8 @@ def _rsa(bits: int, hash_algorithm: hashes.HashAlgorithm, *, pss: bool) -> Algor
     return Algorithm("RSA", "", verify, sign)
 
 
-def _ecdsa(crv: str, size: int, order: int, bits: int, hash_algorithm: hashes.HashAlgorithm) -> Algorithm:
-    digest = getattr(hashlib, f"sha{bits}")
+def _ecdsa(crv: str, size: int, order: int, hash_algorithm: hashes.HashAlgorithm) -> Algorithm:
+    digest = getattr(hashlib, hash_algorithm.name)
     scheme = ec.ECDSA(Prehashed(hash_algorithm))
 
     def verify(key: ec.EllipticCurvePublicKey, signature: bytes, signing_input: bytes) -> None:
@@ -100,6 +100,7 @@ def _eddsa() -> Algorithm:
     return Algorithm("OKP", "Ed25519", verify, sign)
 
 
+# How many points a curve's generator makes: FIPS 186-5, SP 800-186 section 3.2.1.
 _P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _P384_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFC7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973
 _P521_ORDER = int(
@@ -109,14 +110,14 @@ _P521_ORDER = int(
 )
 
 ALGORITHMS: Mapping[str, Algorithm] = {
-    "RS256": _rsa(256, hashes.SHA256(), pss=False),
-    "RS384": _rsa(384, hashes.SHA384(), pss=False),
-    "RS512": _rsa(512, hashes.SHA512(), pss=False),
-    "PS256": _rsa(256, hashes.SHA256(), pss=True),
-    "PS384": _rsa(384, hashes.SHA384(), pss=True),
-    "PS512": _rsa(512, hashes.SHA512(), pss=True),
-    "ES256": _ecdsa("P-256", 32, _P256_ORDER, 256, hashes.SHA256()),
-    "ES384": _ecdsa("P-384", 48, _P384_ORDER, 384, hashes.SHA384()),
-    "ES512": _ecdsa("P-521", 66, _P521_ORDER, 512, hashes.SHA512()),
+    "RS256": _rsa(hashes.SHA256(), pss=False),
+    "RS384": _rsa(hashes.SHA384(), pss=False),
+    "RS512": _rsa(hashes.SHA512(), pss=False),
+    "PS256": _rsa(hashes.SHA256(), pss=True),
+    "PS384": _rsa(hashes.SHA384(), pss=True),
+    "PS512": _rsa(hashes.SHA512(), pss=True),
+    "ES256": _ecdsa("P-256", 32, _P256_ORDER, hashes.SHA256()),
+    "ES384": _ecdsa("P-384", 48, _P384_ORDER, hashes.SHA384()),
+    "ES512": _ecdsa("P-521", 66, _P521_ORDER, hashes.SHA512()),
     "EdDSA": _eddsa(),
 }

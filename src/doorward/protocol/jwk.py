@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from doorward.errors import ConfigurationError, InvalidResponse, Malformed, UnknownKey
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.jwa import ALGORITHMS, Algorithm, PrivateKey, PublicKey
-from doorward.protocol.key_material import CURVES, MIN_RSA_BITS, READERS, optional_text, unusable
+from doorward.protocol.key_material import CURVES, MIN_RSA_BITS, READERS, is_name, optional_text, unusable
 from doorward.protocol.strict_json import loads_object
 
 __all__ = [
@@ -39,7 +39,6 @@ _FITTING = {
 }
 _JUST = {name: frozenset({name}) for name in ALGORITHMS}  # shared, since a service may hold thousands of keys
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
-_MAX_KID_CHARACTERS = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +163,7 @@ def parse_jwk(jwk: Mapping[str, Any]) -> VerificationKey:
     if not _PRIVATE_MEMBERS.isdisjoint(jwk):
         raise unusable("was published with its private part", "jwk_private")
     kid = optional_text(jwk, "kid")
-    if kid is not None and not (kid and len(kid) <= _MAX_KID_CHARACTERS and kid.isprintable()):
+    if kid is not None and not is_name(kid):
         raise unusable("has a name (kid) that no token could say", "jwk_kid_malformed")
     _check_purpose(jwk)
     material = READERS[kty](jwk)

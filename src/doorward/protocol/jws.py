@@ -15,6 +15,7 @@ import msgspec
 from doorward.errors import AlgorithmNotAllowed, BadSignature, ConfigurationError, Malformed, printable
 from doorward.protocol.base64url import decode_part, encode_base64url, split_parts
 from doorward.protocol.jwa import ALGORITHMS
+from doorward.protocol.key_material import is_name
 from doorward.protocol.strict_json import dumps_object, loads_object
 
 if TYPE_CHECKING:
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["JoseHeader", "UnverifiedJws", "VerifiedJws", "parse_jws", "sign_jws", "verify_jws"]
 
 _JWS_PARTS, _JWE_PARTS = 3, 5
-_MAX_NAME_CHARACTERS = 512
 
-# Each of these changes what is verified, or brings or points at a key of the sender's choosing.
+# Each of these changes what is verified, or brings or points at a key of the sender's choosing (decision 7 for x5c).
 _REFUSED_MEMBERS = frozenset({"crit", "b64", "zip", "jku", "jwk", "x5u", "x5c"})
 
 
@@ -110,7 +110,7 @@ def _parse_header(part: bytes) -> JoseHeader:
     if alg not in ALGORITHMS:
         raise _unknown_algorithm(alg)
     for name in ("kid", "typ"):
-        if name in members and not _is_name(members[name]):
+        if name in members and not is_name(members[name]):
             raise Malformed(f"The token's header has an unusable {name}; get a new token.", reason=f"header_{name}")
     return JoseHeader(alg, members.get("kid"), members.get("typ"))
 
@@ -126,10 +126,6 @@ def _unknown_algorithm(alg: str) -> AlgorithmNotAllowed:
         f"The token is signed with {printable(alg)[:20]}, which we do not use; let the issuer choose another.",
         reason="alg_unsupported",
     )
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _MAX_NAME_CHARACTERS and value.isprintable()
 
 
 def verify_jws(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[str]) -> VerifiedJws:

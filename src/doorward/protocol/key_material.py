@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
     from doorward.protocol.jwa import PublicKey
 
-__all__ = ["CURVES", "MIN_RSA_BITS", "READERS", "KeyMaterial", "optional_text", "unusable"]
+__all__ = ["CURVES", "MIN_RSA_BITS", "READERS", "KeyMaterial", "is_name", "optional_text", "unusable"]
 
 MIN_RSA_BITS = 2048  # RFC 7518 section 3.3
 _MAX_RSA_BITS = 8192
 _MIN_RSA_EXPONENT, _MAX_RSA_EXPONENT = 65537, 2**32 - 1  # FIPS 186-5 A.1.1 from below; a larger one only costs time
 
 CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
+
+_MAX_NAME_CHARACTERS = 512
 
 _ED25519_BYTES = 32
 _ED25519_PRIME = 2**255 - 19
@@ -43,6 +45,11 @@ class KeyMaterial:
     public_key: PublicKey
     crv: str
     signature_bytes: int
+
+
+def is_name(value: Any) -> bool:
+    """Tell whether a value can stand as a ``kid`` or ``typ``: printable text, neither empty nor long."""
+    return isinstance(value, str) and 0 < len(value) <= _MAX_NAME_CHARACTERS and value.isprintable()
 
 
 def unusable(what: str, reason: str) -> UnknownKey:
@@ -75,8 +82,7 @@ def _octets(jwk: Mapping[str, Any], name: str) -> bytes:
 def _unsigned(jwk: Mapping[str, Any], name: str) -> int:
     """Read a Base64urlUInt of RFC 7518.
 
-    One zero octet too many in front is let pass: Java's signed integers leave it there (Cloud Foundry UAA, OpenAM and
-    Jenkins published such keys), RFC 7518 section 6.3.1.1 warns of it, and the number is the same.
+    One zero octet too many in front is let pass: Java's signed integers leave it there (decision 7).
     """
     octets = _octets(jwk, name)
     if not octets or octets.startswith(b"\0\0"):

@@ -112,7 +112,7 @@ def _refuse_repeated_names(data: bytes, what: str) -> None:
 
 
 def _deepest(data: bytes) -> int:
-    """Measure the nesting without recursion."""
+    """Measure the nesting without recursion: rightly at least as far as the decoder would get before an error."""
     depth = deepest = 0
     for bracket in _STRING.sub(b"", data).translate(None, _ALL_BUT_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
