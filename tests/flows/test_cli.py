@@ -9,24 +9,22 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from people import last_address
 
 import doorward
-from doorward.model import Secret
 from doorward.protocol.jwk import generate_signing_key
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from people import MovedClock
-
     from doorward.testing import DevIssuer
 
 DOORWARD = Path(sys.executable).with_name("doorward")
@@ -80,7 +78,7 @@ class Terminal:
         os.close(side)
         self.shown = ""
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -108,7 +106,8 @@ class Terminal:
 
     @property
     def plain(self) -> str:
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown).replace("\r", "")
+        """What was shown, without escape sequences; a line that was drawn again stands below the first one."""
+        return re.sub(r"\r+\n?", "\n", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown))
 
     def _read(self) -> bool:
         if not select.select([self._main], [], [], DEADLINE_S)[0]:
@@ -265,14 +264,12 @@ class TestLogin:
         assert "Nobody finished the sign-in within 1 s" in done.stderr
 
     def test_without_browser_and_terminal_a_person_is_needed(self, issuer: DevIssuer) -> None:
-        done = login(issuer, BROWSER="false", **{"SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"})
+        done = login(issuer, BROWSER="false", SSH_CONNECTION="192.0.2.1 1 192.0.2.2 22")
 
         assert done.returncode == 3
         assert done.stderr.splitlines()[-1].startswith("doorward: ")
 
     def test_without_a_browser_the_last_address_can_be_pasted(self, issuer: DevIssuer) -> None:
-        from people import last_address
-
         with Terminal("login", issuer.url, "--client-id", "cli", LOOPBACK, BROWSER="false", columns=2000) as terminal:
             address = terminal.wait_for(rf"{re.escape(issuer.url)}/authorize\S+")[0]
             terminal.wait_for("Waiting for you, for 5 min at most")
@@ -336,15 +333,11 @@ class TestLogin:
 
 
 def _listening(port: int) -> bool:
-    import socket
-
     with socket.socket() as caller:
         return caller.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _pem(key: Any) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
     return key.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -391,7 +384,7 @@ class TestToken:
 
     def test_an_outage_is_unavailable_and_ends_nothing(self, signed_in: DevIssuer) -> None:
         expire_access_token()
-        signed_in.fail("token", status=503, retry_after_s=7)
+        signed_in.fail("token", headers={"Retry-After": "7"})
 
         done = doorward_cli("token", "--json")
         assert done.returncode == 4
@@ -416,18 +409,9 @@ class TestToken:
         assert json_of(doorward_cli("token", "--json"))["error"]["code"] == "sign_in_required"
 
     @pytest.mark.parametrize(
-        ("oddity", "exit_code"),
-        [
-            ("truncated", 1),
-            ("list", 1),
-            ("twice", 1),
-            ("foreign", 1),
-            ("open to others", 1),
-            ("symbolic link", 1),
-            ("newer", 1),
-        ],
+        "oddity", ["truncated", "list", "twice", "foreign", "open to others", "symbolic link", "newer"]
     )
-    def test_an_odd_file_is_never_printed_from(self, signed_in: DevIssuer, oddity: str, exit_code: int) -> None:
+    def test_an_odd_file_is_never_printed_from(self, signed_in: DevIssuer, oddity: str) -> None:
         path = Path(Vault().folder, "profile-default.json")
         content = path.read_text()
         match oddity:
@@ -449,7 +433,7 @@ class TestToken:
 
         done = doorward_cli("token")
 
-        assert done.returncode == exit_code
+        assert done.returncode == 1
         assert done.stdout == ""
         assert done.stderr.startswith("doorward: ")
         assert not TOKEN.search(done.stderr)
@@ -668,7 +652,7 @@ class TestEndings:
     def test_a_reader_that_goes_away_is_no_drama(self, signed_in: DevIssuer) -> None:
         for arguments in ("token", "token --json", "status", "--help"):
             done = subprocess.run(
-                ["bash", "-c", f"{DOORWARD} {arguments} | true; echo ${{PIPESTATUS[0]}}"],
+                ["/bin/bash", "-c", f"{DOORWARD} {arguments} | true; echo ${{PIPESTATUS[0]}}"],
                 capture_output=True,
                 text=True,
                 timeout=DEADLINE_S,
@@ -681,7 +665,7 @@ class TestEndings:
     @pytest.mark.parametrize("arguments", ["token", "token --json", "status"])
     def test_output_that_can_not_be_written_is_a_failure(self, signed_in: DevIssuer, arguments: str) -> None:
         done = subprocess.run(
-            ["bash", "-c", f"{DOORWARD} {arguments} > /dev/full"],
+            ["/bin/bash", "-c", f"{DOORWARD} {arguments} > /dev/full"],
             capture_output=True,
             text=True,
             timeout=DEADLINE_S,

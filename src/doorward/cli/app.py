@@ -5,6 +5,7 @@ A command's module is imported only when it is invoked, so that each pays for wh
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 import sys
@@ -51,6 +52,10 @@ Environment:
   NO_COLOR                no colours
   DOORWARD_DEBUG=1        show where Doorward made a mistake
 """
+
+
+_OUTPUT_LOST = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""How writing to standard output fails. The vault's own such errors come as StoreError."""
 
 
 class _LazyGroup(click.Group):
@@ -110,8 +115,8 @@ def run(arguments: Sequence[str]) -> int:
         return ending.usage(f"{error.format_message()} See: {where} --help", arguments)
     except DoorwardError as error:
         return ending.failed(error, arguments)
-    except BrokenPipeError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the last resort: a person sees no traceback
+    except Exception as error:  # the last resort: a person sees no traceback
+        if isinstance(error, OSError) and error.errno in _OUTPUT_LOST:
+            raise
         return ending.unexpected(error, arguments)
     return status if isinstance(status, int) else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +13,24 @@ from doorward.errors import ConfigurationError, printable
 from doorward.model import Secret
 from doorward.protocol.jwk import SigningKey
 from doorward.signin.registration import find_client_secret
+from doorward.signin.session import Session
 
-__all__ = ["client_key", "client_secret"]
+if TYPE_CHECKING:
+    from doorward.vault.vault import Vault
+
+__all__ = ["client_key", "client_secret", "session_of"]
+
+
+def session_of(profile: str, vault: Vault) -> Session:
+    """Return the session of a profile, with its client's key if it is one that signs.
+
+    Raises:
+        ConfigurationError: That key can't be read.
+        VaultError: The entry can't be read.
+    """
+    entry = vault.get(profile)
+    signs = entry is not None and entry.client_authentication == "private_key_jwt"
+    return Session(profile, client_key=client_key() if signs else None, vault=vault)
 
 
 def client_key() -> SigningKey | None:

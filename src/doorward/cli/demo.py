@@ -147,8 +147,10 @@ class _Demo:
     def _call(self, api: NotesApi, session: Session) -> None:
         self.story.step("The program calls the API with the access token")
         status, principal = _get(api, token=Secret(session.token()))
-        expires_at = principal.get("expires_at")
-        self.outcome["call"] = {"status": status, "principal": {**principal, "expires_at": instant(expires_at)}}
+        self.outcome["call"] = {
+            "status": status,
+            "principal": {**principal, "expires_at": instant(principal.get("expires_at"))},
+        }
         known = status == HTTPStatus.OK and principal["subject"] == session.principal.subject
         if not self._expect(known, "the answer to a call with a good token"):
             return
@@ -158,7 +160,7 @@ class _Demo:
             ("subject", principal["subject"]),
             ("audience", ", ".join(principal["audience"])),
             ("scopes", " ".join(principal["scopes"])),
-            ("expires", f"in {duration_in_words(expires_at - self.clock.now())}"),
+            ("expires", f"in {duration_in_words(principal['expires_at'] - self.clock.now())}"),
         )
 
     def _try_forgeries(self, issuer: DevIssuer, api: NotesApi, session: Session) -> None:

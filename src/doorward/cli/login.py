@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import click
@@ -13,7 +13,7 @@ from doorward.cli.options import json_option, profile_option
 from doorward.cli.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_text
 from doorward.cli.view import entry_object, signed_in_line
-from doorward.errors import ConfigurationError
+from doorward.errors import ConfigurationError, SignInRequired
 from doorward.signin.interactive import sign_in
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from doorward.vault.entries import ProfileEntry
 
 __all__ = ["command"]
+
+_Proof: TypeAlias = Literal["secret", "key", "none"]
+
+_PROOFS: dict[str, _Proof] = {
+    "none": "none",
+    "client_secret_basic": "secret",
+    "client_secret_post": "secret",
+    "private_key_jwt": "key",
+}
 
 
 @click.command("login")
@@ -68,8 +77,16 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
     """
     vault, clock = Vault(), SystemClock()
-    target = _Target(issuer or "", client_id or "", scopes, audience, resource, redirect_uri, confidential,
-                     insecure_loopback_http)  # fmt: skip
+    target = _Target(
+        issuer=issuer or "",
+        client_id=client_id or "",
+        scopes=scopes,
+        audience=audience,
+        resource=resource,
+        redirect_uri=redirect_uri,
+        proof="secret" if confidential else "key",
+        insecure_loopback_http=insecure_loopback_http,
+    )
     if not (issuer and client_id):
         target = target.completed_from(vault.get(profile), profile)
     prompt = TerminalPrompt(issuer=target.issuer, timeout_s=timeout_s, clock=clock)
@@ -83,20 +100,23 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         "timeout_s": timeout_s,
         "max_age_s": max_age_s,
         "insecure_loopback_http": target.insecure_loopback_http,
-        "client_key": client_key(),
+        "cool_down": not prompt.attended,
         "vault": vault,
         "clock": clock,
         "prompt": prompt,
     }
     if target.scopes:
         options["scopes"] = target.scopes
-    if target.confidential:
+    if target.proof == "secret":
         options["client_secret"] = client_secret(target.issuer, target.client_id)
+    elif target.proof == "key":
+        options["client_key"] = client_key()
     with prompt:
         sign_in(target.issuer, target.client_id, **options)
     entry = vault.get(profile)
-    if entry is None:  # another process has just signed out
-        return
+    if entry is None:
+        message = f"Profile {profile!r} was signed out again in the meantime, by another process."
+        raise SignInRequired(message, reason="signed_out_meanwhile")
     if as_json:
         print_json(entry_object(entry, now=clock.now()))
     else:
@@ -105,7 +125,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where to sign in as what."""
+    """Where to sign in as what. ``proof`` is what the client may prove itself with; a key, if there is one."""
 
     issuer: str
     client_id: str
@@ -113,7 +133,7 @@ class _Target:
     audience: str | None
     resource: str | None
     redirect_uri: str | None
-    confidential: bool
+    proof: _Proof
     insecure_loopback_http: bool
 
     def completed_from(self, entry: ProfileEntry | None, profile: str) -> _Target:
@@ -133,7 +153,7 @@ class _Target:
             audience=self.audience or entry.audience,
             resource=self.resource or entry.resource,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
-            confidential=self.confidential or entry.client_authentication.startswith("client_secret"),
+            proof="secret" if self.proof == "secret" else _PROOFS[entry.client_authentication],
             insecure_loopback_http=self.insecure_loopback_http or entry.insecure_loopback_http,
         )
 

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import click
 
-from doorward.cli.credentials import client_key
+from doorward.cli.credentials import session_of
 from doorward.cli.options import json_option, profile_option
 from doorward.cli.terminal import print_json, print_text
 from doorward.errors import CorruptEntry, SignInRequired, VaultError, printable
 from doorward.signin.browser import NoBrowser, open_browser
-from doorward.signin.session import Session
 from doorward.vault.vault import Vault
 
 __all__ = ["command"]
@@ -81,7 +80,7 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
         if entry is None:
             vault.forget(profile)  # what was set aside earlier goes too
             return _Farewell(profile)
-        done = Session(profile, client_key=client_key(), vault=vault).sign_out()
+        done = session_of(profile, vault).sign_out()
     except SignInRequired:  # another process was faster
         return _Farewell(profile)
     except VaultError as error:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
-from doorward.cli.credentials import client_key
+from doorward.cli.credentials import session_of
 from doorward.cli.options import json_option, profile_option
 from doorward.cli.terminal import print_json, print_line
 from doorward.cli.view import instant
-from doorward.signin.session import open_session
 from doorward.vault.vault import Vault
 
 __all__ = ["command"]
@@ -24,7 +23,7 @@ def command(*, profile: str, id_token: bool, as_json: bool) -> None:
     For scripts:  curl -H "Authorization: Bearer $(doorward token)" https://api.example.org
     """
     vault = Vault()
-    token = open_session(profile, client_key=client_key(), vault=vault).token("id" if id_token else "access")
+    token = session_of(profile, vault).token("id" if id_token else "access")
     if not as_json:
         print_line(token)
         return
