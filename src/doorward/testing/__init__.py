@@ -10,16 +10,28 @@ if TYPE_CHECKING:
     from doorward.testing.app import RequestRecord
     from doorward.testing.dev_issuer import DevIssuer
     from doorward.testing.habits import HABITS
+    from doorward.testing.imitations import IMITATIONS
     from doorward.testing.misbehaviours import MISBEHAVIOURS
     from doorward.testing.rules import GRANT_TYPES, Client, Rules, User
 
-__all__ = ["GRANT_TYPES", "HABITS", "MISBEHAVIOURS", "Client", "DevIssuer", "RequestRecord", "Rules", "User"]
+__all__ = [
+    "GRANT_TYPES",
+    "HABITS",
+    "IMITATIONS",
+    "MISBEHAVIOURS",
+    "Client",
+    "DevIssuer",
+    "RequestRecord",
+    "Rules",
+    "User",
+]
 
 _HOMES = {
     "Client": "rules",
     "DevIssuer": "dev_issuer",
     "GRANT_TYPES": "rules",
     "HABITS": "habits",
+    "IMITATIONS": "imitations",
     "MISBEHAVIOURS": "misbehaviours",
     "RequestRecord": "app",
     "Rules": "rules",

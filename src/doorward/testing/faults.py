@@ -19,7 +19,7 @@ FaultKind: TypeAlias = Literal[
     "garbage",  # bytes that are no HTTP
     "reset",  # the connection is reset (RST) without a byte
     "close",  # the connection is closed (FIN) without a byte
-    "hang",  # nothing comes until the client gives up or the issuer stops
+    "hang",  # nothing comes until the client gives up, the issuer stops, or a minute has passed
     "truncated",  # the right answer, cut in the middle
     "slow_body",  # the right answer, one byte at a time
     "delay",  # the right answer, only late

@@ -32,7 +32,8 @@ def decide_sign_in(core: Core, request: Request) -> Reply:
         return pages.error_page(refusal.description)
     session = core.random()
     core.store.sessions.put(digest(session), (user.subject, core.now()))
-    cookie = f"{SESSION_COOKIE}={session}; Path={core.path or '/'}; HttpOnly; SameSite=Lax"
+    secure = "; Secure" if core.origin.startswith("https:") else ""
+    cookie = f"{SESSION_COOKIE}={session}; Path={core.path or '/'}; HttpOnly; SameSite=Lax{secure}"
     return redirect_reply(dict(reply.headers)["Location"], headers=[("Set-Cookie", cookie)])
 
 
@@ -76,7 +77,7 @@ def end_session(core: Core, request: Request) -> Reply:
         return pages.error_page(refusal.description)
     if session := request.cookie(SESSION_COOKIE):
         core.store.sessions.pop(digest(session))
-    wanted = parameters.get("post_logout_redirect_uri")
+    wanted = parameters.get(core.rules.logout_redirect_parameter)
     if wanted is None:
         return pages.message_page("Signed out", "You are signed out of this development issuer.")
     client = core.clients.get(client_id or "")

@@ -30,7 +30,8 @@ main { width: 100%; max-width: 30rem; background: var(--card); border-radius: 1r
   font-weight: 600; }
 .content { padding: 1.5rem 2rem 2rem; }
 h1 { margin: 0 0 .5rem; font-size: 1.5rem; line-height: 1.25; }
-p { margin: 0 0 1rem; } .soft { color: var(--soft); font-size: .9rem; } strong { overflow-wrap: anywhere; }
+p { margin: 0 0 1rem; } form + p { margin: 1.25rem 0 0; }
+.soft { color: var(--soft); font-size: .9rem; } strong { overflow-wrap: anywhere; }
 fieldset { border: 0; margin: 0 0 1.25rem; padding: 0; } legend { padding: 0; margin-bottom: .5rem; font-weight: 600; }
 .choice { display: flex; gap: .75rem; align-items: center; padding: .7rem .9rem; margin-bottom: .5rem;
   border: 1px solid var(--line); border-radius: .6rem; cursor: pointer; }

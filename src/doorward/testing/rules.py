@@ -63,6 +63,7 @@ class Rules:
         ignored_scopes: left out of what is granted.
         pkce_required: also for clients with a secret; public ones always need it.
         user_claims_in_id_token: e-mail, profile and groups in the ID token and not only at the userinfo endpoint.
+        logout_redirect_parameter: what the end_session endpoint calls the address to go to afterwards.
         jwks_max_age_s: ``Cache-Control`` of the key set.
     """
 
@@ -88,6 +89,7 @@ class Rules:
     ignored_scopes: tuple[str, ...] = ()
     pkce_required: bool = True
     user_claims_in_id_token: bool = True
+    logout_redirect_parameter: str = "post_logout_redirect_uri"
     jwks_max_age_s: int = 300
 
 

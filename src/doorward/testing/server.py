@@ -30,8 +30,6 @@ __all__ = ["Server"]
 
 _logger = logging.getLogger("doorward.testing")
 
-_MAX_CONNECTIONS = 512
-_DEADLINE_S = 60.0
 _READ_TIMEOUT_S = 10.0
 _POLL_S = 0.05
 _CHUNK = b" " * 65_536
@@ -46,12 +44,22 @@ class Server(ThreadingMixIn, TCPServer):
     allow_reuse_address = True
     request_queue_size = 1024
 
-    def __init__(self, address: tuple[str, int], app: App, *, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        app: App,
+        *,
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = 512,
+        deadline_s: float = 60,
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.app = app
         self.tls = tls
         self.stopping = threading.Event()
-        self._slots = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        self._max_connections = max_connections
+        self._deadline_s = deadline_s
+        self._slots = threading.BoundedSemaphore(max_connections)
         self._open: dict[socket.socket, float] = {}
         self._open_lock = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -79,13 +87,15 @@ class Server(ThreadingMixIn, TCPServer):
             thread.join()
         self.server_close()
         self._close_older_than(float("inf"))
-        for _ in range(_MAX_CONNECTIONS):  # a handler whose socket is shut down returns at once; wait for the last one
+        for _ in range(
+            self._max_connections
+        ):  # a handler whose socket is shut down returns at once; wait for the last one
             if not self._slots.acquire(timeout=1):
                 break
 
     def service_actions(self) -> None:
         """End connections that are past their deadline, whatever they are doing."""
-        self._close_older_than(time.monotonic() - _DEADLINE_S)
+        self._close_older_than(time.monotonic() - self._deadline_s)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Hand a connection to a thread, or wait until one is free."""

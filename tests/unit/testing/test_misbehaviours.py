@@ -160,6 +160,7 @@ def converse(issuer: DevIssuer, issuer_keys: list[dict[str, Any]], caller) -> di
     if code is not None:
         use(caller, code, [*issuer_keys, *keys[:100]], note, seen)
     use_device(issuer, caller, note)
+    note("logout", caller.get("/end_session", client_id="cli", post_logout_redirect_uri=REDIRECT))
     return seen
 
 
@@ -190,6 +191,9 @@ def use(caller, code: str, keys, note, seen) -> None:
     if re.fullmatch(r"[A-Za-z0-9_-]{43}", str(first.get("refresh_token"))):
         refreshed = tokens("refresh", caller.refresh(first["refresh_token"]))
         if "error" not in refreshed:
+            if "userinfo" in seen:
+                bearer = {"Authorization": f"Bearer {access_token}"}
+                seen["old_token"] = caller.get("/userinfo", headers=bearer).status
             note("reuse", caller.refresh(first["refresh_token"]))
 
 

@@ -14,7 +14,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from doorward.system import SystemClock
 from doorward.testing import DevIssuer, Rules
+from doorward.testing.core import Core
+from doorward.testing.server import Server
+from doorward.testing.web import Reply
 
 PATIENCE_S = 20
 
@@ -116,6 +120,38 @@ def test_half_requests_and_idle_connections_hold_up_nobody(issuer, caller):
             del idle
         started = time.monotonic()
         assert caller.get("/jwks").status == 200
+        assert time.monotonic() - started < 5
+
+
+@pytest.fixture
+def small_server():
+    """A server with room for two connections of half a second each; its every answer is 200."""
+    app = type(
+        "App", (), {"handle": lambda _self, _request: (Reply(), None), "core": Core(SystemClock(), None, None, None)}
+    )
+    server = Server(("127.0.0.1", 0), app(), max_connections=2, deadline_s=0.5)
+    server.url = f"http://127.0.0.1:{server.port}"
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_a_connection_has_a_deadline_and_the_next_one_waits_for_its_place(small_server):
+    with connected(small_server) as first, connected(small_server) as second:
+        first.sendall(b"GET /")
+        started = time.monotonic()
+        assert status_of(exchange(small_server, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")) == 200
+        assert time.monotonic() - started >= 0.3
+        assert first.recv(1) == second.recv(1) == b""
+
+
+def test_stopping_a_full_server(small_server):
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(connected(small_server))
+        time.sleep(0.1)
+        started = time.monotonic()
+        small_server.stop()
         assert time.monotonic() - started < 5
 
 
