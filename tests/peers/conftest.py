@@ -212,7 +212,7 @@ class Chromium:
             args=[
                 "--no-sandbox",  # it refuses to sandbox for root, and opens nothing but our own pages
                 "--disable-dev-shm-usage",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]",
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE ::1",
             ],
         )
 

@@ -266,19 +266,23 @@ class _SignIn:
             ports=(asked.port,) if asked.port else self.ports,
         )
         with listener:
+            habits = habits_of(self.registration.issuer)
+            scopes = self.registration.scopes_for(metadata.scopes_supported)
+            consent = "offline_access" in scopes and habits.consent_for_offline_access
             redirect_uri = listener.redirect_uri if asked.path else listener.redirect_uri.removesuffix("/")
             url, pending = build_authorization_request(
                 metadata,
                 client_id=client.client_id,
                 redirect_uri=redirect_uri,
-                scopes=self.registration.scopes_for(metadata.scopes_supported),
+                scopes=scopes,
                 state=self.entropy.token_urlsafe(32),
                 nonce=self.entropy.token_urlsafe(32),
                 code_verifier=Secret(self.entropy.token_urlsafe(32)),
                 audience=self.registration.audience,
                 resource=self.registration.resource,
+                prompt=habits.prompt or ("consent" if consent else None),
                 max_age_s=self.max_age_s,
-                extra=tuple(habits_of(self.registration.issuer).authorization_parameters.items()),
+                extra=tuple(habits.authorization_parameters.items()),
             )
             listener.set_authorization_url(url)
             ask = _Question(

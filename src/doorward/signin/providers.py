@@ -5,7 +5,7 @@ An issuer that is not in the table gets the standard and nothing else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,7 +21,10 @@ class Habits:
 
     Attributes:
         name: The provider, for people.
-        authorization_parameters: Sent with every authorization request; what the caller gives wins.
+        authorization_parameters: Sent with every authorization request.
+        prompt: The ``prompt`` parameter of every authorization request.
+        consent_for_offline_access: The scope offline_access is asked for with ``prompt=consent``, as OIDC Core section
+            11 says it must be.
         redirect_uri: The loopback redirect URI without its port, as this provider's native clients register it.
         issuer_template: The literal issuer of multi-tenant metadata, with ``{tenantid}`` for the tenant.
         redirect_uri_on_refresh: The refresh request repeats the redirect URI.
@@ -30,6 +33,8 @@ class Habits:
 
     name: str = "standard"
     authorization_parameters: Mapping[str, str] = field(default_factory=dict)
+    prompt: str | None = None
+    consent_for_offline_access: bool = True
     redirect_uri: str = "http://127.0.0.1/callback"
     issuer_template: str | None = None
     redirect_uri_on_refresh: bool = False
@@ -42,28 +47,25 @@ _ENTRA_TEMPLATE = "https://login.microsoftonline.com/{tenantid}/v2.0"
 
 _BY_HOST: Mapping[str, Habits] = {
     # A second sign-in yields a refresh token only after a new consent.
-    "accounts.google.com": Habits(
-        name="Google", authorization_parameters={"access_type": "offline", "prompt": "consent"}
-    ),
+    "accounts.google.com": Habits(name="Google", authorization_parameters={"access_type": "offline"}, prompt="consent"),
     "auth.globus.org": Habits(name="Globus", authorization_parameters={"access_type": "offline"}),
     "gitlab.com": Habits(name="GitLab", redirect_uri_on_refresh=True),
-    # Entra ignores the port for localhost alone, and 127.0.0.1 can only be registered by editing the manifest.
-    "login.microsoftonline.com": Habits(name="Microsoft Entra", redirect_uri="http://localhost", scope_on_refresh=True),
+    # Entra ignores the port for localhost alone, and 127.0.0.1 can only be registered by editing the manifest. Asked for
+    # consent, it stops everybody whose administrator has consented for them.
+    "login.microsoftonline.com": Habits(
+        name="Microsoft Entra",
+        consent_for_offline_access=False,
+        redirect_uri="http://localhost",
+        scope_on_refresh=True,
+    ),
 }
 
-_ENTRA_SHARED = {
-    f"https://login.microsoftonline.com/{tenant}/v2.0": tenant for tenant in ("common", "organizations", "consumers")
-}
+_ENTRA_SHARED = frozenset(
+    f"https://login.microsoftonline.com/{tenant}/v2.0" for tenant in ("common", "organizations", "consumers")
+)
 
 
 def habits_of(issuer: str) -> Habits:
     """Return what ``issuer`` needs beyond the standard, judged by its host alone."""
     habits = _BY_HOST.get(urlsplit(issuer).hostname or "", STANDARD)
-    if issuer in _ENTRA_SHARED:
-        return Habits(
-            name=habits.name,
-            redirect_uri=habits.redirect_uri,
-            scope_on_refresh=habits.scope_on_refresh,
-            issuer_template=_ENTRA_TEMPLATE,
-        )
-    return habits
+    return replace(habits, issuer_template=_ENTRA_TEMPLATE) if issuer in _ENTRA_SHARED else habits
