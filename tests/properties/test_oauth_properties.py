@@ -8,7 +8,7 @@ import json
 from urllib.parse import parse_qs, unquote_plus, urlencode, urlsplit
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from doorward.errors import CallbackRejected, DoorwardError, InvalidCredential, OAuthError
@@ -51,6 +51,7 @@ PARSERS = {
     "introspection": lambda response, request: parse_introspection_response(response, request=request, now=NOW),
 }
 
+unhurried = settings(deadline=None)  # a loaded machine is no failure
 text = st.text(st.characters())  # lone surrogates too
 printable_text = st.text(min_size=1).filter(str.isprintable)
 json_values = st.recursive(
@@ -122,6 +123,7 @@ def attempt(call, *args):
         return None, error
 
 
+@unhurried
 @given(response=responses, request=requests)
 def test_any_answer_gives_a_value_or_an_error_of_ours(response, request):
     for parse in PARSERS.values():
@@ -131,6 +133,7 @@ def test_any_answer_gives_a_value_or_an_error_of_ours(response, request):
             assert error.reason.replace("_", "").isalnum()
 
 
+@unhurried
 @given(secret=st.text(min_size=4), name=st.sampled_from(["refresh_token", "code", "device_code", "client_secret"]))
 def test_no_error_repeats_a_secret(secret, name):
     request = HttpRequest("POST", f"{ISSUER}/token", "the token endpoint", body=urlencode({name: secret}).encode())
@@ -141,6 +144,7 @@ def test_no_error_repeats_a_secret(secret, name):
     assert caught.value.description == "[<secret>]"
 
 
+@unhurried
 @given(query=text | pairs.map(lambda pairs: urlencode(pairs, errors="surrogatepass")))
 @example(query="state=\ud800")
 @example(query="%")
@@ -150,6 +154,7 @@ def test_any_callback_without_our_state_is_rejected(query):
     assert error.reason.startswith(("state_", "query_too_large"))
 
 
+@unhurried
 @given(pairs=pairs.map(lambda pairs: [pair for pair in pairs if pair[0] != "state"]))
 def test_any_callback_with_our_state_gives_a_code_or_an_error_of_ours(pairs):
     callback, error = attempt(validate_callback, PENDING, urlencode([("state", STATE), *pairs], errors="surrogatepass"))
@@ -160,6 +165,7 @@ def test_any_callback_with_our_state_gives_a_code_or_an_error_of_ours(pairs):
         assert error.message.isprintable()
 
 
+@unhurried
 @given(
     claims=st.dictionaries(
         st.sampled_from(
@@ -196,6 +202,7 @@ def test_any_claims_give_a_value_or_an_error_of_ours(claims, alg):
         assert validate_access_token(signed, audiences=["app"], **common).audience
 
 
+@unhurried
 @given(url=text)
 def test_any_text_is_a_url_or_has_a_flaw(url):
     if not url_flaw(url, loopback_http=False):
@@ -203,6 +210,7 @@ def test_any_text_is_a_url_or_has_a_flaw(url):
         assert urlsplit(url).hostname
 
 
+@unhurried
 @given(path=st.from_regex(r"(/[a-z0-9]{0,5}){0,3}", fullmatch=True))
 def test_metadata_is_asked_for_below_the_issuer(path):
     issuer = ISSUER + path
@@ -212,6 +220,7 @@ def test_metadata_is_asked_for_below_the_issuer(path):
     assert url.removesuffix("/.well-known/openid-configuration") == issuer.removesuffix("/")
 
 
+@unhurried
 @given(client_id=st.text(st.characters(codec="ascii", exclude_categories=["C"]), min_size=1), secret=printable_text)
 def test_basic_credentials_come_back_as_they_were(client_id, secret):
     client = Client(client_id, SecretBasic(Secret(secret)))
@@ -220,6 +229,7 @@ def test_basic_credentials_come_back_as_they_were(client_id, secret):
     assert [unquote_plus(part) for part in credentials.decode().split(":")] == [client_id, secret]
 
 
+@unhurried
 @given(extra=st.dictionaries(printable_text, printable_text, max_size=4), audience=st.none() | printable_text)
 def test_an_authorization_url_carries_what_was_given(extra, audience):
     taken = {"response_type", "client_id", "redirect_uri", "scope", "state", "nonce", "audience"} | {
@@ -244,6 +254,7 @@ def test_an_authorization_url_carries_what_was_given(extra, audience):
     assert "v" * 43 not in url
 
 
+@unhurried
 @given(value=text | text.map("Bearer {}".format))
 def test_any_header_gives_a_token_or_an_error_of_ours(value):
     with contextlib.suppress(InvalidCredential):
@@ -251,6 +262,7 @@ def test_any_header_gives_a_token_or_an_error_of_ours(value):
         assert build_authorization_header(Secret(token)).split() == ["Bearer", token]
 
 
+@unhurried
 @given(error=text, description=text)
 def test_only_two_errors_can_end_a_session(error, description):
     if ended_session(OAuthError("x", error=error, description=description)):

@@ -143,11 +143,11 @@ def join_scopes(scopes: Sequence[str] | None) -> str | None:
     """Return the ``scope`` parameter, or None for no scopes.
 
     Raises:
-        ConfigurationError: A scope has characters that scopes can't have.
+        ConfigurationError: A scope has characters that scopes can't have, or ``scopes`` is one string.
 
     Source: RFC 6749 section 3.3.
     """
-    if not all(_SCOPE.fullmatch(scope) for scope in scopes or ()):
+    if isinstance(scopes, str) or not all(_SCOPE.fullmatch(scope) for scope in scopes or ()):
         message = "A scope is one word of printable ASCII without quotes and backslashes. Give each scope by itself."
         raise ConfigurationError(message, field="scopes", reason="bad_scope")
     return " ".join(scopes) if scopes else None

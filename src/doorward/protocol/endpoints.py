@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import ConfigurationError, InvalidResponse
-from doorward.protocol.client_auth import build_form_request
+from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, build_form_request
 from doorward.protocol.responses import read_object, refuse_outage
 from doorward.protocol.urls import FLAWS, encode_form, url_flaw
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from doorward.model import HttpRequest, HttpResponse, Secret
-    from doorward.protocol.client_auth import Client
     from doorward.protocol.metadata import ProviderMetadata
 
 __all__ = [
@@ -54,6 +53,7 @@ def build_revocation_request(  # noqa: PLR0913 - keyword-only
     if url is None:
         message = "The provider offers no revocation: the token stays good until it expires."
         raise ConfigurationError(message, field="revocation_endpoint", reason="no_revocation_endpoint")
+    client = _client_for(client, metadata.revocation_endpoint_auth_methods)
     fields = [("token", token.reveal()), ("token_type_hint", token_type_hint)]
     purpose = "the revocation endpoint"
     return build_form_request(url, purpose, fields, client, issuer=metadata.issuer, now=now, jti=jti)
@@ -88,6 +88,7 @@ def build_introspection_request(  # noqa: PLR0913 - keyword-only
     if url is None:
         message = "The provider offers no introspection: use tokens that can be verified by signature."
         raise ConfigurationError(message, field="introspection_endpoint", reason="no_introspection_endpoint")
+    client = _client_for(client, metadata.introspection_endpoint_auth_methods)
     fields = [("token", token.reveal()), ("token_type_hint", token_type_hint)]
     purpose = "the introspection endpoint"
     return build_form_request(url, purpose, fields, client, issuer=metadata.issuer, now=now, jti=jti)
@@ -153,3 +154,14 @@ def build_logout_url(  # noqa: PLR0913 - keyword-only
     }
     query = encode_form(parameters.items())
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{query}"
+
+
+def _client_for(client: Client, methods: tuple[str, ...] | None) -> Client:
+    """Send the client's secret the way this endpoint takes it: CILogon lists other ways here than for tokens."""
+    listed = set(methods or ()) & {SecretBasic.method, SecretPost.method}
+    match client.authentication:
+        case SecretBasic(secret) if listed == {SecretPost.method}:
+            return Client(client.client_id, SecretPost(secret))
+        case SecretPost(secret) if listed == {SecretBasic.method}:
+            return Client(client.client_id, SecretBasic(secret))
+    return client

@@ -72,10 +72,10 @@ def validate_id_token(  # noqa: PLR0913 - the rules' inputs, by keyword
         leeway_s: How far clocks may differ.
 
     Raises:
-        InvalidCredential: The class of the rule that failed: UnknownIssuer, WrongAudience, Expired, NotYetValid,
-            WrongNonce, WrongTokenHash, WrongAuthTime, MissingClaim or Malformed.
+        InvalidCredential: The class of the rule that failed: WrongType, UnknownIssuer, WrongAudience, Expired,
+            NotYetValid, WrongNonce, WrongTokenHash, WrongAuthTime, MissingClaim or Malformed.
 
-    Source: OIDC Core sections 2, 3.1.3.7 and 3.1.3.8.
+    Source: OIDC Core sections 2, 3.1.3.6 and 3.1.3.7.
     """
     valid = _validate(signed, issuer, client_id, access_token, now=now, leeway_s=leeway_s)
     if nonce is None and valid.nonce is not None:
@@ -134,8 +134,8 @@ def _validate(  # noqa: PLR0913 - the rules' inputs, by keyword
     signed: SignedClaims, issuer: str, client_id: str, access_token: str | None, *, now: float, leeway_s: int
 ) -> IdTokenClaims:
     claims = signed.claims
-    typ = (signed.header.typ or "JWT").lower()
-    if typ.endswith("+jwt"):  # explicit typing says that it is something else, such as an access token (at+jwt)
+    typ = (signed.header.typ or "").lower()
+    if typ.endswith("+jwt"):  # RFC 8725 section 3.11: it says that it is something else, such as an access token
         message = f"The ID token is of another type, {printable(typ)}. Sign in again; if it stays, tell the provider."
         raise WrongType(message, reason="typ_mismatch")
     named = require_string(claims, "iss")

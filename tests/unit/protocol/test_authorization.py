@@ -168,6 +168,10 @@ class TestScopes:
         with pytest.raises(ConfigurationError):
             join_scopes(["openid", scope])
 
+    def test_one_string_is_not_a_sequence_of_scopes(self):
+        with pytest.raises(ConfigurationError):
+            join_scopes("openid")
+
 
 class TestCallback:
     def test_the_real_one(self):
@@ -194,7 +198,10 @@ class TestCallback:
             (f"state={STATE}&state={STATE}", "state_repeated"),
             (f"state=x&state={STATE}", "state_repeated"),
             (f"state={STATE}&code={'c' * 16_384}", "query_too_large"),
-            (f"state={STATE}" + "&a=b" * 50, "query_too_large"),
+            (f"state={'s' * 16_379}", "query_too_large"),
+            (f"state={'s' * 16_378}", "state_mismatch"),
+            ("state=x" + "&a=b" * 50, "query_too_large"),
+            ("state=x" + "&a=b" * 49, "state_mismatch"),
             ("&" * 10_000, "query_too_large"),
         ],
     )

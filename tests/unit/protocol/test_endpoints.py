@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,7 +10,7 @@ import pytest
 
 from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse, OAuthError, ProviderUnavailable
 from doorward.model import HttpRequest, HttpResponse, Secret
-from doorward.protocol.client_auth import Client, SecretPost
+from doorward.protocol.client_auth import Client, NoAuthentication, SecretBasic, SecretPost
 from doorward.protocol.endpoints import (
     build_introspection_request,
     build_logout_url,
@@ -58,6 +59,31 @@ def test_revocation_request():
         "client_id": "app",
         "client_secret": "pw",
     }
+
+
+@pytest.mark.parametrize(
+    ("authentication", "methods", "sent"),
+    [
+        (SecretPost(Secret("pw")), ("client_secret_basic",), "header"),  # CILogon
+        (SecretBasic(Secret("pw")), ("client_secret_post", "none"), "body"),
+        (SecretPost(Secret("pw")), None, "body"),
+        (SecretBasic(Secret("pw")), (), "header"),
+        (SecretPost(Secret("pw")), ("client_secret_basic", "client_secret_post"), "body"),
+        (SecretBasic(Secret("pw")), ("private_key_jwt",), "header"),
+        (NoAuthentication(), ("client_secret_basic",), "nowhere"),
+    ],
+)
+def test_the_secret_is_sent_as_the_endpoint_takes_it(authentication, methods, sent):
+    metadata = dataclasses.replace(
+        FULL, revocation_endpoint_auth_methods=methods, introspection_endpoint_auth_methods=methods
+    )
+    client = Client("app", authentication)
+    for request in (
+        build_revocation_request(metadata, client, Secret("rt"), token_type_hint="refresh_token", **AT),
+        build_introspection_request(metadata, client, Secret("rt"), **AT),
+    ):
+        assert ("authorization" in request.headers) == (sent == "header")
+        assert ("client_secret" in form(request)) == (sent == "body")
 
 
 def test_no_revocation():

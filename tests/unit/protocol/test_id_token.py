@@ -16,6 +16,7 @@ from doorward.errors import (
     WrongAuthTime,
     WrongNonce,
     WrongTokenHash,
+    WrongType,
 )
 from doorward.protocol.claims import SignedClaims, parse_jwt, sign_claims, verify_jwt
 from doorward.protocol.id_token import validate_id_token, validate_refreshed_id_token
@@ -36,14 +37,14 @@ AT_HASH = {  # by openssl dgst -binary, head and base64
 }
 
 
-def signed(changes=(), alg="RS256"):
+def signed(changes=(), alg="RS256", typ="JWT"):
     claims = {name: value for name, value in (GOOD | dict(changes)).items() if value is not GONE}
-    return SignedClaims(JoseHeader(alg), claims)
+    return SignedClaims(JoseHeader(alg, None, typ), claims)
 
 
-def validate(changes=(), alg="RS256", **options):
+def validate(changes=(), alg="RS256", typ="JWT", **options):
     expected = {"issuer": ISSUER, "client_id": "app", "now": NOW, "nonce": NONCE}
-    return validate_id_token(signed(changes, alg), **(expected | options))
+    return validate_id_token(signed(changes, alg, typ), **(expected | options))
 
 
 def validate_refreshed(changes=(), **options):
@@ -141,6 +142,16 @@ def test_one_rule_broken(changes, kind, reason, by):
 )
 def test_what_is_allowed(changes, by):
     assert by(changes)
+
+
+@pytest.mark.parametrize("typ", [None, "JWT", "jwt", "ID"])
+def test_types(typ):
+    assert validate(typ=typ)
+
+
+@pytest.mark.parametrize("typ", ["at+jwt", "application/at+JWT", "logout+jwt"])
+def test_what_says_that_it_is_something_else(typ):
+    assert refused(typ=typ) == (WrongType, "typ_mismatch")
 
 
 def test_no_leeway():
