@@ -49,15 +49,6 @@ def pytest_configure() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_LOOPBACK_ONLY), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-@pytest.hookimpl(tryfirst=True)  # before the parallel run reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker(
-            "peer"
-        ):  # one worker of a parallel run takes them all, so that each peer starts once
-            item.add_marker(pytest.mark.xdist_group("peers"))
-
-
 _homes = itertools.count()
 
 

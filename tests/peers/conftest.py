@@ -1,4 +1,4 @@
-"""The real counterparts: a certified OpenID provider on node, and Chromium. Each starts once, and ends with the run.
+"""The real counterparts: a certified OpenID provider on node, and Chromium. Each starts once a worker, and ends with it.
 
 Every test in this folder carries the mark ``peer``.
 """
@@ -36,7 +36,6 @@ _BROWSER_DEADLINE_S = 60
 _PAGE_DEADLINE_MS = 15_000
 
 
-@pytest.hookimpl(tryfirst=True)  # and as a nested conftest before the one above reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _HERE in item.path.parents:
