@@ -1,4 +1,4 @@
-"""The real counterparts: a certified OpenID provider on node, and Chromium. Each starts once a worker, and ends with it.
+"""The real counterparts, a certified OpenID provider on node and Chromium: started once a worker, ended with it.
 
 Every test in this folder carries the mark ``peer``.
 """
