@@ -12,10 +12,25 @@ if TYPE_CHECKING:
     from doorward.testing.switches import Hook, Moment
     from doorward.testing.web import Reply
 
-__all__ = ["REMOVED", "add_pair", "change_header", "change_payload", "change_reply", "change_text", "put", "put_pair"]
+__all__ = [
+    "REMOVED",
+    "add_pair",
+    "change_header",
+    "change_payload",
+    "change_reply",
+    "change_text",
+    "put",
+    "put_pair",
+    "toggle_slash",
+]
 
 REMOVED: Final = object()
 """As a member's new value: the member is left out."""
+
+
+def toggle_slash(url: str) -> str:
+    """Add a slash to the end, or take it away."""
+    return url[:-1] if url.endswith("/") else f"{url}/"
 
 
 def put(member: str, value: Any) -> Hook:

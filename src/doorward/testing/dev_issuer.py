@@ -89,7 +89,7 @@ class DevIssuer:
         self._server: Server | None = None
 
     def start(self) -> Self:
-        """Bind the port and serve from a background thread."""
+        """Bind the port and serve from a background thread; after a stop, where it was and with what it knew."""
         if self._server is not None:
             raise ConfigurationError("This DevIssuer runs already; make another.", field="start", reason="running")
         address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0][4]
@@ -104,7 +104,7 @@ class DevIssuer:
         name = f"[{self._host}]" if ":" in self._host else self._host
         self._core.origin = f"{'https' if self._tls else 'http'}://{name}:{server.port}"
         server.start()
-        self._server = server
+        self._server, self._port = server, server.port
         return self
 
     def stop(self) -> None:

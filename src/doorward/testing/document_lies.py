@@ -7,7 +7,7 @@ import gzip
 from typing import TYPE_CHECKING, Any
 
 from doorward.protocol.base64url import encode_base64url
-from doorward.testing.bends import REMOVED, change_reply, put
+from doorward.testing.bends import REMOVED, change_reply, put, toggle_slash
 from doorward.testing.switches import Switch
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _DEEP = b"[" * 100_000 + b"]" * 100_000
 
 # name, description, member, new value
 _METADATA_LIES: tuple[tuple[str, str, str, Any], ...] = (
-    ("issuer_with_slash", "the issuer has a slash more or less", "issuer", lambda old, _: _toggle_slash(old)),
+    ("issuer_with_slash", "the issuer has a slash more or less", "issuer", lambda old, _: toggle_slash(old)),
     ("issuer_other_case", "the issuer is written in capitals", "issuer", lambda old, _: old.upper()),
     ("issuer_other_host", "the issuer is another host", "issuer", _OTHER),
     ("issuer_missing", "no issuer", "issuer", REMOVED),
@@ -111,10 +111,6 @@ def _around(before: bytes, after: bytes, *, skip: int = 0, cut: int = 0) -> Hook
         return dataclasses.replace(reply, body=before + body + after)
 
     return hook
-
-
-def _toggle_slash(url: str) -> str:
-    return url[:-1] if url.endswith("/") else f"{url}/"
 
 
 def _metadata_lies() -> Iterator[Switch]:

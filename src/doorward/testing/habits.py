@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from doorward.testing.bends import REMOVED, put, put_pair
+from doorward.testing.bends import REMOVED, put, put_pair, toggle_slash
 from doorward.testing.switches import Switch
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _issuer_and_metadata() -> tuple[Switch, ...]:
             "access_token_issuer_slash",
             "INDIGO: the access token's iss differs from the issuer by a slash",
             "access_token.payload.iss",
-            hooks={"access_token_claims": put("iss", lambda old, _: old[:-1] if old.endswith("/") else f"{old}/")},
+            hooks={"access_token_claims": put("iss", lambda old, _: toggle_slash(old))},
         ),
         _metadata("metadata_scopes_openid_only", "ORCID: lists openid alone", "scopes_supported", ["openid"]),
         _metadata("metadata_without_scopes", "GitHub: lists no scopes", "scopes_supported", REMOVED),

@@ -87,11 +87,8 @@ class Server(ThreadingMixIn, TCPServer):
             thread.join()
         self.server_close()
         self._close_older_than(float("inf"))
-        for _ in range(
-            self._max_connections
-        ):  # a handler whose socket is shut down returns at once; wait for the last one
-            if not self._slots.acquire(timeout=1):
-                break
+        # a handler whose socket is shut down returns at once: wait until the last one gives its place back
+        all(self._slots.acquire(timeout=1) for _ in range(self._max_connections))
 
     def service_actions(self) -> None:
         """End connections that are past their deadline, whatever they are doing."""
@@ -104,7 +101,11 @@ class Server(ThreadingMixIn, TCPServer):
             if self.stopping.is_set():
                 self.shutdown_request(request)
                 return
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no more threads can be started
+            self._slots.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection, and give its thread's place back."""
@@ -113,13 +114,20 @@ class Server(ThreadingMixIn, TCPServer):
                 request = self.tls.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
             with self._open_lock:
                 self._open[request] = time.monotonic()
-            if not self.stopping.is_set():
+            if self.stopping.is_set():
+                self.shutdown_request(request)
+            else:
                 super().process_request_thread(request, client_address)
+        except OSError:  # the client is gone already
+            self.shutdown_request(request)
         finally:
-            with self._open_lock:
-                self._open.pop(request, None)
-            request.close()
             self._slots.release()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, which nobody may shut down from then on: its descriptor may soon be another's."""
+        with self._open_lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Speak TLS where asked, in the connection's own thread so that a slow handshake holds up nobody else."""
@@ -134,10 +142,10 @@ class Server(ThreadingMixIn, TCPServer):
 
     def _close_older_than(self, started: float) -> None:
         with self._open_lock:
-            late = [connection for connection, at in self._open.items() if at < started]
-        for connection in late:
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)  # an SSLSocket's own would answer in clear text
+            for connection, at in self._open.items():
+                if at < started:
+                    with contextlib.suppress(OSError):  # an SSLSocket's own shutdown would go on in clear text
+                        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from doorward.protocol.base64url import decode_base64url, encode_base64url
 from doorward.protocol.jwa import ALGORITHMS
-from doorward.testing.bends import REMOVED, change_header, change_payload, change_text, put
+from doorward.testing.bends import REMOVED, change_header, change_payload, change_text, put, toggle_slash
 from doorward.testing.keys import signer_of
 from doorward.testing.switches import Switch
 
@@ -40,7 +40,7 @@ _HUGE_BYTES = 262_144
 # suffix, description, claim, new value
 _CLAIM_LIES: tuple[tuple[str, str, str, Any], ...] = (
     ("wrong_issuer", "iss is another issuer", "iss", _OTHER_HOST),
-    ("issuer_with_slash", "iss has a slash more or less", "iss", lambda old, _: _toggle_slash(old)),
+    ("issuer_with_slash", "iss has a slash more or less", "iss", lambda old, _: toggle_slash(old)),
     ("issuer_in_list", "iss is a list", "iss", lambda old, _: [old]),
     ("issuer_prefix", "iss begins with the right issuer", "iss", lambda old, _: f"{old}.evil.example"),
     ("missing_issuer", "no iss", "iss", REMOVED),
@@ -227,10 +227,6 @@ def _key_lies(token: _Token) -> Iterator[Switch]:
 def _lie(token: _Token, suffix: str, description: str, hooks: dict[Point, Hook], *touched: str) -> Switch:
     touches = frozenset(path if path.startswith("jwks.") else f"{token}.{path}".rstrip(".") for path in touched)
     return Switch(f"{token}_{suffix}", f"{token.replace('_', ' ')}: {description}", hooks, touches=touches)
-
-
-def _toggle_slash(url: str) -> str:
-    return url[:-1] if url.endswith("/") else f"{url}/"
 
 
 def _flip_signature(token: str) -> str:

@@ -46,6 +46,16 @@ def test_it_starts_once(issuer):
     assert refused.value.reason == "running"
 
 
+def test_an_issuer_comes_back_where_it_was_and_knows_what_it_knew(issuer, caller):
+    url, token = issuer.url, caller.sign_in()["refresh_token"]
+    issuer.stop()
+    with pytest.raises(ConnectionRefusedError):
+        caller.get("/jwks")
+    issuer.start()
+    assert issuer.url == url
+    assert caller.refresh(token).status == 200
+
+
 def test_the_clock_of_the_system_is_the_default():
     assert abs(DevIssuer().clock.now() - time.time()) < 60
 
