@@ -156,15 +156,15 @@ def join_scopes(scopes: Sequence[str] | None) -> str | None:
 def validate_callback(pending: PendingSignIn, query: str) -> ValidatedCallback:
     """Hold a callback against the sign-in that waits.
 
-    A rejection for ``query_too_large`` or a reason that begins with ``state_`` says nothing about this sign-in: it was
-    somebody else's request, and the real callback may still come. Every other error answers this sign-in and ends it.
+    A rejection whose reason begins with ``state_`` says nothing about this sign-in: it was somebody else's request, and
+    the real callback may still come. Every other error is an answer to this sign-in, and ends it.
 
     Args:
         pending: The sign-in that waits.
         query: What follows the ``?`` in the URL that was called, still encoded.
 
     Raises:
-        CallbackRejected: ``query_too_large``, ``state_missing``, ``state_repeated``, ``state_mismatch``; then
+        CallbackRejected: ``state_unreadable``, ``state_missing``, ``state_repeated``, ``state_mismatch``; then
             ``parameter_repeated``, ``iss_mismatch``, ``iss_missing``, ``code_missing``, ``code_malformed``.
         SignInCancelled: ``access_denied``: the person, or a policy of the provider, said no.
         OAuthError: Any other error that the provider sent back.
@@ -194,7 +194,7 @@ def _parameters_of_this_sign_in(pending: PendingSignIn, query: str) -> Mapping[s
     """Compare ``state`` before anything else, in constant time; return all parameters, each of them once."""
     stranger = "so it does not belong to this sign-in and was ignored."
     if len(query) > _LONGEST_QUERY or query.count("&") >= _MOST_PARAMETERS:
-        _reject(f"The callback is too large, {stranger}", "query_too_large")
+        _reject(f"The callback is too large, {stranger}", "state_unreadable")
     pairs = parse_qsl(query, keep_blank_values=True)
     states = [value for name, value in pairs if name == "state"]
     if not states:

@@ -197,12 +197,12 @@ class TestCallback:
             ("state=\udcff&code=c", "state_mismatch"),
             (f"state={STATE}&state={STATE}", "state_repeated"),
             (f"state=x&state={STATE}", "state_repeated"),
-            (f"state={STATE}&code={'c' * 16_384}", "query_too_large"),
-            (f"state={'s' * 16_379}", "query_too_large"),
+            (f"state={STATE}&code={'c' * 16_384}", "state_unreadable"),
+            (f"state={'s' * 16_379}", "state_unreadable"),
             (f"state={'s' * 16_378}", "state_mismatch"),
-            ("state=x" + "&a=b" * 50, "query_too_large"),
+            ("state=x" + "&a=b" * 50, "state_unreadable"),
             ("state=x" + "&a=b" * 49, "state_mismatch"),
-            ("&" * 10_000, "query_too_large"),
+            ("&" * 10_000, "state_unreadable"),
         ],
     )
     def test_what_is_not_for_this_sign_in(self, query, reason):
