@@ -88,6 +88,8 @@ class TokenSet:
     refresh_token: Secret | None = None
     id_token: Secret | None = None
     scopes: tuple[str, ...] | None = None
+    clock_skew_s: float | None = None
+    """How far this computer's clock is ahead of the provider's, by the ``Date`` of its answer; None if it gave none."""
 
 
 @dataclass(frozen=True, slots=True)
