@@ -133,6 +133,35 @@ def test_any_answer_gives_a_value_or_an_error_of_ours(response, request):
             assert error.reason.replace("_", "").isalnum()
 
 
+GOOD = {
+    "metadata": {
+        "issuer": ISSUER,
+        "authorization_endpoint": f"{ISSUER}/a",
+        "token_endpoint": f"{ISSUER}/t",
+        "jwks_uri": f"{ISSUER}/j",
+    },
+    "jwks": {"keys": []},
+    "tokens": {"access_token": "at", "token_type": "bearer", "expires_in": 60, "scope": "a"},
+    "device": {"device_code": "d", "user_code": "u", "verification_uri": f"{ISSUER}/d", "expires_in": 60},
+    "poll": {"access_token": "at", "token_type": "bearer", "refresh_token": "rt"},
+    "introspection": {"active": True},
+}
+
+
+@unhurried
+@given(endpoint=st.sampled_from(sorted(GOOD)), changes=st.dictionaries(members, json_values, min_size=1, max_size=2))
+def test_a_good_answer_with_members_changed_gives_a_value_or_an_error_of_ours(endpoint, changes):
+    request = HttpRequest("POST", f"{ISSUER}/x", "the endpoint")
+
+    def answer(body):
+        response = HttpResponse(200, {"content-type": "application/json"}, json.dumps(body).encode())
+        return attempt(PARSERS[endpoint], response, request)
+
+    assert answer(GOOD[endpoint])[1] is None
+    _, error = answer(GOOD[endpoint] | changes)
+    assert error is None or error.message.isprintable()
+
+
 @unhurried
 @given(secret=st.text(min_size=4), name=st.sampled_from(["refresh_token", "code", "device_code", "client_secret"]))
 def test_no_error_repeats_a_secret(secret, name):
