@@ -27,7 +27,7 @@ ISSUER = "https://id.example.org"
 NOW = 1_800_000_000
 NONCE = "n" * 43
 GOOD = {"iss": ISSUER, "sub": "alice", "aud": "app", "exp": NOW + 300, "iat": NOW - 5, "nonce": NONCE}
-GONE = object()
+GONE = ...  # not object(): test names must be the same in every process of a parallel run
 
 ACCESS_TOKEN = "planted-access-token"
 AT_HASH = {  # by openssl dgst -binary, head and base64
