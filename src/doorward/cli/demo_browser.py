@@ -30,7 +30,7 @@ def browser_command() -> str:
             "Without --auto, the demo uses your own browser."
         )
         raise ConfigurationError(message, field="--auto", reason="no_headless_browser")
-    return shlex.join([sys.executable, "-m", __name__, "%s"])
+    return shlex.join([sys.executable, "-P", "-m", __name__, "%s"])
 
 
 def _chromium() -> str | None:

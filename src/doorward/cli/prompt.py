@@ -60,6 +60,7 @@ class TerminalPrompt:
 
     def browser_opened(self, address: str) -> None:
         """Say where to look, and the address for when no window came up."""
+        self._stop_waiting()
         self._say("Your browser opens the sign-in page. If no window comes up, open this address:")
         self._say_address(address)
         self._wait("Waiting for you in the browser", self._timeout_s)
@@ -81,6 +82,7 @@ class TerminalPrompt:
 
     def device_code(self, authorization: DeviceAuthorization) -> None:
         """Show the address and the code, and where there is room, a picture of both for a telephone's camera."""
+        self._stop_waiting()
         address, code = authorization.verification_uri, authorization.user_code
         picture = self._picture(authorization.verification_uri_complete or address, beside=address)
         if picture is not None:
@@ -97,7 +99,8 @@ class TerminalPrompt:
             self._say("On any device, open this address:")
             self._say_address(address)
             self._say("and enter this code:")
-            self._console.print(Padding(_boxed(code), (0, 2)) if self._console.is_terminal else f"\n{code}\n")
+            roomy = self._console.is_terminal and self._console.width > _WIDTH_BESIDE_PICTURE
+            self._console.print(Padding(_boxed(code), (0, 2)) if roomy else f"\n{code}\n")
         lifetime_s = authorization.expires_at - self._clock.now()
         self._wait("Waiting for you to enter it", min(self._timeout_s, lifetime_s))
 
@@ -130,7 +133,6 @@ class TerminalPrompt:
 
     def _wait(self, what: str, timeout_s: float | None = None) -> None:
         """Show what is waited for: turning on a terminal, as a line elsewhere."""
-        self._stop_waiting()
         if not self._console.is_terminal:
             if timeout_s is not None:
                 self._say(f"{what}, for {duration_in_words(timeout_s)} at most…")
