@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from people import MovedClock, Onlooker, last_address, visit
+from people import MovedClock, Onlooker, asked_for, last_address, visit
 
 import doorward
 from doorward.errors import (
@@ -37,11 +37,6 @@ if TYPE_CHECKING:
     SignIn = Callable[..., doorward.Session]
 
 
-def parameters_asked(prompt: Onlooker) -> dict[str, str]:
-    (address,) = (text for what, text in prompt.told if what == "browser_opened")
-    return {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
-
-
 @pytest.mark.usefixtures("person")
 class TestInTheBrowser:
     def test_a_person_signs_in_and_the_session_gives_tokens(self, sign_in: SignIn, issuer: DevIssuer) -> None:
@@ -60,7 +55,7 @@ class TestInTheBrowser:
         sign_in(prompt=first)
         sign_in(prompt=second)
 
-        one, two = parameters_asked(first), parameters_asked(second)
+        one, two = asked_for(first), asked_for(second)
         assert one["code_challenge_method"] == "S256"
         assert one["response_type"] == "code"
         for name in ("state", "nonce", "code_challenge"):
@@ -74,21 +69,21 @@ class TestInTheBrowser:
         prompt = Onlooker()
         with issuer.adopt("metadata_scopes_openid_only"):
             sign_in(prompt=prompt)
-        assert parameters_asked(prompt)["scope"] == "openid"
+        assert asked_for(prompt)["scope"] == "openid"
 
     def test_scopes_that_the_person_asked_for_are_always_sent(self, sign_in: SignIn, issuer: DevIssuer) -> None:
         prompt = Onlooker()
         with issuer.adopt("metadata_scopes_openid_only"):
             sign_in(prompt=prompt, scopes=["openid", "offline_access", "read:things"])
-        assert parameters_asked(prompt)["scope"] == "openid offline_access read:things"
+        assert asked_for(prompt)["scope"] == "openid offline_access read:things"
 
     def test_audience_and_resource_are_sent(self, sign_in: SignIn) -> None:
         prompt = Onlooker()
         sign_in(prompt=prompt, audience="https://api.example.org")
-        assert parameters_asked(prompt)["audience"] == "https://api.example.org"
+        assert asked_for(prompt)["audience"] == "https://api.example.org"
         prompt = Onlooker()
         sign_in(prompt=prompt, resource="https://api.example.org/v2")
-        assert parameters_asked(prompt)["resource"] == "https://api.example.org/v2"
+        assert asked_for(prompt)["resource"] == "https://api.example.org/v2"
 
     @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
     def test_a_confidential_client_proves_itself(
@@ -136,7 +131,7 @@ class TestInTheBrowser:
     def test_max_age_is_asked_for(self, sign_in: SignIn) -> None:
         prompt = Onlooker()
         sign_in(prompt=prompt, max_age_s=600)
-        assert parameters_asked(prompt)["max_age"] == "600"
+        assert asked_for(prompt)["max_age"] == "600"
 
     def test_the_first_free_port_of_a_list_is_taken(self, sign_in: SignIn) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
@@ -144,13 +139,13 @@ class TestInTheBrowser:
             other.close()
             prompt = Onlooker()
             sign_in(prompt=prompt, ports=[taken.getsockname()[1], free])
-        assert urlsplit(parameters_asked(prompt)["redirect_uri"]).port == free
+        assert urlsplit(asked_for(prompt)["redirect_uri"]).port == free
 
     def test_a_redirect_uri_on_localhost_without_a_path(self, sign_in: SignIn, issuer: DevIssuer) -> None:
         issuer.add_client("entra-like", redirect_uris=["http://localhost"], redirect_rule="any_port_localhost")
         prompt = Onlooker()
         sign_in("entra-like", prompt=prompt, redirect_uri="http://localhost")
-        assert parameters_asked(prompt)["redirect_uri"].count("/") == 2
+        assert asked_for(prompt)["redirect_uri"].count("/") == 2
 
     def test_two_at_once_ask_the_person_once(self, sign_in: SignIn, issuer: DevIssuer) -> None:
         with ThreadPoolExecutor(4) as pool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from doorward.system import SystemClock
 
@@ -21,14 +22,17 @@ class Onlooker:
 
     def __init__(self, when_asked: Callable[[str], str | None] | None = None) -> None:
         self.told: list[tuple[str, str]] = []
+        self.address = ""
         self._when_asked = when_asked
         self._line: str | None = None
 
     def browser_opened(self, address: str) -> None:
         self.told.append(("browser_opened", address))
+        self.address = address
 
     def open_yourself(self, address: str, *, why: str, redirect_uri: str, device_offered: bool) -> None:
         self.told.append(("open_yourself", f"{why} {redirect_uri} {device_offered}"))
+        self.address = address
         if self._when_asked is not None:
             self._line = self._when_asked(address)
 
@@ -76,3 +80,8 @@ def visit(address: str) -> int:
     except urllib.error.HTTPError as refused:
         refused.close()
         return refused.code
+
+
+def asked_for(prompt: Onlooker) -> dict[str, str]:
+    """The parameters of the authorization request that the person was shown."""
+    return {name: values[0] for name, values in parse_qs(urlsplit(prompt.address).query).items()}

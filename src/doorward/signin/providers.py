@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["STANDARD", "Habits", "habits_of"]
+__all__ = ["BY_HOST", "STANDARD", "Habits", "habits_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ STANDARD = Habits()
 
 _ENTRA_TEMPLATE = "https://login.microsoftonline.com/{tenantid}/v2.0"
 
-_BY_HOST: Mapping[str, Habits] = {
+BY_HOST: Mapping[str, Habits] = {
     # A second sign-in yields a refresh token only after a new consent.
     "accounts.google.com": Habits(name="Google", authorization_parameters={"access_type": "offline"}, prompt="consent"),
     "auth.globus.org": Habits(name="Globus", authorization_parameters={"access_type": "offline"}),
@@ -67,5 +67,5 @@ _ENTRA_SHARED = frozenset(
 
 def habits_of(issuer: str) -> Habits:
     """Return what ``issuer`` needs beyond the standard, judged by its host alone."""
-    habits = _BY_HOST.get(urlsplit(issuer).hostname or "", STANDARD)
+    habits = BY_HOST.get(urlsplit(issuer).hostname or "", STANDARD)
     return replace(habits, issuer_template=_ENTRA_TEMPLATE) if issuer in _ENTRA_SHARED else habits
