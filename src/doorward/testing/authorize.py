@@ -7,19 +7,21 @@ import re
 from typing import TYPE_CHECKING
 
 from doorward.testing import pages
-from doorward.testing.store import Authorization, Code, Interaction, digest
+from doorward.testing.store import Authorization, AuthorizationRequest, Code, Interaction, digest
 from doorward.testing.web import Refusal, redirect_reply, with_query
 
 if TYPE_CHECKING:
     from doorward.testing.core import Core
     from doorward.testing.rules import Client
+    from doorward.testing.store import Device
     from doorward.testing.web import Reply, Request
 
-__all__ = ["INTERACTION_LIFETIME_S", "SESSION_COOKIE", "authorize", "finish_interaction"]
+__all__ = ["SESSION_COOKIE", "answer", "authorize", "open_interaction"]
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _PROMPTS = frozenset({"none", "login", "consent", "select_account"})
-INTERACTION_LIFETIME_S = 600
+_MAX_AGE = re.compile(r"[0-9]{1,9}")
+_INTERACTION_LIFETIME_S = 600
 SESSION_COOKIE = "dev_issuer_session"
 
 
@@ -32,21 +34,32 @@ def authorize(core: Core, request: Request) -> Reply:
         return pages.error_page(refusal.description)
     state = parameters.get("state")
     try:
-        interaction = _check(core, request, client, redirect_uri, parameters)
-        return _decide(core, request, interaction, parameters)
+        asked = _check(core, request, client, redirect_uri, parameters)
+        return _decide(core, request, asked, parameters)
     except Refusal as refusal:
         return _send_error(core, client.client_id, redirect_uri, state, refusal)
 
 
-def finish_interaction(core: Core, interaction: Interaction, *, subject: str | None) -> Reply:
-    """Send the browser back to the client: with a code for ``subject``, or with ``access_denied``."""
-    authorization = interaction.authorization
-    if authorization is None or authorization.redirect_uri is None:
-        raise Refusal("invalid_request", "This page does not belong to a sign-in.")
+def answer(core: Core, asked: AuthorizationRequest, *, subject: str | None, auth_time: int | None = None) -> Reply:
+    """Send the browser back to the client: with a code for ``subject``, or with ``access_denied`` for None."""
+    authorization = asked.authorization
     if subject is None:
         refusal = Refusal("access_denied", "The person denied the request.")
-        return _send_error(core, authorization.client_id, authorization.redirect_uri, interaction.state, refusal)
-    return _send_code(core, interaction, authorization, subject, auth_time=core.now())
+        return _send_error(core, authorization.client_id, authorization.redirect_uri, asked.state, refusal)
+    allowed = dataclasses.replace(
+        authorization, subject=subject, auth_time=core.now() if auth_time is None else auth_time
+    )
+    code, expires_at = core.random(), core.clock.now() + core.rules.code_lifetime_s
+    core.store.codes.put(digest(code), Code(allowed, asked.code_challenge, expires_at))
+    return _send_back(core, allowed.client_id, allowed.redirect_uri, asked.state, [("code", code)])
+
+
+def open_interaction(core: Core, about: AuthorizationRequest | Device) -> str:
+    """Remember what a page is about; return the id that its form carries, good for one answer."""
+    interaction_id = core.random()
+    expires_at = core.clock.now() + _INTERACTION_LIFETIME_S
+    core.store.interactions.put(digest(interaction_id), Interaction(about, expires_at))
+    return interaction_id
 
 
 def _client_and_redirect(core: Core, parameters: dict[str, str]) -> tuple[Client, str]:
@@ -61,7 +74,9 @@ def _client_and_redirect(core: Core, parameters: dict[str, str]) -> tuple[Client
     return client, redirect_uri
 
 
-def _check(core: Core, request: Request, client: Client, redirect_uri: str, parameters: dict[str, str]) -> Interaction:
+def _check(
+    core: Core, request: Request, client: Client, redirect_uri: str, parameters: dict[str, str]
+) -> AuthorizationRequest:
     if parameters.get("response_type") != "code":
         raise Refusal("unsupported_response_type", "only the response type code is offered")
     if "authorization_code" not in client.grant_types:
@@ -74,7 +89,7 @@ def _check(core: Core, request: Request, client: Client, redirect_uri: str, para
     prompts = set(parameters.get("prompt", "").split())
     if prompts - _PROMPTS or ("none" in prompts and len(prompts) > 1):
         raise Refusal("invalid_request", "prompt is none alone, or some of login, consent and select_account")
-    if not parameters.get("max_age", "0").isdecimal():
+    if not _MAX_AGE.fullmatch(parameters.get("max_age", "0")):
         raise Refusal("invalid_request", "max_age is a number of seconds")
     authorization = Authorization(
         client_id=client.client_id,
@@ -85,12 +100,7 @@ def _check(core: Core, request: Request, client: Client, redirect_uri: str, para
         redirect_uri=redirect_uri,
         offline=parameters.get("access_type") == "offline",
     )
-    return Interaction(
-        expires_at=core.clock.now() + INTERACTION_LIFETIME_S,
-        authorization=authorization,
-        state=parameters.get("state"),
-        code_challenge=_code_challenge(core, client, parameters),
-    )
+    return AuthorizationRequest(authorization, parameters.get("state"), _code_challenge(core, client, parameters))
 
 
 def _code_challenge(core: Core, client: Client, parameters: dict[str, str]) -> str | None:
@@ -106,33 +116,18 @@ def _code_challenge(core: Core, client: Client, parameters: dict[str, str]) -> s
     return challenge
 
 
-def _decide(core: Core, request: Request, interaction: Interaction, parameters: dict[str, str]) -> Reply:
+def _decide(core: Core, request: Request, asked: AuthorizationRequest, parameters: dict[str, str]) -> Reply:
     if core.mode == "deny":
-        return finish_interaction(core, interaction, subject=None)
+        return answer(core, asked, subject=None)
     if core.mode == "sign_in":
-        return finish_interaction(core, interaction, subject=core.users[core.automatic_user].subject)
-    session = core.store.sessions.get(digest(request.cookie(SESSION_COOKIE) or ""))
+        return answer(core, asked, subject=core.users[core.automatic_user].subject)
+    subject, auth_time = core.store.sessions.get(digest(request.cookie(SESSION_COOKIE) or "")) or (None, 0)
     if parameters.get("prompt") == "none":
-        max_age_s = int(parameters.get("max_age", "-1"))
-        if session is None or 0 <= max_age_s < core.now() - session[1]:
+        too_old = "max_age" in parameters and core.now() - auth_time > int(parameters["max_age"])
+        if subject is None or too_old:
             raise Refusal("login_required", "nobody is signed in, and prompt=none forbids to ask")
-        if interaction.authorization is None:
-            raise Refusal("server_error")
-        return _send_code(core, interaction, interaction.authorization, session[0], auth_time=session[1])
-    interaction_id = core.random()
-    core.store.interactions.put(digest(interaction_id), interaction)
-    return pages.sign_in_page(core, interaction_id, interaction, current=session[0] if session else None)
-
-
-def _send_code(
-    core: Core, interaction: Interaction, authorization: Authorization, subject: str, *, auth_time: int
-) -> Reply:
-    code = core.random()
-    allowed = dataclasses.replace(authorization, subject=subject, auth_time=auth_time)
-    core.store.codes.put(
-        digest(code), Code(allowed, interaction.code_challenge, core.clock.now() + core.rules.code_lifetime_s)
-    )
-    return _send_back(core, allowed.client_id, allowed.redirect_uri or "", interaction.state, [("code", code)])
+        return answer(core, asked, subject=subject, auth_time=auth_time)
+    return pages.sign_in_page(core, open_interaction(core, asked), asked.authorization, current=subject)
 
 
 def _send_error(core: Core, client_id: str, redirect_uri: str, state: str | None, refusal: Refusal) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,8 @@ from doorward.errors import DoorwardError
 from doorward.protocol.claims import audience, parse_jwt, verify_jwt
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, parse_jwk_set
 from doorward.testing import pages
-from doorward.testing.authorize import INTERACTION_LIFETIME_S, SESSION_COOKIE, finish_interaction
-from doorward.testing.store import Interaction, digest
+from doorward.testing.authorize import SESSION_COOKIE, answer, open_interaction
+from doorward.testing.store import AuthorizationRequest, Device, digest
 from doorward.testing.web import Refusal, redirect_reply, with_query
 
 if TYPE_CHECKING:
@@ -24,17 +25,19 @@ __all__ = ["decide_device", "decide_sign_in", "device", "end_session"]
 def decide_sign_in(core: Core, request: Request) -> Reply:
     """Take the answer to the sign-in page and send the browser back to the client."""
     try:
-        interaction, user = _take_decision(core, request)
-        if user is None:
-            return finish_interaction(core, interaction, subject=None)
-        reply = finish_interaction(core, interaction, subject=user.subject)
+        asked, user = _take_decision(core, request)
     except Refusal as refusal:
         return pages.error_page(refusal.description)
+    if not isinstance(asked, AuthorizationRequest):
+        return pages.error_page("This page does not belong to a sign-in.")
+    reply = answer(core, asked, subject=user.subject if user else None)
+    if user is None:
+        return reply
     session = core.random()
     core.store.sessions.put(digest(session), (user.subject, core.now()))
     secure = "; Secure" if core.origin.startswith("https:") else ""
     cookie = f"{SESSION_COOKIE}={session}; Path={core.path or '/'}; HttpOnly; SameSite=Lax{secure}"
-    return redirect_reply(dict(reply.headers)["Location"], headers=[("Set-Cookie", cookie)])
+    return dataclasses.replace(reply, headers=(*reply.headers, ("Set-Cookie", cookie)))
 
 
 def device(core: Core, request: Request) -> Reply:
@@ -48,21 +51,18 @@ def device(core: Core, request: Request) -> Reply:
     found = core.store.device_by_user_code(user_code)
     if found is None or found.decision != "pending" or found.expires_at <= core.clock.now():
         return pages.device_page(core, problem="No device waits for this code. Look at it again, or start anew.")
-    interaction_id = core.random()
-    interaction = Interaction(expires_at=core.clock.now() + INTERACTION_LIFETIME_S, device=found)
-    core.store.interactions.put(digest(interaction_id), interaction)
-    return pages.device_page(core, interaction_id=interaction_id, device=found)
+    return pages.device_page(core, interaction_id=open_interaction(core, found), device=found)
 
 
 def decide_device(core: Core, request: Request) -> Reply:
     """Take the answer to the device page."""
     try:
-        interaction, user = _take_decision(core, request)
+        asked, user = _take_decision(core, request)
     except Refusal as refusal:
         return pages.error_page(refusal.description)
-    if interaction.device is None:
+    if not isinstance(asked, Device):
         return pages.error_page("This page does not belong to a device.")
-    interaction.device.decide(user.subject if user else None, now=core.now())
+    asked.decide(user.subject if user else None, now=core.now())
     if user is None:
         return pages.message_page("Denied", "The device stays signed out. You can close this page.")
     return pages.message_page("The device is connected", "Go back to it. You can close this page.")
@@ -98,8 +98,8 @@ def _client_of_hint(core: Core, id_token_hint: str | None) -> str | None:
         raise Refusal("invalid_request", "id_token_hint is not an ID token of this issuer.") from None
 
 
-def _take_decision(core: Core, request: Request) -> tuple[Interaction, User | None]:
-    """Return the page's interaction, once, and who allowed it; None for a denial."""
+def _take_decision(core: Core, request: Request) -> tuple[AuthorizationRequest | Device, User | None]:
+    """Return what the page was about, once, and who allowed it; None for a denial."""
     if request.headers.get("origin", core.origin) != core.origin:
         raise Refusal("invalid_request", "The form was sent from another site.")
     if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
@@ -110,8 +110,8 @@ def _take_decision(core: Core, request: Request) -> tuple[Interaction, User | No
         raise Refusal("invalid_request", "This page was used before or is too old. Start the sign-in again.")
     decision = parameters.get("decision")
     if decision == "deny":
-        return interaction, None
+        return interaction.about, None
     user = core.users.get(parameters.get("user", ""))
     if decision != "allow" or user is None:
         raise Refusal("invalid_request", "Nobody was chosen. Start the sign-in again.")
-    return interaction, user
+    return interaction.about, user

@@ -12,7 +12,7 @@ from doorward.testing.web import Reply
 
 if TYPE_CHECKING:
     from doorward.testing.core import Core
-    from doorward.testing.store import Device, Interaction
+    from doorward.testing.store import Authorization, Device
 
 __all__ = ["device_page", "error_page", "message_page", "sign_in_page"]
 
@@ -60,21 +60,18 @@ _SCOPE_WORDS = {
 }
 
 
-def sign_in_page(core: Core, interaction_id: str, interaction: Interaction, *, current: str | None = None) -> Reply:
-    """Ask who signs in, and whether the client may."""
-    authorization = interaction.authorization
-    client_id = authorization.client_id if authorization else ""
-    scopes = authorization.scopes if authorization else ()
-    redirect_uri = (authorization.redirect_uri or "") if authorization else ""
+def sign_in_page(core: Core, interaction_id: str, asked: Authorization, *, current: str | None = None) -> Reply:
+    """Ask who signs in, and whether the client may. ``current`` is the subject that the browser's session is for."""
+    target = _origin(asked.redirect_uri)
     body = f"""
 <h1>Sign in</h1>
-<p><strong>{escape(client_id)}</strong> asks you to sign in. It would like to:</p>
-{_scope_list(scopes)}
+<p><strong>{escape(asked.client_id)}</strong> asks you to sign in. It would like to:</p>
+{_scope_list(asked.scopes)}
 <form method="post" action="{escape(core.endpoint("authorize"))}/decide">
 {_decision(core, interaction_id, current)}
 </form>
-<p class="soft">You go back to <strong>{escape(_origin(redirect_uri))}</strong> afterwards.</p>"""
-    return _page("Sign in", body, form_target=_origin(redirect_uri))
+<p class="soft">You go back to <strong>{escape(target)}</strong> afterwards.</p>"""
+    return _page("Sign in", body, form_target=target)
 
 
 def device_page(core: Core, *, interaction_id: str = "", device: Device | None = None, problem: str = "") -> Reply:

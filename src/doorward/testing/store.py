@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AccessToken",
     "Authorization",
+    "AuthorizationRequest",
     "BoundedMap",
     "Code",
     "Device",
@@ -75,7 +76,7 @@ class Authorization:
     audience: tuple[str, ...] = ()
     nonce: str | None = None
     auth_time: int = 0
-    redirect_uri: str | None = None
+    redirect_uri: str = ""
     offline: bool = False
 
 
@@ -144,14 +145,20 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
-class Interaction:
-    """A page that waits for a person: either an authorization request or a device to allow."""
+class AuthorizationRequest:
+    """A request at the authorization endpoint that passed every check; nobody has decided on it yet."""
 
+    authorization: Authorization
+    state: str | None
+    code_challenge: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interaction:
+    """A page that waits for a person's decision."""
+
+    about: AuthorizationRequest | Device
     expires_at: float
-    authorization: Authorization | None = None
-    state: str | None = None
-    code_challenge: str | None = None
-    device: Device | None = None
 
 
 class Store:

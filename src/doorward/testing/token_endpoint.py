@@ -121,7 +121,7 @@ def _refresh_token(core: Core, client: Client, _request: Request, parameters: di
         refresh.grant.revoked = True
         raise _dead_refresh_token(core, "used before")
     authorization = refresh.grant.authorization
-    if rules.refresh_needs_redirect_uri and parameters.get("redirect_uri") != authorization.redirect_uri:
+    if rules.refresh_needs_redirect_uri and authorization.redirect_uri not in {"", parameters.get("redirect_uri")}:
         raise Refusal("invalid_grant", "redirect_uri is missing or not the one of the authorization request")
     scopes = tuple(parameters.get("scope", "").split()) or authorization.scopes
     if not set(scopes) <= set(authorization.scopes):
