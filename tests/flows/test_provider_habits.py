@@ -105,6 +105,7 @@ def test_entra(issuer: DevIssuer, clock: MovedClock, known_as: Any) -> None:
         )
     )
     issuer.add_client("cli", redirect_uris=["http://localhost"], redirect_rule="any_port_localhost")
+    issuer.add_user("alice", claims={"tid": "11111111-2222-3333-4444-555555555555"})
     prompt = Onlooker(last_address)
     with issuer.adopt("issuer_template", "no_iss_parameter"):
         session = sign_in(issuer, clock=clock, prompt=prompt)

@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 import traceback
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,9 +171,6 @@ def test_nothing_planted_is_found_in_pages(place: Place) -> None:
     threads: list[threading.Thread] = []
 
     def browse(address: str) -> None:
-        import urllib.error
-        import urllib.request
-
         def go() -> None:
             for url in (last_address(address).replace("state=", "state=x"), address):
                 with contextlib.suppress(urllib.error.HTTPError):
@@ -216,7 +215,7 @@ def test_nothing_planted_is_found_in_process_arguments(
 
 
 def test_nothing_planted_is_found_on_the_terminal(place: Place, capfd: pytest.CaptureFixture[str]) -> None:
-    session = place.sign_in(prompt=None, mode="browser") if False else place.sign_in()
+    session = place.sign_in()
     place.clock.ahead_s += 3700
     place.issuer.fail("token", status=503)
     with pytest.raises(DoorwardError) as caught:

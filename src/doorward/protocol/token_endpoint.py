@@ -287,10 +287,10 @@ def ended_session(error: OAuthError) -> bool:
     """Say whether this refusal of a refresh means that the refresh token will never work again.
 
     ``invalid_grant`` means it (RFC 6749 section 5.2), Google's ``invalid_rapt`` included, which is a kind of it. Dex
-    says ``invalid_request`` with one of two texts. Nothing else ends a session (decision 5).
+    says ``invalid_request`` with a text that begins with the refresh token. Nothing else ends a session (decision 5).
     """
     if error.error == "invalid_request":
-        return error.description.lower().startswith(("refresh token is invalid", "refresh token expired"))
+        return error.description.lower().startswith("refresh token ")
     return error.error == "invalid_grant"
 
 

@@ -22,7 +22,7 @@ from doorward.errors import ConfigurationError, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["BrowserLaunch", "NoBrowser", "Surroundings", "look_around", "open_browser"]
+__all__ = ["BrowserLaunch", "NoBrowser", "Reason", "Surroundings", "look_around", "open_browser"]
 
 Reason: TypeAlias = Literal[
     "browser_failed",

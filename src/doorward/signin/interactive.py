@@ -11,21 +11,17 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 from doorward.errors import (
-    CallbackRejected,
     ConfigurationError,
-    DoorwardError,
     InvalidResponse,
-    SignInCancelled,
-    SignInRequired,
     SignInTimeout,
 )
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
-from doorward.model import Pause, Secret
-from doorward.protocol.authorization import build_authorization_request, validate_callback
+from doorward.model import Secret
+from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
-from doorward.signin.browser import BrowserLaunch, NoBrowser, open_browser
+from doorward.signin.callback import Question, await_callback, let_page_leave
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
@@ -48,12 +44,11 @@ if TYPE_CHECKING:
     from doorward.protocol.id_token import IdTokenClaims
     from doorward.protocol.jwk import SigningKey
     from doorward.protocol.metadata import ProviderMetadata
-    from doorward.signin.loopback import Callback
     from doorward.signin.prompt import Prompt
     from doorward.signin.registration import SecretMethod
     from doorward.vault.lock import FileLock
 
-__all__ = ["SignInOptions", "asign_in", "sign_in"]
+__all__ = ["Mode", "SignInOptions", "asign_in", "sign_in"]
 
 Mode = Literal["auto", "browser", "device"]
 
@@ -285,76 +280,24 @@ class _SignIn:
                 extra=tuple(habits.authorization_parameters.items()),
             )
             listener.set_authorization_url(url)
-            ask = _Question(
+            question = Question(
                 prompt=self.prompt,
                 address=url,
                 redirect_uri=redirect_uri,
                 device_offered=metadata.device_authorization_endpoint is not None,
                 attended=self.mode == "browser" or self.prompt.attended,
             )
-            ask.with_browser(listener.start_url)
-            callback, validated = yield from self._await_callback(listener, pending, ask)
+            question.open(listener.start_url)
+            deadline = self.clock.monotonic() + self.timeout_s
+            callback, validated = yield from await_callback(
+                listener, pending, question, deadline=deadline, clock=self.clock
+            )
             tokens = yield from self._redeem(validated, metadata, client)
             claims = yield from self._prove(tokens, metadata, nonce=pending.nonce)
             yield from self._save(tokens, claims, client, metadata, pending=pending)
             if callback is not None:
                 callback.succeed()
-                yield from self._flush(listener)
-
-    def _await_callback(
-        self, listener: CallbackListener, pending: PendingSignIn, ask: _Question
-    ) -> Flow[tuple[Callback | None, ValidatedCallback]]:
-        """Wait for the callback that knows our ``state``; refuse every other one and go on waiting (S2)."""
-        deadline = self.clock.monotonic() + self.timeout_s
-        while self.clock.monotonic() < deadline:
-            callback = listener.poll()
-            if listener.start_url_reused:
-                message = (
-                    "The link that opened the browser was used twice, so somebody else may have used it. "
-                    "Nothing was signed in. Start the sign-in again."
-                )
-                raise CallbackRejected(message, reason="start_link_reused")
-            query = callback.query if callback is not None else self._pasted_query(pending)
-            if query is not None:
-                try:
-                    return callback, validate_callback(pending, query)
-                except DoorwardError as error:
-                    self._refuse(callback, error)
-            if callback is None:
-                ask.again_if_browser_failed()
-                yield Pause(_POLL_S)
-        message = (
-            f"Nobody finished the sign-in within {self.timeout_s:.0f} s. Start it again. If the browser showed an "
-            "error, check the client ID and its registered redirect URI."
-        )
-        raise SignInTimeout(message, reason="callback_missing")
-
-    def _refuse(self, callback: Callback | None, error: DoorwardError) -> None:
-        """Answer a callback that is not good, and go on waiting if it did not know our ``state``; else give up."""
-        if isinstance(error, CallbackRejected) and error.reason.startswith("state_"):
-            if callback is not None:
-                callback.reject()
-            self.prompt.callback_refused(error.message)
-            return
-        if callback is not None and isinstance(error, SignInCancelled):
-            callback.deny()
-        raise error  # the listener answers what is open as failed
-
-    def _pasted_query(self, pending: PendingSignIn) -> str | None:
-        line = self.prompt.pasted()
-        if line is None:
-            return None
-        address, _, query = line.partition("?")
-        if address.rstrip("/") != pending.redirect_uri.rstrip("/"):
-            self.prompt.callback_refused(f"That is not an address that begins with {pending.redirect_uri}.")
-            return None
-        return query.partition("#")[0]
-
-    def _flush(self, listener: CallbackListener) -> Flow[None]:
-        """Give the last page a moment to leave."""
-        for _ in range(4):
-            listener.poll()
-            yield Pause(_POLL_S)
+                yield from let_page_leave(listener)
 
     def _redeem(self, validated: ValidatedCallback, metadata: ProviderMetadata, client: Client) -> Flow[TokenSet]:
         request = build_code_request(
@@ -425,37 +368,3 @@ class _SignIn:
             self.vault.put(entry)
         finally:
             lock.release()
-
-
-@dataclass(slots=True)
-class _Question:
-    """Puts the address before the person: in their browser if one opens, else in words."""
-
-    prompt: Prompt
-    address: str
-    redirect_uri: str
-    device_offered: bool
-    attended: bool
-    _launch: BrowserLaunch | None = None
-
-    def with_browser(self, start_url: str) -> None:
-        launch = open_browser(start_url)
-        if isinstance(launch, NoBrowser):
-            self._in_words(launch)
-        else:
-            self._launch = launch
-            self.prompt.browser_opened(self.address)
-
-    def again_if_browser_failed(self) -> None:
-        failure = self._launch.failure() if self._launch is not None else None
-        if failure is not None:
-            self._launch = None
-            self._in_words(failure)
-
-    def _in_words(self, why: NoBrowser) -> None:
-        if not self.attended:
-            message = f"{why} Nobody is at a terminal here to do so: run `doorward login` in one."
-            raise SignInRequired(message, reason="not_attended")
-        self.prompt.open_yourself(
-            self.address, why=str(why), redirect_uri=self.redirect_uri, device_offered=self.device_offered
-        )

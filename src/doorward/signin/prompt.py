@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 if TYPE_CHECKING:
     from doorward.protocol.token_endpoint import DeviceAuthorization
 
-__all__ = ["Prompt", "TerminalPrompt"]
+__all__ = ["Prompt", "TerminalPrompt", "read_line_now"]
 
 
 class Prompt(Protocol):

@@ -50,8 +50,8 @@ BY_HOST: Mapping[str, Habits] = {
     "accounts.google.com": Habits(name="Google", authorization_parameters={"access_type": "offline"}, prompt="consent"),
     "auth.globus.org": Habits(name="Globus", authorization_parameters={"access_type": "offline"}),
     "gitlab.com": Habits(name="GitLab", redirect_uri_on_refresh=True),
-    # Entra ignores the port for localhost alone, and 127.0.0.1 can only be registered by editing the manifest. Asked for
-    # consent, it stops everybody whose administrator has consented for them.
+    # Entra ignores the port for localhost alone, and 127.0.0.1 can only be registered by editing the manifest. Asked
+    # for consent, it stops everybody whose administrator has consented for them.
     "login.microsoftonline.com": Habits(
         name="Microsoft Entra",
         consent_for_offline_access=False,

@@ -91,8 +91,8 @@ class ClientCredentials:
         """Read the settings from environment variables, each beginning with ``prefix`` and an underscore.
 
         ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET`` (with ``SECRET_METHOD`` where the client is registered for one), or
-        ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and ``CLIENT_KEY_ID``; and, where wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE`` and
-        ``INSECURE_LOOPBACK_HTTP`` (``1``).
+        ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and ``CLIENT_KEY_ID``; and, where wanted, ``SCOPES``
+        (separated by spaces), ``AUDIENCE``, ``RESOURCE`` and ``INSECURE_LOOPBACK_HTTP`` (``1``).
 
         Raises:
             ConfigurationError: A variable is missing or wrong; ``field`` is its full name.

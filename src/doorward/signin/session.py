@@ -7,32 +7,16 @@ object holds no token, so threads, tasks and processes see the same one.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from doorward.errors import (
-    ConfigurationError,
-    DoorwardError,
-    InvalidCredential,
-    OAuthError,
-    ProviderError,
-    ProviderUnavailable,
-    SignInRequired,
-    UnavailableError,
-)
+from doorward.errors import ConfigurationError, ProviderError, SignInRequired, UnavailableError
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
 from doorward.model import Principal, Secret
 from doorward.protocol.endpoints import build_logout_url, build_revocation_request, parse_revocation_response
-from doorward.protocol.id_token import IdTokenClaims, validate_refreshed_id_token
-from doorward.protocol.token_endpoint import (
-    build_refresh_request,
-    ended_session,
-    needs_interaction,
-    parse_token_response,
-)
-from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
-from doorward.signin.providers import habits_of
+from doorward.signin.exchanges import answer_to, discover
+from doorward.signin.refresh import refresh
 from doorward.signin.registration import Registration, find_client_secret
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
@@ -40,10 +24,9 @@ from doorward.vault.vault import Vault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.model import TokenKind, TokenSet
+    from doorward.model import TokenKind
     from doorward.ports import Clock, Entropy, Flow
-    from doorward.protocol.jwk import JwkSet, SigningKey
-    from doorward.protocol.metadata import ProviderMetadata
+    from doorward.protocol.jwk import SigningKey
     from doorward.vault.entries import ProfileEntry
 
 __all__ = ["Session", "SignOut", "open_session"]
@@ -53,8 +36,6 @@ _log = logging.getLogger("doorward.session")
 _LOCK_TIMEOUT_S = 120.0
 """Longer than a holder can need: three requests of 30 s each."""
 
-_FIRST_BACKOFF_S = 2.0
-_LONGEST_BACKOFF_S = 300.0
 _STILL_USABLE_S = 5.0
 """A token that can't be renewed is given out until this close to its end."""
 
@@ -253,7 +234,8 @@ class Session:
         token = self._fresh(entry, kind, rejected)
         if token is None:
             self._check_refreshable(entry, kind, rejected)
-            entry = yield from self._refresh(entry)
+            registration = self._registration(entry)
+            entry = yield from refresh(entry, registration, vault=self._vault, clock=self._clock, entropy=self._entropy)
             token = self._usable(entry, kind, rejected)
         if token is None:
             message = f"The provider gave no new {kind} token for profile {self.profile!r}. Sign in again."
@@ -273,114 +255,6 @@ class Session:
         if kind == "id" and not entry.id_token_renewable and self._fresh(entry, "access", rejected) is not None:
             message = f"This provider renews no ID token. Sign in again as profile {self.profile!r} to get one."
             raise SignInRequired(message, reason="id_token_not_renewable")
-        wait_s = (entry.retry_at or 0.0) - self._clock.now()
-        if 0 < wait_s <= _LONGEST_BACKOFF_S:
-            message = (
-                f"The last {entry.failures} refreshes of profile {self.profile!r} failed. The next one is tried in "
-                f"{wait_s:.0f} s. The session is kept."
-            )
-            raise ProviderUnavailable(message, reason="backing_off", retry_after_s=wait_s)
-
-    def _refresh(self, entry: ProfileEntry) -> Flow[ProfileEntry]:
-        """Ask for new tokens and save them. The lock is held; an outage leaves the tokens as they are."""
-        registration = self._registration(entry)
-        self._vault.put(entry)  # a vault that can't be written is found out before the refresh token is spent
-        try:
-            metadata = yield from discover(registration, now=self._clock.now())
-            keys = yield from fetch_keys(metadata, now=self._clock.now())
-            tokens = yield from self._exchange(entry, registration, metadata)
-        except OAuthError as error:
-            if ended_session(error):
-                self._vault.put(
-                    replace(entry, refresh_token=None, ended_at=self._clock.now(), ended_reason=error.error)
-                )
-                message = f"The provider has ended the session of profile {self.profile!r}. Sign in again."
-                raise SignInRequired(message, reason="session_ended") from error
-            self._back_off(entry, error)
-            if needs_interaction(error):
-                message = f"The provider wants to see the person behind profile {self.profile!r}. Sign in again."
-                raise SignInRequired(message, reason="interaction_required") from error
-            raise
-        except (UnavailableError, ProviderError) as error:
-            self._back_off(entry, error)
-            raise
-        return (yield from self._save(entry, tokens, metadata, keys))
-
-    def _exchange(self, entry: ProfileEntry, registration: Registration, metadata: ProviderMetadata) -> Flow[TokenSet]:
-        assert entry.refresh_token is not None  # noqa: S101 - seen to by _check_refreshable
-        habits = habits_of(entry.issuer)
-        request = build_refresh_request(
-            metadata,
-            registration.client_for(metadata),
-            entry.refresh_token,
-            now=self._clock.now(),
-            jti=self._entropy.token_urlsafe(16),
-            scopes=entry.scopes if habits.scope_on_refresh else None,
-            redirect_uri=entry.redirect_uri if habits.redirect_uri_on_refresh else None,
-            audience=entry.audience,
-            resource=entry.resource,
-        )
-        response = yield from answer_to(request)
-        return parse_token_response(response, request=request, now=self._clock.now())
-
-    def _save(
-        self, entry: ProfileEntry, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet
-    ) -> Flow[ProfileEntry]:
-        """Save the new tokens; the refresh token even if the ID token beside it is refused, for the old one is gone."""
-        renewed = replace(
-            entry,
-            refresh_token=tokens.refresh_token or entry.refresh_token,
-            refreshed_at=tokens.issued_at,
-            failures=0,
-            retry_at=None,
-        )
-        claims: IdTokenClaims | None = None
-        if tokens.id_token is not None:
-            try:
-                claims = yield from self._validated(entry, tokens, metadata, keys)
-            except (InvalidCredential, UnavailableError, ProviderError):
-                self._vault.put(renewed)
-                raise
-        renewed = replace(
-            renewed,
-            access_token=tokens.access_token,
-            access_token_issued_at=tokens.issued_at,
-            access_token_expires_at=tokens.expires_at,
-            granted_scopes=tokens.scopes or entry.granted_scopes,
-            id_token_renewable=claims is not None,
-        )
-        if claims is not None:
-            renewed = replace(
-                renewed,
-                id_token=tokens.id_token,
-                id_token_issued_at=claims.issued_at,
-                id_token_expires_at=claims.expires_at,
-                claims=dict(claims.claims),
-            )
-        self._vault.put(renewed)
-        return renewed
-
-    def _validated(
-        self, entry: ProfileEntry, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet
-    ) -> Flow[IdTokenClaims]:
-        assert tokens.id_token is not None  # noqa: S101 - the caller asks only then
-        signed = yield from verify_id_token(tokens.id_token, metadata, keys, now=self._clock.now())
-        with telling_clock_skew(tokens):
-            return validate_refreshed_id_token(
-                signed,
-                issuer=issuer_of(metadata, signed),
-                client_id=entry.client_id,
-                now=self._clock.now(),
-                previous_subject=str((entry.claims or signed.claims).get("sub")),
-                nonce=None if entry.nonce is None else entry.nonce.reveal(),
-                access_token=tokens.access_token.reveal(),
-            )
-
-    def _back_off(self, entry: ProfileEntry, error: DoorwardError) -> None:
-        failures = entry.failures + 1
-        wait_s = min(_FIRST_BACKOFF_S * 2 ** min(entry.failures, 10), _LONGEST_BACKOFF_S)
-        wait_s = max(wait_s, min(getattr(error, "retry_after_s", None) or 0.0, _LONGEST_BACKOFF_S))
-        self._vault.put(replace(entry, failures=failures, retry_at=self._clock.now() + wait_s))
 
     # Signing out
 

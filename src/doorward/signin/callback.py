@@ -1,0 +1,147 @@
+"""Puts an authorization URL before the person, and waits for the callback that answers it.
+
+Waiting means polling the listener and the terminal between pauses; what a callback is worth, ``protocol.authorization``
+says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from doorward.errors import CallbackRejected, DoorwardError, SignInCancelled, SignInRequired, SignInTimeout
+from doorward.model import Pause
+from doorward.protocol.authorization import validate_callback
+from doorward.signin.browser import BrowserLaunch, NoBrowser, open_browser
+
+if TYPE_CHECKING:
+    from doorward.ports import Clock, Flow
+    from doorward.protocol.authorization import PendingSignIn, ValidatedCallback
+    from doorward.signin.loopback import Callback, CallbackListener
+    from doorward.signin.prompt import Prompt
+
+__all__ = ["Question", "await_callback", "let_page_leave"]
+
+_POLL_S = 0.05
+
+
+@dataclass(slots=True)
+class Question:
+    """One authorization URL, put before the person: in their browser if one opens, else in words.
+
+    Attributes:
+        prompt: How to speak to the person.
+        address: The authorization URL.
+        redirect_uri: Where the browser ends.
+        device_offered: The provider has a device flow as well.
+        attended: Somebody may be there to read words.
+    """
+
+    prompt: Prompt
+    address: str
+    redirect_uri: str
+    device_offered: bool
+    attended: bool
+    _launch: BrowserLaunch | None = None
+
+    def open(self, start_url: str) -> None:
+        """Open the browser with a link to the address.
+
+        Raises:
+            SignInRequired: No browser can be opened, and nobody is there to open one.
+        """
+        launch = open_browser(start_url)
+        if isinstance(launch, NoBrowser):
+            self._in_words(launch)
+        else:
+            self._launch = launch
+            self.prompt.browser_opened(self.address)
+
+    def again_if_browser_failed(self) -> None:
+        """Fall back to words once the browser turns out not to have started."""
+        failure = self._launch.failure() if self._launch is not None else None
+        if failure is not None:
+            self._launch = None
+            self._in_words(failure)
+
+    def pasted_query(self) -> str | None:
+        """Return the query of a redirect URL that the person has pasted; None if there is none by now."""
+        line = self.prompt.pasted()
+        if line is None:
+            return None
+        address, _, query = line.partition("?")
+        if address.rstrip("/") != self.redirect_uri.rstrip("/"):
+            self.prompt.callback_refused(f"That is not an address that begins with {self.redirect_uri}.")
+            return None
+        return query.partition("#")[0]
+
+    def _in_words(self, why: NoBrowser) -> None:
+        if not self.attended:
+            message = f"{why} Nobody is at a terminal here to do so: run `doorward login` in one."
+            raise SignInRequired(message, reason="not_attended")
+        self.prompt.open_yourself(
+            self.address, why=str(why), redirect_uri=self.redirect_uri, device_offered=self.device_offered
+        )
+
+
+def await_callback(
+    listener: CallbackListener, pending: PendingSignIn, question: Question, *, deadline: float, clock: Clock
+) -> Flow[tuple[Callback | None, ValidatedCallback]]:
+    """Wait for the callback that knows our ``state``; refuse every other one and go on waiting (S2).
+
+    Args:
+        listener: Open, with its authorization URL set.
+        pending: The sign-in that waits.
+        question: How the person was asked.
+        deadline: When to give up, by ``clock.monotonic()``.
+        clock: For the deadline.
+
+    Returns:
+        The callback, whose browser waits for its page (None if the address was pasted), and what it was worth.
+
+    Raises:
+        SignInCancelled, OAuthError, ProviderUnavailable: The provider's answer to the person's or our request.
+        CallbackRejected: A callback with our ``state`` that breaks another rule, or a start link used twice.
+        SignInTimeout: Nobody answered.
+    """
+    while clock.monotonic() < deadline:
+        callback = listener.poll()
+        if listener.start_url_reused:
+            message = (
+                "The link that opened the browser was used twice, so somebody else may have used it. "
+                "Nothing was signed in. Start the sign-in again."
+            )
+            raise CallbackRejected(message, reason="start_link_reused")
+        query = callback.query if callback is not None else question.pasted_query()
+        if query is not None:
+            try:
+                return callback, validate_callback(pending, query)
+            except DoorwardError as error:
+                _refuse(callback, error, question.prompt)
+        if callback is None:
+            question.again_if_browser_failed()
+            yield Pause(_POLL_S)
+    message = (
+        "Nobody finished the sign-in in time. Start it again. If the browser showed an error, check the client ID and "
+        "its registered redirect URI."
+    )
+    raise SignInTimeout(message, reason="callback_missing")
+
+
+def _refuse(callback: Callback | None, error: DoorwardError, prompt: Prompt) -> None:
+    """Answer a callback that is not good, and go on waiting if it did not know our ``state``; else give up."""
+    if isinstance(error, CallbackRejected) and error.reason.startswith("state_"):
+        if callback is not None:
+            callback.reject()
+        prompt.callback_refused(error.message)
+        return
+    if callback is not None and isinstance(error, SignInCancelled):
+        callback.deny()
+    raise error  # the listener answers what is open as failed
+
+
+def let_page_leave(listener: CallbackListener) -> Flow[None]:
+    """Give the last page a moment to reach the browser."""
+    for _ in range(3):
+        listener.poll()
+        yield Pause(_POLL_S)

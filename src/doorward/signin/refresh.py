@@ -1,0 +1,187 @@
+"""One refresh of one entry: ask, check, save. The caller holds the profile's refresh lock and has read the entry anew.
+
+What the provider has replaced must be in the vault before anything else can fail: a new refresh token is saved even if
+what came with it is refused, and an outage leaves every token as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from doorward.errors import (
+    DoorwardError,
+    InvalidCredential,
+    OAuthError,
+    ProviderError,
+    ProviderUnavailable,
+    SignInRequired,
+    UnavailableError,
+)
+from doorward.protocol.id_token import validate_refreshed_id_token
+from doorward.protocol.token_endpoint import (
+    build_refresh_request,
+    ended_session,
+    needs_interaction,
+    parse_token_response,
+)
+from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
+from doorward.signin.providers import habits_of
+
+if TYPE_CHECKING:
+    from doorward.model import Secret, TokenSet
+    from doorward.ports import Clock, Entropy, Flow
+    from doorward.protocol.id_token import IdTokenClaims
+    from doorward.protocol.jwk import JwkSet
+    from doorward.protocol.metadata import ProviderMetadata
+    from doorward.signin.registration import Registration
+    from doorward.vault.entries import ProfileEntry
+    from doorward.vault.vault import Vault
+
+__all__ = ["refresh"]
+
+_log = logging.getLogger("doorward.refresh")
+
+_FIRST_BACKOFF_S = 2.0
+_LONGEST_BACKOFF_S = 300.0
+
+
+def refresh(
+    entry: ProfileEntry, registration: Registration, *, vault: Vault, clock: Clock, entropy: Entropy
+) -> Flow[ProfileEntry]:
+    """Ask for new tokens and save them.
+
+    Args:
+        entry: What the vault holds now, with a refresh token.
+        registration: The client it belongs to, with its secret or key.
+        vault: Where to save.
+        clock: For lifetimes and backoff.
+        entropy: For client assertions.
+
+    Returns:
+        The entry as saved.
+
+    Raises:
+        SignInRequired: The provider ended the session (decision 5), or wants to see the person.
+        UnavailableError: An outage, or too soon after the last one; the tokens are as they were.
+        ProviderError: A wrong answer; the tokens are as they were.
+        InvalidCredential: An ID token that does not hold; of the answer, only the refresh token was kept.
+
+    Source: RFC 6749 section 6, OIDC Core section 12.
+    """
+    wait_s = (entry.retry_at or 0.0) - clock.now()
+    if 0 < wait_s <= _LONGEST_BACKOFF_S:
+        message = (
+            f"The last {entry.failures} refreshes of profile {entry.profile!r} failed. The next one is tried in "
+            f"{wait_s:.0f} s. The session is kept."
+        )
+        raise ProviderUnavailable(message, reason="backing_off", retry_after_s=wait_s)
+    return (yield from _Refresh(entry, registration, vault, clock, entropy).flow())
+
+
+@dataclass(frozen=True, slots=True)
+class _Refresh:
+    entry: ProfileEntry
+    registration: Registration
+    vault: Vault
+    clock: Clock
+    entropy: Entropy
+
+    def flow(self) -> Flow[ProfileEntry]:
+        entry = self.entry
+        self.vault.put(entry)  # a vault that can't be written is found out before the refresh token is spent
+        try:
+            metadata = yield from discover(self.registration, now=self.clock.now())
+            keys = yield from fetch_keys(metadata, now=self.clock.now())
+            tokens = yield from self._exchange(metadata)
+        except OAuthError as error:
+            if ended_session(error):
+                self.vault.put(replace(entry, refresh_token=None, ended_at=self.clock.now(), ended_reason=error.error))
+                message = f"The provider has ended the session of profile {entry.profile!r}. Sign in again."
+                raise SignInRequired(message, reason="session_ended") from error
+            self._back_off(error)
+            if needs_interaction(error):
+                message = f"The provider wants to see the person behind profile {entry.profile!r}. Sign in again."
+                raise SignInRequired(message, reason="interaction_required") from error
+            raise
+        except (UnavailableError, ProviderError) as error:
+            self._back_off(error)
+            raise
+        return (yield from self._save(tokens, metadata, keys))
+
+    def _exchange(self, metadata: ProviderMetadata) -> Flow[TokenSet]:
+        entry, habits = self.entry, habits_of(self.entry.issuer)
+        assert entry.refresh_token is not None  # noqa: S101 - the caller's part of the contract
+        request = build_refresh_request(
+            metadata,
+            self.registration.client_for(metadata),
+            entry.refresh_token,
+            now=self.clock.now(),
+            jti=self.entropy.token_urlsafe(16),
+            scopes=entry.scopes if habits.scope_on_refresh else None,
+            redirect_uri=entry.redirect_uri if habits.redirect_uri_on_refresh else None,
+            audience=entry.audience,
+            resource=entry.resource,
+        )
+        response = yield from answer_to(request)
+        return parse_token_response(response, request=request, now=self.clock.now())
+
+    def _save(self, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet) -> Flow[ProfileEntry]:
+        renewed = replace(
+            self.entry,
+            refresh_token=tokens.refresh_token or self.entry.refresh_token,
+            refreshed_at=tokens.issued_at,
+            failures=0,
+            retry_at=None,
+        )
+        if tokens.id_token is None:
+            renewed = replace(renewed, id_token_renewable=False)
+        else:
+            try:
+                claims = yield from self._validated(tokens.id_token, tokens, metadata, keys)
+            except InvalidCredential:
+                self.vault.put(renewed)
+                raise
+            except (UnavailableError, ProviderError) as error:  # its key is not to be had now: the old ID token stays
+                _log.warning("The new ID token of profile %s could not be verified: %s", self.entry.profile, error)
+            else:
+                renewed = replace(
+                    renewed,
+                    id_token=tokens.id_token,
+                    id_token_issued_at=claims.issued_at,
+                    id_token_expires_at=claims.expires_at,
+                    id_token_renewable=True,
+                    claims=dict(claims.claims),
+                )
+        renewed = replace(
+            renewed,
+            access_token=tokens.access_token,
+            access_token_issued_at=tokens.issued_at,
+            access_token_expires_at=tokens.expires_at,
+            granted_scopes=tokens.scopes or self.entry.granted_scopes,
+        )
+        self.vault.put(renewed)
+        return renewed
+
+    def _validated(
+        self, id_token: Secret, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet
+    ) -> Flow[IdTokenClaims]:
+        entry = self.entry
+        signed = yield from verify_id_token(id_token, metadata, keys, now=self.clock.now())
+        with telling_clock_skew(tokens):
+            return validate_refreshed_id_token(
+                signed,
+                issuer=issuer_of(metadata, signed),
+                client_id=entry.client_id,
+                now=self.clock.now(),
+                previous_subject=str((entry.claims or signed.claims).get("sub")),
+                nonce=None if entry.nonce is None else entry.nonce.reveal(),
+                access_token=tokens.access_token.reveal(),
+            )
+
+    def _back_off(self, error: DoorwardError) -> None:
+        wait_s = min(_FIRST_BACKOFF_S * 2 ** min(self.entry.failures, 10), _LONGEST_BACKOFF_S)
+        asked_s = error.retry_after_s if isinstance(error, UnavailableError) else None
+        wait_s = max(wait_s, min(asked_s or 0.0, _LONGEST_BACKOFF_S))
+        self.vault.put(replace(self.entry, failures=self.entry.failures + 1, retry_at=self.clock.now() + wait_s))
