@@ -153,14 +153,14 @@ def test_logout():
         client_id="app",
         logout_hint="alice@example.org",
         id_token_hint=Secret("a.b.c"),
-        post_logout_redirect_uri="http://127.0.0.1:1/bye",
+        post_logout_redirect_uri="http://127.0.0.1:1/bye?a=b",
         state="x y",
     )
     assert {name: value for name, (value,) in parse_qs(urlsplit(url).query).items()} == {
         "client_id": "app",
         "logout_hint": "alice@example.org",
         "id_token_hint": "a.b.c",
-        "post_logout_redirect_uri": "http://127.0.0.1:1/bye",
+        "post_logout_redirect_uri": "http://127.0.0.1:1/bye?a=b",
         "state": "x y",
     }
 

@@ -254,6 +254,10 @@ class TestDevice:
     def test_a_user_code_can_not_drive_a_terminal(self):
         assert self.parse(DEVICE | {"user_code": "\x1b[2JAB\u202eCD\r\n"}).user_code == "[2JAB CD"
 
+    @pytest.mark.parametrize("user_code", ["7", "a" * 64])
+    def test_user_codes(self, user_code):
+        assert self.parse(DEVICE | {"user_code": user_code}).user_code == user_code
+
     @pytest.mark.parametrize("user_code", ["", " ", "\x00\n", "a" * 65])
     def test_user_codes_that_are_none(self, user_code):
         assert refused(self.parse, DEVICE | {"user_code": user_code}).reason == "bad_user_code"
@@ -276,6 +280,10 @@ class TestDevice:
         error = refused(self.parse, DEVICE | {name: uri})
         assert error.reason == "bad_verification_uri"
         assert error.message.isprintable()
+
+    def test_an_address_on_loopback(self):
+        uri = "http://127.0.0.1:8080/device?a=b"
+        assert self.parse(DEVICE | {"verification_uri": uri}).verification_uri == uri
 
     def test_an_empty_address_is_none(self):
         assert refused(self.parse, DEVICE | {"verification_uri": ""}).reason == "bad_verification_uri"
