@@ -258,10 +258,10 @@ class TestLogin:
         assert json_of(done)["error"]["code"] == "transport"
 
     def test_nobody_in_the_browser_ends_in_time(self, issuer: DevIssuer) -> None:
-        done = login(issuer, "--timeout", "1", BROWSER="true")
+        done = login(issuer, "--timeout", "1", "--json", BROWSER="true")
 
         assert done.returncode == 1
-        assert "Nobody finished the sign-in within 1 s" in done.stderr
+        assert json_of(done)["error"]["code"] == "sign_in_timeout"
 
     def test_without_browser_and_terminal_a_person_is_needed(self, issuer: DevIssuer) -> None:
         done = login(issuer, BROWSER="false", SSH_CONNECTION="192.0.2.1 1 192.0.2.2 22")
@@ -290,6 +290,14 @@ class TestLogin:
         assert terminal.process.returncode == 0
         assert "██ ▄▄▄▄▄ █" in terminal.plain, "a QR code"
         assert max(map(len, terminal.plain.splitlines())) <= 80
+
+    def test_a_dumb_terminal_gets_plain_lines(self, issuer: DevIssuer) -> None:
+        issuer.ask()
+        with Terminal(
+            "login", issuer.url, "--client-id", "cli", LOOPBACK, BROWSER="true", TERM="dumb", NO_COLOR="1"
+        ) as terminal:
+            terminal.wait_for("Waiting for you in the browser, for 5 min at most")
+            assert ESCAPE not in terminal.shown
 
     def test_a_device_without_a_terminal_gets_plain_lines(self, issuer: DevIssuer) -> None:
         issuer.ask()
@@ -583,6 +591,15 @@ class TestLogout:
         assert "removed here, but was not revoked at the provider: " in done.stdout
         assert Vault().names() == []
 
+    def test_a_key_that_can_not_be_read_hinders_no_removal(self, signed_in: DevIssuer) -> None:
+        change_entry(client_authentication="private_key_jwt")
+
+        done = doorward_cli("logout", DOORWARD_CLIENT_KEY_FILE="/nowhere/key.pem")
+
+        assert done.returncode == 1
+        assert "removed here, but was not revoked at the provider: " in done.stdout
+        assert Vault().names() == []
+
     def test_says_when_there_was_nothing_to_revoke(self, issuer: DevIssuer, person: Path) -> None:
         login(issuer, "--scope", "openid")
         done = doorward_cli("logout")
@@ -660,6 +677,19 @@ class TestEndings:
             )
             assert done.stdout.strip() in ("0", "1")
             assert done.stderr == ""
+
+    @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+    def test_closed_streams_are_no_drama(self, signed_in: DevIssuer, closed: str) -> None:
+        for arguments, exit_code in (("token", 0), ("token --json", 0), ("status", 0), ("login --profile new", 2)):
+            done = subprocess.run(
+                ["/bin/bash", "-c", f"{DOORWARD} {arguments} {closed}"],
+                capture_output=True,
+                text=True,
+                timeout=DEADLINE_S,
+                check=False,
+            )
+            assert done.returncode == exit_code
+            assert "Traceback" not in done.stderr
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has /dev/full")
     @pytest.mark.parametrize("arguments", ["token", "token --json", "status"])

@@ -9,7 +9,7 @@ import json
 import os
 import stat
 import tempfile
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -116,15 +116,17 @@ class _Demo:
 
     def _sign_in(self, issuer: DevIssuer, api: NotesApi, vault: Vault) -> Session:
         timeout_s = _AUTO_TIMEOUT_S if self.auto else _TIMEOUT_S
-        prompt: TerminalPrompt | _SilentPrompt
         if self.auto:
-            prompt = _SilentPrompt()
             self.story.step("A person signs in (today: headless Chromium, which presses Allow)")
         else:
-            other_way = "Or press Ctrl-C and add --auto: headless Chromium then signs in."
-            prompt = TerminalPrompt(issuer=issuer.url, timeout_s=timeout_s, clock=self.clock, other_way=other_way)
             self.story.step("You sign in: choose somebody, press Allow")
-        with prompt if isinstance(prompt, TerminalPrompt) else nullcontext():
+        with TerminalPrompt(
+            issuer=issuer.url,
+            timeout_s=timeout_s,
+            clock=self.clock,
+            other_way="Or press Ctrl-C and add --auto: headless Chromium then signs in.",
+            quiet=self.auto,
+        ) as prompt:
             session = sign_in(
                 issuer.url,
                 _CLIENT_ID,
@@ -190,24 +192,3 @@ def _get(api: NotesApi, *, token: Secret | None) -> tuple[int, dict[str, Any]]:
     with HttpClient(insecure_loopback_http=True, total_timeout_s=_CALL_TIMEOUT_S) as client:
         response = client.send(HttpRequest("GET", api.url, "the demo's API", headers))
     return response.status, json.loads(response.body)
-
-
-class _SilentPrompt:
-    """Says nothing: with ``--auto`` nobody is asked."""
-
-    attended = False
-
-    def browser_opened(self, address: str) -> None:
-        pass
-
-    def open_yourself(self, address: str, *, why: str, redirect_uri: str, device_offered: bool) -> None:
-        pass
-
-    def device_code(self, authorization: object) -> None:
-        pass
-
-    def callback_refused(self, why: str) -> None:
-        pass
-
-    def pasted(self) -> None:
-        return None

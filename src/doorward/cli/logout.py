@@ -9,8 +9,16 @@ import click
 from doorward.cli.credentials import session_of
 from doorward.cli.options import json_option, profile_option
 from doorward.cli.terminal import print_json, print_text
-from doorward.errors import CorruptEntry, SignInRequired, VaultError, printable
+from doorward.errors import (
+    ConfigurationError,
+    CorruptEntry,
+    SignInRequired,
+    UnavailableError,
+    VaultError,
+    printable,
+)
 from doorward.signin.browser import NoBrowser, open_browser
+from doorward.signin.session import Session
 from doorward.vault.vault import Vault
 
 __all__ = ["command"]
@@ -80,10 +88,10 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
         if entry is None:
             vault.forget(profile)  # what was set aside earlier goes too
             return _Farewell(profile)
-        done = session_of(profile, vault).sign_out()
+        done = _session(profile, vault).sign_out()
     except SignInRequired:  # another process was faster
         return _Farewell(profile)
-    except VaultError as error:
+    except (VaultError, UnavailableError) as error:
         vault.forget(profile)
         problem = "its file could not be read." if isinstance(error, CorruptEntry) else error.message
         return _Farewell(profile, removed=True, problem=problem)
@@ -96,6 +104,13 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
         problem=done.problem,
         logout_url=done.logout_url,
     )
+
+
+def _session(profile: str, vault: Vault) -> Session:
+    try:
+        return session_of(profile, vault)
+    except ConfigurationError:  # a key that can't be read: the provider is not asked, which sign_out then says
+        return Session(profile, vault=vault)
 
 
 def _end_in_browser(farewell: _Farewell, *, open_it: bool, quiet: bool) -> None:

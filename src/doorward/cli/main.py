@@ -19,6 +19,7 @@ __all__ = ["main"]
 def main() -> int:
     """Run ``doorward`` with the arguments of this process, and return its exit code (see ``doorward --help``)."""
     arguments = sys.argv[1:]
+    _open_what_is_closed()
     try:
         token = _token_at_hand(arguments)
         if token is None:
@@ -36,6 +37,13 @@ def main() -> int:
     except OSError as error:
         return _output_lost(error)
     return status
+
+
+def _open_what_is_closed() -> None:
+    """Take the numbers 0, 1 and 2 where we were started without them, so that no file or socket of ours gets one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives
 
 
 def _token_at_hand(arguments: list[str]) -> str | None:

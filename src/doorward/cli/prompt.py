@@ -33,11 +33,15 @@ __all__ = ["TerminalPrompt"]
 class TerminalPrompt:
     """Lines, and on a terminal a spinner below them while nothing is left to do but wait. A context manager.
 
-    ``other_way`` is said, instead of a word on the device flow, to somebody who has no browser here.
+    ``other_way`` is said, instead of a word on the device flow, to somebody who has no browser here. A ``quiet`` one
+    says nothing, and nobody is there to answer.
     """
 
-    def __init__(self, *, issuer: str, timeout_s: float, clock: Clock, other_way: str | None = None) -> None:
+    def __init__(
+        self, *, issuer: str, timeout_s: float, clock: Clock, other_way: str | None = None, quiet: bool = False
+    ) -> None:
         self._console = make_console(stderr=True)
+        self._console.quiet = quiet
         self._issuer = printable(issuer)
         self._timeout_s = timeout_s
         self._clock = clock
@@ -56,7 +60,7 @@ class TerminalPrompt:
     @property
     def attended(self) -> bool:
         """Whether somebody can read what is said and answer."""
-        return sys.stdin is not None and sys.stdin.isatty()
+        return not self._console.quiet and sys.stdin.isatty() and sys.stderr.isatty()
 
     def browser_opened(self, address: str) -> None:
         """Say where to look, and the address for when no window came up."""
@@ -117,7 +121,7 @@ class TerminalPrompt:
 
     def _picture(self, address: str, *, beside: str) -> Text | None:
         """Draw the QR code of an address, if this is a terminal with room for it and the text beside it."""
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or len(address) > _LONGEST_IN_PICTURE:
             return None
         lines = _qr_lines(address)
         width = len(lines[0]) + max(len(beside), _WIDTH_BESIDE_PICTURE) + 6
@@ -133,7 +137,7 @@ class TerminalPrompt:
 
     def _wait(self, what: str, timeout_s: float | None = None) -> None:
         """Show what is waited for: turning on a terminal, as a line elsewhere."""
-        if not self._console.is_terminal:
+        if not self._console.is_terminal or self._console.is_dumb_terminal:
             if timeout_s is not None:
                 self._say(f"{what}, for {duration_in_words(timeout_s)} at most…")
             return
@@ -167,6 +171,7 @@ class _Waiting:
 
 
 _WIDTH_BESIDE_PICTURE = 36
+_LONGEST_IN_PICTURE = 300
 
 
 def _boxed(code: str) -> Panel:

@@ -26,7 +26,7 @@ _GAP = 2
 _SHORTEST = 18
 
 
-def print_line(line: str = "") -> None:
+def print_line(line: str) -> None:
     """Print one line of result."""
     sys.stdout.write(line + "\n")
 

@@ -96,6 +96,23 @@ def test_an_address_too_long_for_its_place_takes_the_place_of_the_picture(screen
     assert "▀" not in paper.getvalue()
 
 
+def test_an_address_too_long_for_a_qr_code_is_still_shown(screen):
+    prompt, paper = screen(200, 100)
+    with prompt:
+        prompt.device_code(authorization(verification_uri_complete=COMPLETE + "x" * 5000))
+    assert "https://id.example.org/device" in paper.getvalue()
+    assert "▀" not in paper.getvalue()
+
+
+def test_a_quiet_prompt_says_nothing_and_is_not_attended(capsys):
+    prompt = TerminalPrompt(issuer="https://id.example.org", timeout_s=1, clock=SystemClock(), quiet=True)
+    with prompt:
+        prompt.browser_opened("https://id.example.org")
+        prompt.device_code(authorization())
+    assert capsys.readouterr() == ("", "")
+    assert not prompt.attended
+
+
 def test_without_a_terminal_there_are_plain_lines(screen):
     prompt, paper = screen(10_000, terminal=False)
     with prompt:
