@@ -1,0 +1,126 @@
+"""S15: a service signs itself in. Against the node provider in ``peers``; here what a real one can't be made to do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import doorward
+from doorward.errors import ConfigurationError, ProviderUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from people import MovedClock
+
+    from doorward.testing import DevIssuer
+
+
+@pytest.fixture
+def service(issuer: DevIssuer, clock: MovedClock) -> doorward.ClientCredentials:
+    issuer.add_client("batch", secret="batch-secret")
+    return doorward.ClientCredentials(
+        issuer.url, "batch", client_secret="batch-secret", insecure_loopback_http=True, clock=clock
+    )
+
+
+def test_it_is_cached_until_five_minutes_before_its_end(
+    service: doorward.ClientCredentials, issuer: DevIssuer, clock: MovedClock, token_of: Callable[..., str]
+) -> None:
+    first = token_of(service)
+    clock.ahead_s += 3290
+    assert token_of(service) == first
+    clock.ahead_s += 20
+    assert token_of(service) != first
+    assert issuer.count("token") == 2
+
+
+def test_many_threads_and_tasks_cause_one_request(service: doorward.ClientCredentials, issuer: DevIssuer) -> None:
+    async def tasks() -> list[str]:
+        return await asyncio.gather(*(service.atoken() for _ in range(10)))
+
+    with ThreadPoolExecutor(10) as pool:
+        threads = pool.map(lambda _: service.token(), range(20))
+        answers = {*threads, *asyncio.run(tasks())}
+    assert len(answers) == 1
+    assert issuer.count("token") == 1
+
+
+def test_a_forked_process_is_not_held_up(service: doorward.ClientCredentials) -> None:
+    service._lock.acquire()  # as if another thread were asking while the process forks
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            status = 0 if service.token() else 2
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_rejected_token_is_replaced_once(service: doorward.ClientCredentials, issuer: DevIssuer) -> None:
+    rejected = service.token()
+    renewed = service.renew(rejected)
+    assert renewed not in (rejected, None)
+    assert asyncio.run(service.arenew(rejected)) == renewed
+    assert issuer.count("token") == 2
+
+
+def test_an_outage_is_told_and_the_next_call_asks_again(service: doorward.ClientCredentials, issuer: DevIssuer) -> None:
+    issuer.fail("token", status=503)
+    with pytest.raises(ProviderUnavailable):
+        service.token()
+    assert service.token()
+
+
+def test_there_is_no_id_token(service: doorward.ClientCredentials) -> None:
+    with pytest.raises(ConfigurationError) as wrong:
+        service.token("id")
+    assert wrong.value.field == "kind"
+
+
+def test_it_shows_no_secret(service: doorward.ClientCredentials) -> None:
+    assert "secret" not in repr(service)
+
+
+class TestFromTheEnvironment:
+    def test_everything(self, issuer: DevIssuer, tmp_path: Path) -> None:
+        issuer.add_client("batch", secret="batch-secret", methods=["client_secret_post"])
+        environ = {
+            "JOB_ISSUER": issuer.url,
+            "JOB_CLIENT_ID": "batch",
+            "JOB_CLIENT_SECRET": "batch-secret",
+            "JOB_SECRET_METHOD": "client_secret_post",
+            "JOB_SCOPES": "read write",
+            "JOB_AUDIENCE": "https://api.example.org",
+            "JOB_INSECURE_LOOPBACK_HTTP": "1",
+        }
+        assert doorward.ClientCredentials.from_env("JOB", environ).token()
+
+    @pytest.mark.parametrize("missing", ["ISSUER", "CLIENT_ID", "CLIENT_SECRET"])
+    def test_what_is_missing_is_named(self, missing: str) -> None:
+        environ = {"X_ISSUER": "https://id.example.org", "X_CLIENT_ID": "a", "X_CLIENT_SECRET": "b"}
+        del environ[f"X_{missing}"]
+        with pytest.raises(ConfigurationError) as error:
+            doorward.ClientCredentials.from_env("X", environ)
+        assert error.value.field == f"X_{missing}"
+
+    def test_a_key_file(self, tmp_path: Path) -> None:
+        environ: dict[str, Any] = {
+            "X_ISSUER": "https://id.example.org",
+            "X_CLIENT_ID": "a",
+            "X_CLIENT_KEY_FILE": str(tmp_path / "missing.pem"),
+        }
+        with pytest.raises(ConfigurationError, match="No such file") as error:
+            doorward.ClientCredentials.from_env("X", environ)
+        assert error.value.field == "X_CLIENT_KEY_FILE"
+
+    def test_no_way_to_prove_itself(self) -> None:
+        with pytest.raises(ConfigurationError) as error:
+            doorward.ClientCredentials("https://id.example.org", "a")
+        assert error.value.field == "client_secret"
