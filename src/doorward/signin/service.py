@@ -109,15 +109,15 @@ class ClientCredentials:
             return value
 
         issuer, client_id = need("ISSUER"), need("CLIENT_ID")
-        key_file = read("CLIENT_KEY_FILE")
+        key_file, key = read("CLIENT_KEY_FILE"), None
+        if key_file is not None:
+            key = _read_key(key_file, read("CLIENT_KEY_ALG"), read("CLIENT_KEY_ID"), field=f"{prefix}_CLIENT_KEY_FILE")
         return cls(
             issuer,
             client_id,
-            client_secret=None if key_file is not None else need("CLIENT_SECRET"),
+            client_secret=need("CLIENT_SECRET") if key is None else None,
             secret_method=read("SECRET_METHOD"),  # type: ignore[arg-type] # checked when the registration is made
-            client_key=None
-            if key_file is None
-            else _read_key(prefix, key_file, read("CLIENT_KEY_ALG"), read("CLIENT_KEY_ID")),
+            client_key=key,
             scopes=(read("SCOPES") or "").split(),
             audience=read("AUDIENCE"),
             resource=read("RESOURCE"),
@@ -207,10 +207,10 @@ class ClientCredentials:
         return parse_token_response(response, request=request, now=self._clock.now())
 
 
-def _read_key(prefix: str, path: str, alg: str | None, kid: str | None) -> SigningKey:
+def _read_key(path: str, alg: str | None, kid: str | None, *, field: str) -> SigningKey:
     try:
         pem = Path(path).read_bytes()
     except OSError as error:
         message = f"The client key file can't be read: {error.strerror}. Check the path and its permissions."
-        raise ConfigurationError(message, field=f"{prefix}_CLIENT_KEY_FILE") from None
+        raise ConfigurationError(message, field=field) from None
     return SigningKey.from_pem(pem, alg=alg or "RS256", kid=kid)
