@@ -46,9 +46,9 @@ Exit codes:
 Environment:
   DOORWARD_PROFILE        the profile, where --profile is not given
   DOORWARD_HOME           the folder for everything Doorward keeps
-  DOORWARD_CLIENT_SECRET  the secret of a confidential client; never an argument
+  DOORWARD_CLIENT_SECRET  a confidential client's secret
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
-                          the key of a client that signs its requests
+                          the key of a client that signs
   NO_COLOR                no colours
   DOORWARD_DEBUG=1        show where Doorward made a mistake
 """
