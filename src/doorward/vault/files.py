@@ -10,12 +10,11 @@ file that others could read or exchange, and ``StoreError`` where the file syste
 from __future__ import annotations
 
 import os
-import sys
 import time
 from contextlib import suppress
 
 from doorward.errors import CorruptEntry
-from doorward.vault.private_folder import PrivateFolder, ensured_folder, opened_folder
+from doorward.vault.private_folder import PrivateFolder, ensured_folder, give_back, opened_folder
 
 __all__ = [
     "MAX_FILE_BYTES",
@@ -142,8 +141,7 @@ def open_lock_file(folder: str, name: str) -> int:
             with suppress(FileNotFoundError):
                 os.chmod(at.where(name), 0o600, dir_fd=at.fd)
             fd = at.open(name, os.O_RDWR | os.O_CREAT)
-        if sys.platform != "win32":
-            os.fchmod(fd, 0o600)
+        give_back(fd)
         return fd
 
 

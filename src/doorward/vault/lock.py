@@ -123,11 +123,11 @@ class FileLock:
             return
         _held.discard(self)
         # Removing the file is safe while we hold its lock: whoever has it open already finds, when the lock comes free,
-        # that the name stands for another file now, and tries again.
-        if sys.platform != "win32":
-            with suppress(OSError):
+        # that the name stands for another file or none, and tries again. It also frees those who wait from a child that
+        # was forked where no hook of ours runs, and still has the descriptor.
+        with suppress(OSError):
+            if sys.platform != "win32" and self._is_named(fd):
                 os.unlink(self._path)
-        _unlock(fd)
         os.close(fd)
 
     def _is_named(self, fd: int) -> bool:
@@ -162,10 +162,6 @@ if sys.platform == "win32":
             return False
         return True
 
-    def _unlock(fd: int) -> None:
-        os.lseek(fd, 0, os.SEEK_SET)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
-
 else:
     import fcntl
 
@@ -177,7 +173,3 @@ else:
         except BlockingIOError:
             return False
         return True
-
-    def _unlock(fd: int) -> None:
-        # Not left to close(): a child forked just now may have a copy of the descriptor, which would keep the lock.
-        fcntl.flock(fd, fcntl.LOCK_UN)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["PrivateFolder", "ensured_folder", "opened_folder"]
+__all__ = ["PrivateFolder", "ensured_folder", "give_back", "opened_folder"]
 
 _CAREFULLY = (
     getattr(os, "O_NOFOLLOW", 0)
@@ -34,6 +34,7 @@ _CAREFULLY = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_BINARY", 0)
 )
+_OWNERS = stat.S_IRUSR | stat.S_IWUSR
 _SEE = "See what it is, and move it away: ls -ld"
 
 
@@ -91,8 +92,7 @@ class PrivateFolder:
         """Make a file, write it, and return when that was on the clock of the file system."""
         fd = os.open(self.where(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFULLY, 0o600, dir_fd=self.fd)
         try:
-            if sys.platform != "win32":
-                os.fchmod(fd, 0o600)  # never widens: gives back what a umask took of our own rights
+            give_back(fd)
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(fd, rest) :]
@@ -110,6 +110,12 @@ class PrivateFolder:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ENOTSUP):
                 raise
+
+
+def give_back(fd: int) -> None:
+    """Give a file of ours back what a umask took of our own rights; never wider than 0600."""
+    if sys.platform != "win32" and os.fstat(fd).st_mode & _OWNERS != _OWNERS:
+        os.fchmod(fd, 0o600)
 
 
 def ensured_folder(path: str) -> PrivateFolder:

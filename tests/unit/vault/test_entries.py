@@ -1,0 +1,130 @@
+"""An entry as a value and as JSON."""
+
+import copy
+import dataclasses
+import json
+import logging
+import pickle
+import traceback
+
+import pytest
+
+from doorward.errors import CorruptEntry
+from doorward.model import Secret
+from doorward.vault.entries import ProfileEntry
+
+SECRETS = ("planted-access", "planted-id", "planted-nonce", "planted-refresh")
+
+
+def test_json_is_a_round_trip(make_entry):
+    entry = make_entry()
+    assert ProfileEntry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
+
+
+def test_an_entry_without_anything_optional_is_a_round_trip():
+    entry = ProfileEntry(profile="a", issuer="i", client_id="c", client_authentication="none", created_at=0)
+    assert ProfileEntry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
+
+
+def test_the_file_has_a_version_a_kind_and_every_field_with_times_in_utc(make_entry):
+    document = make_entry().to_json()
+    assert (document["version"], document["kind"]) == (1, "profile")
+    assert document.keys() - {"version", "kind"} == {field.name for field in dataclasses.fields(ProfileEntry)}
+    assert document["created_at"] == "2026-11-21T22:25:39.500000Z"
+    assert all(value.endswith("Z") for name, value in document.items() if name.endswith("_at"))
+
+
+def test_there_is_no_place_for_a_password_or_client_secret(make_entry):
+    assert not [name for name in make_entry().to_json() if "password" in name or "client_secret" in name]
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        lambda entry: f"{entry}",
+        lambda entry: "%s %r" % (entry, entry),  # noqa: UP031 - one way more to show it
+        lambda entry: repr(dataclasses.asdict(entry)),
+        lambda entry: repr(copy.deepcopy(entry)),
+        lambda entry: repr(pickle.dumps(entry)),
+        lambda entry: json.dumps(entry.masked()),
+    ],
+)
+def test_secrets_do_not_show(make_entry, show):
+    shown = show(make_entry())
+    assert not [secret for secret in SECRETS if secret in shown]
+    assert "alice" not in repr(make_entry())
+
+
+def test_secrets_do_not_show_in_logs_or_tracebacks(make_entry, caplog):
+    entry = make_entry()
+    try:
+        logging.getLogger("test").warning("entry %s", entry)
+        raise ValueError(entry)  # noqa: TRY301
+    except ValueError as error:
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert not [secret for secret in SECRETS if secret in shown + caplog.text]
+
+
+def test_masking_leaves_the_rest(make_entry):
+    entry = make_entry(nonce=None)
+    plain, masked = entry.to_json(), entry.masked()
+    differing = {name for name in plain if plain[name] != masked[name]}
+    assert differing == {"access_token", "id_token", "refresh_token"}
+    assert {masked[name] for name in differing} == {"<secret>"}
+    assert masked["nonce"] is None
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (None, "wrong_kind"),
+        ([], "wrong_kind"),
+        ("profile", "wrong_kind"),
+        ({}, "wrong_kind"),
+        ({"kind": "institution"}, "wrong_kind"),
+        ({"kind": "profile"}, "wrong_version"),
+        ({"kind": "profile", "version": True}, "wrong_version"),
+        ({"kind": "profile", "version": 1.0}, "wrong_version"),
+        ({"kind": "profile", "version": 0}, "wrong_version"),
+        ({"kind": "profile", "version": "1"}, "wrong_version"),
+        ({"kind": "profile", "version": 2}, "newer_version"),
+        ({"kind": "profile", "version": 1}, "missing_field"),
+        ({"kind": "profile", "version": 1, "client_secret": "x"}, "unknown_field"),
+    ],
+)
+def test_what_is_no_entry_says_why(document, reason):
+    with pytest.raises(CorruptEntry) as refused:
+        ProfileEntry.from_json(document)
+    assert refused.value.reason == reason
+
+
+def test_a_foreign_name_is_shown_safely(make_entry):
+    with pytest.raises(CorruptEntry) as refused:
+        ProfileEntry.from_json({**make_entry().to_json(), "\x1b[2J\n" + "x" * 10_000: 1})
+    assert refused.value.message.isprintable()
+    assert len(refused.value.message) < 500
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "token"),
+    [
+        ("access", 0, "planted-access"),
+        ("access", 3299, "planted-access"),
+        ("access", 3300, None),
+        ("id", 59, "planted-id"),
+        ("id", 60, None),
+    ],
+)
+def test_a_token_is_given_while_it_is_fresh(make_entry, now, kind, seconds, token):
+    found = make_entry().fresh_token(kind, now=now + seconds)
+    assert (found and found.reveal()) == token
+
+
+def test_a_token_that_is_not_there_is_not_fresh(make_entry, now):
+    assert make_entry(id_token=None, id_token_expires_at=None).fresh_token("id", now=now) is None
+
+
+def test_a_token_without_an_end_is_fresh(make_entry, now):
+    assert make_entry(access_token_expires_at=None).fresh_token("access", now=now + 1e9) == Secret("planted-access")
