@@ -449,8 +449,8 @@ class TestToken:
 
 def _heavy_modules(*arguments: str) -> set[str]:
     code = (
-        f"import sys; sys.argv[1:] = {list(arguments)!r}; from doorward.cli.main import main; main(); "
-        "print(*sys.modules, file=sys.stderr)"
+        f"import sys; before = set(sys.modules); sys.argv[1:] = {list(arguments)!r}; "
+        "from doorward.cli.main import main; main(); print(*set(sys.modules) - before, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S, check=True,
