@@ -205,6 +205,12 @@ class TestLogin:
         again = doorward_cli("login", DOORWARD_CLIENT_SECRET="planted-secret")
         assert again.returncode == 0, "a confidential client is remembered as one"
 
+    def test_a_secret_is_sent_the_one_way_the_client_is_registered_for(self, issuer: DevIssuer) -> None:
+        issuer.add_client("web", secret="planted-secret", methods=["client_secret_post"])
+        arguments = ("login", issuer.url, "--client-id", "web", LOOPBACK, "--secret-method", "post")
+        assert doorward_cli(*arguments, DOORWARD_CLIENT_SECRET="planted-secret").returncode == 0
+        assert doorward_cli("login", DOORWARD_CLIENT_SECRET="planted-secret").returncode == 0, "and remembered"
+
     def test_a_missing_secret_is_asked_for_on_a_terminal_and_not_shown(self, issuer: DevIssuer) -> None:
         issuer.add_client("web", secret="planted-secret")
         arguments = ("login", issuer.url, "--client-id", "web", LOOPBACK, "--confidential")

@@ -20,6 +20,7 @@ from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from doorward.signin.interactive import SignInOptions
+    from doorward.signin.registration import SecretMethod
     from doorward.vault.entries import ProfileEntry
 
 __all__ = ["command"]
@@ -32,6 +33,8 @@ _PROOFS: dict[str, _Proof] = {
     "client_secret_post": "secret",
     "private_key_jwt": "key",
 }
+
+_SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic", "post": "client_secret_post"}
 
 
 @click.command("login")
@@ -49,6 +52,11 @@ _PROOFS: dict[str, _Proof] = {
 @click.option("--timeout", "timeout_s", metavar="S", type=float, default=300, help="Wait this many seconds, else 300.")
 @click.option("--max-age", "max_age_s", metavar="S", type=int, help="Sign in anew if that was more seconds ago.")
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
+@click.option(
+    "--secret-method",
+    type=click.Choice(["basic", "post"]),
+    help="How the secret is sent, where the client is registered for one way.",
+)
 @click.option("--insecure-loopback-http", is_flag=True, help="Allow http to this computer, for development.")
 @json_option
 def command(  # noqa: PLR0913 - the options of the command, all by keyword
@@ -65,6 +73,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     timeout_s: float,
     max_age_s: int | None,
     confidential: bool,
+    secret_method: str | None,
     insecure_loopback_http: bool,
     as_json: bool,
 ) -> None:
@@ -84,7 +93,8 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         audience=audience,
         resource=resource,
         redirect_uri=redirect_uri,
-        proof="secret" if confidential else "key",
+        proof="secret" if confidential or secret_method else "key",
+        secret_method=_SECRET_METHODS.get(secret_method),
         insecure_loopback_http=insecure_loopback_http,
     )
     if not (issuer and client_id):
@@ -109,6 +119,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         options["scopes"] = target.scopes
     if target.proof == "secret":
         options["client_secret"] = client_secret(target.issuer, target.client_id)
+        options["secret_method"] = target.secret_method
     elif target.proof == "key":
         options["client_key"] = client_key()
     with prompt:
@@ -134,6 +145,7 @@ class _Target:
     resource: str | None
     redirect_uri: str | None
     proof: _Proof
+    secret_method: SecretMethod | None
     insecure_loopback_http: bool
 
     def completed_from(self, entry: ProfileEntry | None, profile: str) -> _Target:
@@ -146,6 +158,8 @@ class _Target:
         if self.issuer not in ("", entry.issuer):
             message = f"Profile {profile!r} was signed in at another issuer: give --client-id for this one."
             raise ConfigurationError(message, field="--client-id", reason="other_issuer")
+        method = entry.client_authentication
+        kept_method = method if method in {"client_secret_basic", "client_secret_post"} else None
         return _Target(
             issuer=entry.issuer,
             client_id=self.client_id or entry.client_id,
@@ -153,7 +167,8 @@ class _Target:
             audience=self.audience or entry.audience,
             resource=self.resource or entry.resource,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
-            proof="secret" if self.proof == "secret" else _PROOFS[entry.client_authentication],
+            proof="secret" if self.proof == "secret" else _PROOFS[method],
+            secret_method=self.secret_method or kept_method,
             insecure_loopback_http=self.insecure_loopback_http or entry.insecure_loopback_http,
         )
 
