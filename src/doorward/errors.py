@@ -36,6 +36,12 @@ text from outside. Messages say what to do next, hold no secret, and hold no con
 
 from __future__ import annotations
 
+import copyreg
+
+TYPE_CHECKING = False  # importing `typing` for it would cost half of what `import doorward` may
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = [
     "AlgorithmNotAllowed",
     "BadSignature",
@@ -104,6 +110,11 @@ class DoorwardError(Exception):
     def message(self) -> str:
         """What happened and what to do next, for a person."""
         return str(self.args[0])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What Exception does calls the class with the message alone. Where that fails, the parent of a worker process
+        # gets a TypeError instead of this error, or waits for ever.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined] # typeshed
 
 
 class ConfigurationError(DoorwardError):
