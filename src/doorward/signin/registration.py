@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from doorward.protocol.jwk import SigningKey
     from doorward.protocol.metadata import ProviderMetadata
 
-__all__ = ["DEFAULT_SCOPES", "Registration", "SecretMethod", "find_client_secret"]
+__all__ = ["DEFAULT_SCOPES", "Registration", "SecretMethod", "as_scopes", "as_secret", "find_client_secret"]
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
@@ -74,8 +74,11 @@ class Registration:
         if self.secret_method not in (None, "client_secret_basic", "client_secret_post"):
             message = "secret_method must be 'client_secret_basic' or 'client_secret_post', or left out."
             raise ConfigurationError(message, field="secret_method")
-        if self.client_secret is not None and not self.client_secret:
-            message = "client_secret is empty: leave it out for a public client."
+        if self.client_secret is not None and not (self.client_secret and self.client_secret.reveal().isprintable()):
+            message = (
+                "client_secret is empty, or has a line break or other control characters. Give it without, or leave it "
+                "out for a public client."
+            )
             raise ConfigurationError(message, field="client_secret")
         if any(not scope or not scope.isascii() or not scope.isprintable() or " " in scope for scope in self.scopes):
             message = "scopes must be non-empty words of printable ASCII, such as ('openid', 'email')."
@@ -102,6 +105,23 @@ class Registration:
         return Client(self.client_id, authentication)
 
 
+def as_secret(value: Secret | str | None) -> Secret | None:
+    """Take a secret as callers may give it, plain or wrapped."""
+    return Secret(value) if isinstance(value, str) else value
+
+
+def as_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
+    """Take scopes as callers may give them; ``DEFAULT_SCOPES`` stays itself.
+
+    Raises:
+        ConfigurationError: They are one string, whose letters would each be a scope.
+    """
+    if isinstance(scopes, str):
+        message = "scopes must be several strings, such as ['openid', 'email'], not one."
+        raise ConfigurationError(message, field="scopes", reason="scopes_one_string")
+    return tuple(scopes)
+
+
 def find_client_secret(
     issuer: str, client_id: str, given: Secret | str | None, environ: Mapping[str, str] = os.environ
 ) -> Secret | None:
@@ -111,12 +131,13 @@ def find_client_secret(
     five seconds, under the service ``doorward`` and the user name ``CLIENT_ID@ISSUER``.
     """
     if given is not None:
-        return given if isinstance(given, Secret) else Secret(given)
+        return as_secret(given)
     if environ.get("DOORWARD_CLIENT_SECRET"):
         return Secret(environ["DOORWARD_CLIENT_SECRET"])
     if find_spec("keyring") is None:
         return None
-    command = [sys.executable, "-m", "keyring", "get", "doorward", f"{client_id}@{issuer}"]
+    # -P, or a file keyring.py in the folder where the person happens to be would be run in its place.
+    command = [sys.executable, "-P", "-m", "keyring", "get", "doorward", f"{client_id}@{issuer}"]
     try:
         answer = subprocess.run(  # noqa: S603 - our own interpreter, no shell, no secret among the arguments
             command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=_KEYRING_TIMEOUT_S

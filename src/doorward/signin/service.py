@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Self
 from doorward.errors import ConfigurationError, LockTimeout
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
-from doorward.model import Pause, Secret
+from doorward.model import Pause
 from doorward.protocol.jwk import SigningKey
 from doorward.protocol.token_endpoint import build_client_credentials_request, parse_token_response
 from doorward.signin.exchanges import answer_to, discover
-from doorward.signin.registration import Registration
+from doorward.signin.registration import Registration, as_scopes, as_secret
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.entries import is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from doorward.model import TokenKind, TokenSet
+    from doorward.model import Secret, TokenKind, TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.signin.registration import SecretMethod
 
@@ -32,7 +32,7 @@ _LOOK_S = 0.02
 
 
 class ClientCredentials:
-    """A token source for a service. Safe to share between threads and tasks; a forked process asks for its own token.
+    """A token source for a service. Safe to share between threads and tasks, and to keep using after a fork.
 
     Args:
         issuer: The issuer URL, exactly as the provider writes it.
@@ -72,10 +72,10 @@ class ClientCredentials:
         self._registration = Registration(
             issuer=issuer,
             client_id=client_id,
-            client_secret=Secret(client_secret) if isinstance(client_secret, str) else client_secret,
+            client_secret=as_secret(client_secret),
             client_key=client_key,
             secret_method=secret_method,
-            scopes=tuple(scopes),
+            scopes=as_scopes(scopes),
             audience=audience,
             resource=resource,
             insecure_loopback_http=insecure_loopback_http,
@@ -95,7 +95,8 @@ class ClientCredentials:
         (separated by spaces), ``AUDIENCE``, ``RESOURCE`` and ``INSECURE_LOOPBACK_HTTP`` (``1``).
 
         Raises:
-            ConfigurationError: A variable is missing or wrong; ``field`` is its full name.
+            ConfigurationError: A variable is missing, and ``field`` is its full name, or a value is wrong, and
+                ``field`` names the setting.
         """
 
         def read(name: str) -> str | None:
@@ -115,7 +116,7 @@ class ClientCredentials:
         return cls(
             issuer,
             client_id,
-            client_secret=need("CLIENT_SECRET") if key is None else None,
+            client_secret=need("CLIENT_SECRET") if key is None else read("CLIENT_SECRET"),
             secret_method=read("SECRET_METHOD"),  # type: ignore[arg-type] # checked when the registration is made
             client_key=key,
             scopes=(read("SCOPES") or "").split(),
@@ -142,7 +143,13 @@ class ClientCredentials:
         return await self._arun(kind, rejected=None)
 
     def renew(self, rejected: str) -> str:
-        """Return a token other than ``rejected``, which a server has just refused."""
+        """Return a token asked for anew in place of ``rejected``, which a server has just refused.
+
+        If another thread has done so meanwhile, that one is returned. A provider may give the very same token again.
+
+        Raises:
+            The same as ``token``.
+        """
         return self._run("access", rejected=rejected)
 
     async def arenew(self, rejected: str) -> str:

@@ -13,7 +13,7 @@ from doorward.model import Secret
 from doorward.protocol.client_auth import PrivateKeyJwt, SecretBasic, SecretPost
 from doorward.protocol.jwk import generate_signing_key
 from doorward.protocol.metadata import ProviderMetadata
-from doorward.signin.registration import DEFAULT_SCOPES, Registration, find_client_secret
+from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_scopes, find_client_secret
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,12 @@ class TestScopes:
         asked = ("openid", "email", "profile", "offline_access")  # our defaults, but asked for
         assert Registration(ISSUER, "cli", scopes=asked).scopes_for(("openid",)) == asked
         assert Registration(ISSUER, "cli", scopes=("openid", "files")).scopes_for(("openid",)) == ("openid", "files")
+
+    def test_one_string_is_not_taken_for_scopes_of_one_letter(self) -> None:
+        with pytest.raises(ConfigurationError) as wrong:
+            as_scopes("openid")
+        assert (wrong.value.field, wrong.value.reason) == ("scopes", "scopes_one_string")
+        assert as_scopes(DEFAULT_SCOPES) is DEFAULT_SCOPES
 
 
 class TestAuthentication:
@@ -61,6 +67,13 @@ class TestAuthentication:
         with pytest.raises(ConfigurationError) as both:
             Registration(ISSUER, "web", client_secret=Secret("s"), client_key=generate_signing_key("EdDSA"))
         assert both.value.field == "client_key"
+
+    @pytest.mark.parametrize("secret", ["", "line\n", "\udc80"])
+    @pytest.mark.parametrize("method", [None, "client_secret_basic", "client_secret_post"])
+    def test_a_secret_that_can_not_be_one(self, secret: str, method: str | None) -> None:
+        with pytest.raises(ConfigurationError) as unusable:
+            Registration(ISSUER, "web", client_secret=Secret(secret), secret_method=method)
+        assert unusable.value.field == "client_secret"
 
     def test_an_unknown_method(self) -> None:
         with pytest.raises(ConfigurationError) as unknown:
@@ -100,7 +113,7 @@ class TestFindingTheSecret:
     def test_from_the_keyring(self, keyring: Path) -> None:
         (keyring / "secret").write_text("kept for us\n")
         assert find_client_secret(ISSUER, "web", None, {}) == Secret("kept for us")
-        assert (keyring / "asked").read_text() == f"-m keyring get doorward web@{ISSUER}\n"
+        assert (keyring / "asked").read_text() == f"-P -m keyring get doorward web@{ISSUER}\n"
 
     def test_a_keyring_without_it(self, keyring: Path) -> None:
         assert find_client_secret(ISSUER, "web", None, {}) is None
@@ -110,6 +123,14 @@ class TestFindingTheSecret:
     def test_a_keyring_that_hangs_is_left(self, keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("doorward.signin.registration._KEYRING_TIMEOUT_S", 0.2)
         (keyring / "hang").touch()
+        assert find_client_secret(ISSUER, "web", None, {}) is None
+
+    def test_a_file_where_the_person_happens_to_be_is_not_run(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "keyring.py").write_text("print('planted')")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("doorward.signin.registration.find_spec", lambda _: object())
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
     def test_no_interpreter_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
