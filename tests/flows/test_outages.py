@@ -40,6 +40,11 @@ def oauth_error(name: str, status: int = 400) -> Break:
     return failing("token", status=status, body=body)
 
 
+def another_word(endpoint: str) -> Break:
+    """What would end the session, if it came from the token endpoint."""
+    return failing(endpoint, status=400, body=b'{"error": "invalid_grant"}')
+
+
 def moved(address: str) -> Break:
     """The issuer's entry in the vault leads elsewhere, as its name in the DNS could."""
 
@@ -100,6 +105,8 @@ MATRIX: dict[str, tuple[Break, type[DoorwardError], str, str]] = {
     "server_error": (oauth_error("server_error"), ProviderUnavailable, "server_error", "later"),
     "unknown error": (oauth_error("out_of_cheese"), OAuthError, "oauth_error", "out_of_cheese"),
     "discovery 503": (failing("discovery", status=503), ProviderUnavailable, "server_failure", "metadata"),
+    "discovery invalid_grant": (another_word("discovery"), OAuthError, "invalid_grant", "metadata"),
+    "keys invalid_grant": (another_word("jwks"), OAuthError, "invalid_grant", "JWK"),
     "keys 503": (failing("jwks", status=503), ProviderUnavailable, "server_failure", "JWK"),
 }
 

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 import doorward
-from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, SubjectChanged, WrongNonce
+from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, StoreError, SubjectChanged, WrongNonce
+from doorward.http.client import HttpClient
+from doorward.http.exchange import run
+from doorward.signin.refresh import refresh
+from doorward.signin.registration import Registration
+from doorward.system import SystemEntropy
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
 
     from people import MovedClock
 
+    from doorward.model import HttpRequest, HttpResponse
     from doorward.testing import DevIssuer
 
     Ask = Callable[..., str]
@@ -120,11 +127,15 @@ class TestIdTokens:
     def test_a_refresh_for_somebody_else_is_refused_and_the_session_goes_on(
         self, session: doorward.Session, clock: MovedClock, token_of: Ask, issuer: DevIssuer
     ) -> None:
+        first = token_of(session)
         clock.ahead_s += 3500
         with issuer.misbehave("id_token_refresh_changed_subject"), pytest.raises(SubjectChanged):
             token_of(session)
         assert session.principal.subject == "alice"
-        assert token_of(session)
+        assert token_of(session) == first  # good for 100 s more, and the provider is left alone for a while
+        assert refreshes(issuer) == 1
+        clock.ahead_s += 5
+        assert token_of(session) != first
         assert session.principal.subject == "alice"
 
 
@@ -146,6 +157,32 @@ class TestRefreshTokens:
         issuer.rotate_keys(keep_old=False)
         clock.ahead_s += 3500
         assert token_of(session, "id")
+
+    def test_a_new_one_is_kept_though_the_refresh_is_stopped_while_it_fetches_keys(
+        self, session: doorward.Session, clock: MovedClock, issuer: DevIssuer
+    ) -> None:
+        class Stopping(HttpClient):
+            redeemed = False
+
+            def send(self, request: HttpRequest) -> HttpResponse:
+                if self.redeemed:
+                    raise KeyboardInterrupt
+                if request.method == "POST":
+                    issuer.rotate_keys(keep_old=False)
+                    self.redeemed = True
+                return super().send(request)
+
+        vault = Vault()
+        before = vault.get("default")
+        clock.ahead_s += 3500
+        registration = Registration(issuer.url, "cli", scopes=before.scopes, insecure_loopback_http=True)
+        flow = refresh(before, registration, vault=vault, clock=clock, entropy=SystemEntropy())
+        with pytest.raises(KeyboardInterrupt):
+            run(flow, Stopping(insecure_loopback_http=True), clock)
+        after = vault.get("default")
+        assert after.refresh_token != before.refresh_token
+        assert after.access_token == before.access_token
+        assert session.token() != before.access_token.reveal()
 
     def test_a_session_without_one_serves_its_token_to_the_end_and_then_says_what_to_do(
         self, issuer: DevIssuer, clock: MovedClock, token_of: Ask, person: Path
@@ -169,6 +206,20 @@ class TestRenew:
         assert session.renew(rejected) == renewed
         assert asyncio.run(session.arenew(rejected)) == renewed
         assert refreshes(issuer) == 1
+
+
+def test_a_kind_of_token_that_is_none_gives_none(session: doorward.Session, token_of: Ask) -> None:
+    with pytest.raises(ConfigurationError) as wrong:
+        token_of(session, "ID")
+    assert wrong.value.field == "kind"
+
+
+def test_scopes_that_were_not_granted_are_not_told(session: doorward.Session) -> None:
+    vault = Vault()
+    vault.put(dataclasses.replace(vault.get("default"), granted_scopes=()))
+    assert session.principal.scopes == ()
+    vault.put(dataclasses.replace(vault.get("default"), granted_scopes=None))
+    assert session.principal.scopes == vault.get("default").scopes
 
 
 class TestOpening:
@@ -237,6 +288,30 @@ class TestSigningOut:
         result = self.sign_out(session, driver)
         assert not result.revoked
         assert "127.0.0.1" in result.problem
+        assert Vault().get("default") is None
+
+    def test_a_file_system_that_refuses_leaves_no_lock(
+        self, session: doorward.Session, clock: MovedClock, driver: str
+    ) -> None:
+        class Stubborn(Vault):
+            def forget(self, profile: str) -> bool:
+                raise StoreError("The file system refused.")
+
+        stubborn = Stubborn()
+        with pytest.raises(StoreError):
+            self.sign_out(doorward.open_session(vault=stubborn, clock=clock), driver)
+        with stubborn.lock("default") as lock:
+            assert lock.try_acquire()
+
+    def test_a_lock_that_is_not_to_be_had_is_told(
+        self, session: doorward.Session, driver: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("doorward.signin.session.LOCK_TIMEOUT_S", 0.1)
+        with Vault().lock("default") as lock:
+            assert lock.try_acquire()
+            result = self.sign_out(session, driver)
+        assert not result.revoked
+        assert "has held" in result.problem
         assert Vault().get("default") is None
 
     def test_nobody_to_sign_out(self, driver: str) -> None:

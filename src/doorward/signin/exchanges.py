@@ -64,8 +64,9 @@ def verify_id_token(
     if keys is not None:
         try:
             return verify_jwt(jwt, keys, algorithms=algorithms)
-        except UnknownKey:
-            pass  # signed with a key newer than the set
+        except UnknownKey as error:
+            if error.reason != "unknown_kid":  # which a newer set may have; nothing else is mended by fetching it
+                raise
     return verify_jwt(jwt, (yield from fetch_keys(metadata, now=now)), algorithms=algorithms)
 
 

@@ -6,29 +6,28 @@ lock, the listener and the browser all belong to one call and are given back how
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 from urllib.parse import urlsplit
 
-from doorward.errors import (
-    ConfigurationError,
-    InvalidResponse,
-    SignInTimeout,
-)
+from doorward.errors import ConfigurationError, InvalidResponse, SignInTimeout, printable
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
 from doorward.model import Secret
 from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
+from doorward.protocol.urls import url_flaw
 from doorward.signin.callback import Question, await_callback, let_page_leave
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
 from doorward.signin.loopback import CallbackListener
+from doorward.signin.loopback_sockets import ADDRESSES
 from doorward.signin.prompt import TerminalPrompt
 from doorward.signin.providers import habits_of
-from doorward.signin.registration import DEFAULT_SCOPES, Registration
+from doorward.signin.refresh import LOCK_TIMEOUT_S
+from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_scopes, as_secret
 from doorward.signin.session import Session
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.entries import ProfileEntry
@@ -52,9 +51,6 @@ __all__ = ["Mode", "SignInOptions", "asign_in", "sign_in"]
 
 Mode = Literal["auto", "browser", "device"]
 
-_POLL_S = 0.05
-_SAVE_LOCK_TIMEOUT_S = 120.0
-
 
 class SignInOptions(TypedDict, total=False):
     """What ``sign_in`` and ``asign_in`` take besides issuer and client_id. All may be left out.
@@ -68,7 +64,8 @@ class SignInOptions(TypedDict, total=False):
         audience: The ``audience`` parameter, where the provider wants one.
         resource: The ``resource`` parameter (RFC 8707).
         profile: The name the session is kept under.
-        mode: ``"browser"``, ``"device"``, or ``"auto"``: the browser if one can be opened.
+        mode: ``"device"``: a code to enter on any device. ``"auto"``: the browser; where none opens, the address in
+            words if somebody is at a terminal. ``"browser"``: the same, and in words wherever this runs.
         ports: Callback ports to try in this order; left out, any free one.
         redirect_uri: The loopback redirect URI as registered, without its port; left out, the provider's habit.
         timeout_s: How long to wait for the person, 1 to 3600 seconds.
@@ -150,19 +147,22 @@ class _SignIn:
     vault: Vault
     clock: Clock
     entropy: Entropy
-    started_at: float = field(default=0.0)
+    started_at: float
 
     @classmethod
     def of(cls, issuer: str, client_id: str, options: SignInOptions) -> _SignIn:
-        secret = options.get("client_secret")
-        scopes = options.get("scopes", DEFAULT_SCOPES)
+        unknown = options.keys() - SignInOptions.__optional_keys__
+        if unknown:  # one left unheeded could be max_age_s, misspelt
+            name = printable(min(unknown))
+            message = f"There is no option {name!r} to a sign-in: see SignInOptions for those there are."
+            raise ConfigurationError(message, field=name, reason="unknown_option")
         registration = Registration(
             issuer=issuer,
             client_id=client_id,
-            client_secret=Secret(secret) if isinstance(secret, str) else secret,
+            client_secret=as_secret(options.get("client_secret")),
             client_key=options.get("client_key"),
             secret_method=options.get("secret_method"),
-            scopes=scopes if scopes is DEFAULT_SCOPES else tuple(scopes),
+            scopes=as_scopes(options.get("scopes", DEFAULT_SCOPES)),
             audience=options.get("audience"),
             resource=options.get("resource"),
             insecure_loopback_http=options.get("insecure_loopback_http", False),
@@ -173,13 +173,20 @@ class _SignIn:
         timeout_s = options.get("timeout_s", 300)
         if not 1 <= timeout_s <= 3600:  # noqa: PLR2004 - the documented range
             raise ConfigurationError("timeout_s must be between 1 and 3600 seconds.", field="timeout_s")
+        redirect_uri = options.get("redirect_uri") or habits_of(issuer).redirect_uri
+        if url_flaw(redirect_uri, loopback_http=True) or not _is_ours(redirect_uri):
+            message = (
+                "redirect_uri must be http on 127.0.0.1, [::1] or localhost, without a query, such as "
+                "http://127.0.0.1/callback."
+            )
+            raise ConfigurationError(message, field="redirect_uri", reason="redirect_uri_not_loopback")
         clock = options.get("clock") or SystemClock()
         return cls(
             registration=registration,
             profile=options.get("profile", "default"),
             mode=mode,
             ports=tuple(options.get("ports", ())),
-            redirect_uri=options.get("redirect_uri") or habits_of(issuer).redirect_uri,
+            redirect_uri=redirect_uri,
             timeout_s=timeout_s,
             max_age_s=options.get("max_age_s"),
             cool_down=options.get("cool_down", True),
@@ -192,12 +199,9 @@ class _SignIn:
 
     def flow(self) -> Flow[Session]:
         """Sign in, unless another sign-in of the same profile, waited for, has just done so."""
-        lock = self.vault.lock(self.profile, purpose="sign_in")
-        try:
+        with self.vault.lock(self.profile, purpose="sign_in") as lock:
             if not (yield from self._done_by_another(lock)):
                 yield from self._ask_once()
-        finally:
-            lock.release()
         return Session(
             self.profile,
             client_secret=self.registration.client_secret,
@@ -362,9 +366,12 @@ class _SignIn:
             claims=None if claims is None else dict(claims.claims),
             refresh_token=tokens.refresh_token,
         )
-        lock = self.vault.lock(self.profile)
-        try:
-            yield from lock.acquire(self.clock, timeout_s=_SAVE_LOCK_TIMEOUT_S, unless=lambda: None)
+        with self.vault.lock(self.profile) as lock:
+            yield from lock.acquire(self.clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)
             self.vault.put(entry)
-        finally:
-            lock.release()
+
+
+def _is_ours(redirect_uri: str) -> bool:
+    """Whether the listener can stand there: it speaks http, on loopback alone."""
+    parts = urlsplit(redirect_uri)
+    return parts.scheme == "http" and parts.hostname in ADDRESSES

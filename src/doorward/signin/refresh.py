@@ -39,9 +39,12 @@ if TYPE_CHECKING:
     from doorward.vault.entries import ProfileEntry
     from doorward.vault.vault import Vault
 
-__all__ = ["refresh"]
+__all__ = ["LOCK_TIMEOUT_S", "refresh"]
 
 _log = logging.getLogger("doorward.refresh")
+
+LOCK_TIMEOUT_S = 150.0
+"""Longer than a refresh can need: metadata, keys, tokens and once more keys take 30 s each at most, a keyring 5."""
 
 _FIRST_BACKOFF_S = 2.0
 _LONGEST_BACKOFF_S = 300.0
@@ -73,8 +76,8 @@ def refresh(
     wait_s = (entry.retry_at or 0.0) - clock.now()
     if 0 < wait_s <= _LONGEST_BACKOFF_S:
         message = (
-            f"The last {entry.failures} refreshes of profile {entry.profile!r} failed. The next one is tried in "
-            f"{wait_s:.0f} s. The session is kept."
+            f"Profile {entry.profile!r} could not be refreshed. The session is kept, and refreshing it is tried again "
+            f"in {wait_s:.0f} s at the soonest."
         )
         raise ProviderUnavailable(message, reason="backing_off", retry_after_s=wait_s)
     return (yield from _Refresh(entry, registration, vault, clock, entropy).flow())
@@ -89,24 +92,13 @@ class _Refresh:
     entropy: Entropy
 
     def flow(self) -> Flow[ProfileEntry]:
-        entry = self.entry
-        self.vault.put(entry)  # a vault that can't be written is found out before the refresh token is spent
+        self.vault.put(self.entry)  # a vault that can't be written is found out before the refresh token is spent
         try:
             metadata = yield from discover(self.registration, now=self.clock.now())
             keys = yield from fetch_keys(metadata, now=self.clock.now())
             tokens = yield from self._exchange(metadata)
-        except OAuthError as error:
-            if ended_session(error):
-                self.vault.put(replace(entry, refresh_token=None, ended_at=self.clock.now(), ended_reason=error.error))
-                message = f"The provider has ended the session of profile {entry.profile!r}. Sign in again."
-                raise SignInRequired(message, reason="session_ended") from error
-            self._back_off(error)
-            if needs_interaction(error):
-                message = f"The provider wants to see the person behind profile {entry.profile!r}. Sign in again."
-                raise SignInRequired(message, reason="interaction_required") from error
-            raise
         except (UnavailableError, ProviderError) as error:
-            self._back_off(error)
+            self._back_off(self.entry, error)
             raise
         return (yield from self._save(tokens, metadata, keys))
 
@@ -125,23 +117,33 @@ class _Refresh:
             resource=entry.resource,
         )
         response = yield from answer_to(request)
-        return parse_token_response(response, request=request, now=self.clock.now())
+        try:
+            return parse_token_response(response, request=request, now=self.clock.now())
+        except OAuthError as error:  # of this endpoint: another one's word ends no session
+            if ended_session(error):
+                self.vault.put(replace(entry, refresh_token=None, ended_at=self.clock.now(), ended_reason=error.error))
+                message = f"The provider has ended the session of profile {entry.profile!r}. Sign in again."
+                raise SignInRequired(message, reason="session_ended") from error
+            if needs_interaction(error):
+                self._back_off(entry, error)
+                message = f"The provider wants to see the person behind profile {entry.profile!r}. Sign in again."
+                raise SignInRequired(message, reason="interaction_required") from error
+            raise
 
     def _save(self, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet) -> Flow[ProfileEntry]:
         renewed = replace(
             self.entry,
             refresh_token=tokens.refresh_token or self.entry.refresh_token,
             refreshed_at=tokens.issued_at,
-            failures=0,
-            retry_at=None,
         )
         if tokens.id_token is None:
             renewed = replace(renewed, id_token_renewable=False)
         else:
+            self.vault.put(renewed)  # now: the check may fetch keys anew, and be cancelled or killed meanwhile
             try:
                 claims = yield from self._validated(tokens.id_token, tokens, metadata, keys)
-            except InvalidCredential:
-                self.vault.put(renewed)
+            except InvalidCredential as error:
+                self._back_off(renewed, error)
                 raise
             except (UnavailableError, ProviderError) as error:  # its key is not to be had now: the old ID token stays
                 _log.warning("The new ID token of profile %s could not be verified: %s", self.entry.profile, error)
@@ -159,7 +161,9 @@ class _Refresh:
             access_token=tokens.access_token,
             access_token_issued_at=tokens.issued_at,
             access_token_expires_at=tokens.expires_at,
-            granted_scopes=tokens.scopes or self.entry.granted_scopes,
+            granted_scopes=self.entry.granted_scopes if tokens.scopes is None else tokens.scopes,
+            failures=0,
+            retry_at=None,
         )
         self.vault.put(renewed)
         return renewed
@@ -175,13 +179,13 @@ class _Refresh:
                 issuer=issuer_of(metadata, signed),
                 client_id=entry.client_id,
                 now=self.clock.now(),
-                previous_subject=str((entry.claims or signed.claims).get("sub")),
+                previous_subject=None if entry.claims is None else entry.claims["sub"],
                 nonce=None if entry.nonce is None else entry.nonce.reveal(),
                 access_token=tokens.access_token.reveal(),
             )
 
-    def _back_off(self, error: DoorwardError) -> None:
-        wait_s = min(_FIRST_BACKOFF_S * 2 ** min(self.entry.failures, 10), _LONGEST_BACKOFF_S)
+    def _back_off(self, entry: ProfileEntry, error: DoorwardError) -> None:
+        wait_s = min(_FIRST_BACKOFF_S * 2 ** min(entry.failures, 10), _LONGEST_BACKOFF_S)
         asked_s = error.retry_after_s if isinstance(error, UnavailableError) else None
         wait_s = max(wait_s, min(asked_s or 0.0, _LONGEST_BACKOFF_S))
-        self.vault.put(replace(self.entry, failures=self.entry.failures + 1, retry_at=self.clock.now() + wait_s))
+        self.vault.put(replace(entry, failures=entry.failures + 1, retry_at=self.clock.now() + wait_s))

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 from doorward.errors import ConfigurationError, ProviderError, SignInRequired, UnavailableError
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
-from doorward.model import Principal, Secret
+from doorward.model import Principal
 from doorward.protocol.endpoints import build_logout_url, build_revocation_request, parse_revocation_response
 from doorward.signin.exchanges import answer_to, discover
-from doorward.signin.refresh import refresh
-from doorward.signin.registration import Registration, find_client_secret
+from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
+from doorward.signin.registration import Registration, as_secret, find_client_secret
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.model import TokenKind
+    from doorward.model import Secret, TokenKind
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.jwk import SigningKey
     from doorward.vault.entries import ProfileEntry
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Session", "SignOut", "open_session"]
 
 _log = logging.getLogger("doorward.session")
-
-_LOCK_TIMEOUT_S = 120.0
-"""Longer than a holder can need: three requests of 30 s each."""
 
 _STILL_USABLE_S = 5.0
 """A token that can't be renewed is given out until this close to its end."""
@@ -95,7 +92,7 @@ class Session:
         entropy: Entropy | None = None,
     ) -> None:
         self.profile = profile
-        self._client_secret = Secret(client_secret) if isinstance(client_secret, str) else client_secret
+        self._client_secret = as_secret(client_secret)
         self._client_key = client_key
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
@@ -114,6 +111,9 @@ class Session:
             SignInRequired: The session has ended, or never gave such a token.
             UnavailableError: It must be refreshed and can't be now; what is stored is unchanged.
             ProviderError: The provider's answer can't be used; what is stored is unchanged.
+            InvalidCredential: The new ID token does not hold; of the answer, only the refresh token was kept.
+            ConfigurationError: ``kind`` is none, or the client's secret or key is wanted and was not given.
+            VaultError: The vault can't be used as it is.
         """
         return self._run(kind)
 
@@ -159,7 +159,13 @@ class Session:
         return self._entry().access_token_expires_at
 
     def sign_out(self) -> SignOut:
-        """Revoke the refresh token where the provider can, and forget the profile in every case."""
+        """Revoke the refresh token where the provider can, and forget the profile in every case.
+
+        Raises:
+            SignInRequired: Nobody is signed in under this name.
+            VaultError: The entry can't be read, or the vault can't be used as it is.
+            StoreError: The file system refused.
+        """
         with self._transport() as transport:
             return run(self._sign_out(), transport, self._clock)
 
@@ -178,6 +184,8 @@ class Session:
         return entry
 
     def _fresh(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> str | None:
+        if kind not in ("access", "id"):  # never a token of another kind than was meant
+            raise ConfigurationError("kind must be 'access' or 'id'.", field="kind")
         token = entry.fresh_token(kind, now=self._clock.now())
         return None if token is None or token.reveal() == rejected else token.reveal()
 
@@ -213,7 +221,7 @@ class Session:
         try:
             token = yield from lock.acquire(
                 self._clock,
-                timeout_s=_LOCK_TIMEOUT_S,
+                timeout_s=LOCK_TIMEOUT_S,
                 unless=lambda: self._fresh(self._entry(), kind, rejected),
             )
             if token is None:
@@ -259,17 +267,14 @@ class Session:
     # Signing out
 
     def _sign_out(self) -> Flow[SignOut]:
-        lock = self._vault.lock(self.profile)
-        try:
-            yield from lock.acquire(self._clock, timeout_s=_LOCK_TIMEOUT_S, unless=lambda: None)
-            entry = self._entry()
+        with self._vault.lock(self.profile) as lock:
             try:
-                return (yield from self._revoked(entry))
+                yield from lock.acquire(self._clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)
+                return (yield from self._revoked(self._entry()))
             except (UnavailableError, ProviderError, ConfigurationError) as error:
                 return SignOut(revoked=False, problem=error.message, logout_url=None)
-        finally:
-            self._vault.forget(self.profile)
-            lock.release()
+            finally:
+                self._vault.forget(self.profile)
 
     def _revoked(self, entry: ProfileEntry) -> Flow[SignOut]:
         registration = self._registration(entry)
@@ -336,7 +341,7 @@ def _principal(entry: ProfileEntry, claims: Mapping[str, Any]) -> Principal:
         email=email if isinstance(email, str) else None,
         email_verified=claims.get("email_verified") is True,
         groups=tuple(group for group in groups if isinstance(group, str)) if isinstance(groups, list) else (),
-        scopes=entry.granted_scopes or entry.scopes,
+        scopes=entry.scopes if entry.granted_scopes is None else entry.granted_scopes,
         expires_at=entry.access_token_expires_at,
         claims=claims,
     )
