@@ -19,8 +19,8 @@ from people import MovedClock, Onlooker, asked_for, last_address, visit
 import doorward
 from doorward.errors import (
     ConfigurationError,
-    InvalidResponse,
     OAuthError,
+    ProviderUnavailable,
     SignInCancelled,
     SignInRequired,
     SignInTimeout,
@@ -345,13 +345,28 @@ class TestWithADeviceCode:
         issuer.fail("token", kind="reset", times=1)
         assert sign_in(mode="device", prompt=Onlooker()).principal.subject == "alice"
 
+    def test_an_outage_of_a_moment_is_sat_out(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.change(device_interval_s=1)
+        issuer.fail("token", status=503, times=1)
+        assert sign_in(mode="device", prompt=Onlooker()).principal.subject == "alice"
+
+    def test_an_outage_to_the_end_is_not_taken_for_a_person_who_does_not_answer(
+        self, sign_in: SignIn, issuer: DevIssuer
+    ) -> None:
+        issuer.change(device_interval_s=1)
+        issuer.fail("token", status=503, times=None)
+        for _ in range(2):  # no cool-down either
+            with pytest.raises(ProviderUnavailable) as outage:
+                sign_in(mode="device", prompt=Onlooker(), timeout_s=3)
+            assert outage.value.reason == "server_failure"
+
     def test_a_provider_without_it_says_so(self, sign_in: SignIn, issuer: DevIssuer) -> None:
         with (
             issuer.adopt("no_device_flow"),
-            pytest.raises(InvalidResponse, match="browser") as missing,
+            pytest.raises(ConfigurationError, match="browser") as missing,
         ):
             sign_in(mode="device", prompt=Onlooker())
-        assert missing.value.reason == "device_flow_not_offered"
+        assert missing.value.reason == "no_device_flow"
 
 
 class TestArguments:
@@ -367,7 +382,12 @@ class TestArguments:
             ({"client_secret": ""}, "client_secret"),
             ({"profile": "../etc"}, "profile"),
             ({"profile": ""}, "profile"),
-            ({"redirect_uri": "http://evil.example/callback"}, "host"),
+            ({"scopes": "openid"}, "scopes"),
+            ({"max_age": 60}, "max_age"),
+            ({"redirect_uri": "http://evil.example/callback"}, "redirect_uri"),
+            ({"redirect_uri": "https://127.0.0.1/callback"}, "redirect_uri"),
+            ({"redirect_uri": "http://127.0.0.1:99999/callback"}, "redirect_uri"),
+            ({"redirect_uri": "http://127.0.0.1/callback?a=b"}, "redirect_uri"),
             ({"ports": [80]}, "ports"),
             ({"insecure_loopback_http": False}, "issuer"),
         ],

@@ -120,7 +120,7 @@ def await_callback(
                 _refuse(callback, error, question.prompt)
         if callback is None:
             question.again_if_browser_failed()
-            yield Pause(_POLL_S)
+        yield Pause(_POLL_S if callback is None else 0)  # a flood of callbacks must not hold up other tasks
     message = (
         "Nobody finished the sign-in in time. Start it again. If the browser showed an error, check the client ID and "
         "its registered redirect URI."

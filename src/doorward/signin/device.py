@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from doorward.errors import InvalidResponse, SignInTimeout, TransportError
+from doorward.errors import SignInTimeout, UnavailableError
 from doorward.model import Pause, TokenSet
 from doorward.protocol.token_endpoint import (
     build_device_authorization_request,
@@ -39,11 +39,15 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
 ) -> Flow[TokenSet]:
     """Show the person a code, and ask the token endpoint until it was used, refused or too old.
 
-    A poll that fails on the network is tried again at twice the interval (RFC 8628 section 3.5), within the deadline.
+    A question that meets an outage is asked again at twice the interval (RFC 8628 section 3.5), within the deadline.
+
+    Raises:
+        ConfigurationError: The provider has no device flow.
+        SignInCancelled: The person said no.
+        SignInTimeout: Nobody used the code in time.
+        UnavailableError: An outage, at the start or when the time was up.
+        ProviderError: A wrong answer, or a refusal.
     """
-    if metadata.device_authorization_endpoint is None:
-        message = "This provider does not offer the device flow. Sign in with the browser instead."
-        raise InvalidResponse(message, reason="device_flow_not_offered")
     request = build_device_authorization_request(
         metadata,
         client,
@@ -58,6 +62,7 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
     prompt.device_code(authorization)
     deadline = clock.monotonic() + min(timeout_s, authorization.expires_at - clock.now())
     interval_s = authorization.interval_s
+    outage: UnavailableError | None = None
     while clock.monotonic() + interval_s < deadline:
         yield Pause(interval_s)
         request = build_device_token_request(
@@ -65,13 +70,16 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
         )
         try:
             response = yield from answer_to(request)
-        except TransportError:
-            interval_s *= 2
+            answer = parse_device_token_response(response, request=request, now=clock.now())
+        except UnavailableError as error:
+            outage, interval_s = error, max(interval_s * 2, error.retry_after_s or 0)
             continue
-        answer = parse_device_token_response(response, request=request, now=clock.now())
+        outage = None
         if isinstance(answer, TokenSet):
             return answer
         if answer.slow_down:
             interval_s = max(interval_s + _SLOW_DOWN_S, answer.interval_s or 0)
+    if outage is not None:  # the person may well have answered
+        raise outage
     message = "The code was not used in time. Start the sign-in again when you are ready to enter it."
     raise SignInTimeout(message, reason="device_code_unused")
