@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from doorward.errors import Malformed, SignInRequired
+from doorward.errors import CorruptEntry, Malformed, SignInRequired
 from doorward.protocol.strict_json import loads_object
 from doorward.vault.files import read_private_file, remove_private_file, write_private_file
 from doorward.vault.folders import unanswered_file
@@ -62,7 +62,7 @@ class Cooldown:
     def _read(self) -> tuple[int, int]:
         try:
             record = loads_object(read_private_file(self._folder, self._file) or b"{}", what="The file")
-        except Malformed:
+        except (Malformed, CorruptEntry):
             return 0, 0
         unanswered, last_at = record.get("unanswered"), record.get("last_at")
         return (unanswered, last_at) if type(unanswered) is int and type(last_at) is int else (0, 0)
