@@ -235,9 +235,7 @@ def _failed(command: str) -> NoBrowser:
     )
 
 
-_OPEN_ELSEWHERE = (
-    "Open the sign-in address in the browser of your own computer, and paste the address it ends at back here."
-)
+_OPEN_ELSEWHERE = "Open the sign-in address in the browser of your own computer."
 _WHY_NOT: Mapping[Reason, str] = {
     "container": f"This is a container, which has no browser. {_OPEN_ELSEWHERE}",
     "jupyter_remote": f"This notebook runs on a server, which can't open your browser. {_OPEN_ELSEWHERE}",

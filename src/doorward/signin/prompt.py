@@ -62,10 +62,11 @@ class TerminalPrompt:
 
     def open_yourself(self, address: str, *, why: str, redirect_uri: str, device_offered: bool) -> None:
         self._say(f"{why}\nOpen this address in a browser:\n\n  {address}\n")
-        self._say(f"The browser then goes to {redirect_uri}. If it is on another computer, forward that port first,")
-        self._say("or paste the whole address it ends at here (a page that does not load is fine).")
+        self._say(f"The browser then goes to {redirect_uri}. If it is on another computer, forward that port first.")
+        if _can_paste():
+            self._say("Or paste the whole address it ends at here (a page that does not load is fine).")
         if device_offered:
-            self._say("This provider also offers a code to type in elsewhere: use device mode (--device).")
+            self._say('This provider also offers a code to type in elsewhere: use mode="device", or --device.')
 
     def device_code(self, authorization: DeviceAuthorization) -> None:
         self._say(f"Open {authorization.verification_uri} on any device and enter the code {authorization.user_code}")
@@ -82,12 +83,16 @@ class TerminalPrompt:
 
 def read_line_now() -> str | None:
     """Return the line waiting on the terminal, or None. Never blocks. None on systems that can't poll a terminal."""
-    if sys.platform == "win32" or not _is_terminal(sys.stdin):
+    if not _can_paste():
         return None
     descriptor = sys.stdin.fileno()
     if not select.select([descriptor], [], [], 0)[0]:
         return None
     return os.read(descriptor, 65_536).decode(errors="replace").strip() or None
+
+
+def _can_paste() -> bool:
+    return sys.platform != "win32" and _is_terminal(sys.stdin)
 
 
 def _is_terminal(stream: TextIO | None) -> bool:

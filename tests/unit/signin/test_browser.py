@@ -148,7 +148,7 @@ class TestWhyNot:
             ({"environment": SSH, "platform": "darwin"}, "ssh", "ssh -L"),
             ({"environment": SSH | DISPLAY, "platform": "darwin"}, "ssh", "ssh -L"),
             ({"environment": SSH, "wsl": True}, "ssh", "ssh -L"),
-            ({"container": True}, "container", "paste"),
+            ({"container": True}, "container", "your own computer"),
             ({}, "no_display", "DISPLAY"),
             ({"environment": {"DISPLAY": "", "WAYLAND_DISPLAY": ""}}, "no_display", "DISPLAY"),
             ({"environment": {"JUPYTERHUB_USER": "ada"} | DISPLAY}, "jupyter_remote", "notebook"),
