@@ -2,7 +2,8 @@
 
 The race: many processes ask at once with one expired session, at a provider that gives a new refresh token each time
 and revokes the session when an old one comes again. Each process has imported everything; at "go" it opens what was
-saved, asks from its threads, and saves. Then, while one process writes, another reads; and writers are killed.
+saved, asks from its threads, and saves. With --processes 1 --threads 1 all of them keep the session, which shows that
+each is used as it should be. Then, while one process writes, another reads; and writers are killed.
 
 All keepers take turns within each round, so that a busy machine slows all of them alike. The peers are optional:
 pip install --constraint constraints.txt '.[bench]'
