@@ -115,7 +115,8 @@ def sign_in(issuer: str, client_id: str, **options: Unpack[SignInOptions]) -> Se
         SignInError: The person said no, did not answer in time, or nobody is there to ask.
         InvalidCredential: The provider's ID token does not hold; the class says which rule.
         ProviderError: The provider answered wrongly.
-        UnavailableError: The provider could not be reached.
+        UnavailableError: The provider could not be reached, or another process is signing this profile in for too long.
+        VaultError: The vault can't be used as it is.
 
     Source: OIDC Core 3.1, RFC 6749 4.1, RFC 7636, RFC 8252, RFC 8628, RFC 9207.
     """
