@@ -188,11 +188,13 @@ while not os.path.exists(sys.argv[2]):
         readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
         for reader in readers:
             reader.stdout.readline()
-        for number in range(300):
-            write_file(folder, "profile-work.json", b"{")
-            vault.put(make_entry(failures=number))
-            assert self.comes_back(vault, make_entry(failures=number))
-        stop.touch()
+        try:
+            for number in range(300):
+                write_file(folder, "profile-work.json", b"{")
+                vault.put(make_entry(failures=number))
+                assert self.comes_back(vault, make_entry(failures=number))
+        finally:
+            stop.touch()
         for reader in readers:
             assert reader.wait(30) == 0
             reader.stdout.close()
