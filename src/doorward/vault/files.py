@@ -119,8 +119,7 @@ def set_aside(folder: str, name: str, *, now: float) -> str | None:
         for other in older[: 1 - _SET_ASIDE_KEPT]:
             with suppress(FileNotFoundError):
                 os.unlink(at.where(other), dir_fd=at.fd)
-        at.sync()
-    return aside
+    return aside  # not synced: a crash may undo it, and the next look will do it again
 
 
 def put_back(folder: str, aside: str, name: str) -> None:

@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from doorward.errors import LockTimeout, printable
+from doorward.errors import LockTimeout, StoreError, printable
 from doorward.model import Pause
 from doorward.vault.files import open_lock_file
 
@@ -72,9 +72,13 @@ class FileLock:
         fd = open_lock_file(*os.path.split(self._path))
         try:
             held = _lock(fd) and self._is_named(fd)
-        except BaseException:
+        except OSError as error:
             os.close(fd)
-            raise
+            message = (
+                f"{printable(self._path)} can't be locked: {error.strerror}. "
+                "Set DOORWARD_HOME to a folder on a disk that has locks."
+            )
+            raise StoreError(message, reason="lock_refused") from error
         if not held:
             os.close(fd)
             return False

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from doorward.errors import LockTimeout, UnsafePermissions
+from doorward.errors import LockTimeout, StoreError, UnsafePermissions
 from doorward.model import Pause
 from doorward.vault.lock import FileLock
 
@@ -121,6 +121,16 @@ class TestHolding:
         with pytest.raises(UnsafePermissions):
             FileLock(path).try_acquire()
         assert not (tmp_path / "elsewhere").exists()
+
+    def test_a_folder_that_may_not_be_written_is_a_typed_error(self, nobodys_folder, without_privileges):
+        def use():
+            os.chmod(nobodys_folder, 0o500)
+            try:
+                return FileLock(os.path.join(nobodys_folder, "a.lock")).try_acquire()
+            except StoreError as error:
+                return error.reason
+
+        assert without_privileges(use) == repr("no_access")
 
     def test_a_file_that_was_removed_by_hand_does_not_confuse_the_next_holder(self, path):
         first, second = FileLock(path), FileLock(path)
