@@ -16,7 +16,7 @@ from doorward.protocol.token_endpoint import build_client_credentials_request, p
 from doorward.signin.exchanges import answer_to, discover
 from doorward.signin.registration import Registration, as_scopes, as_secret
 from doorward.system import SystemClock, SystemEntropy
-from doorward.vault.entries import is_fresh
+from doorward.vault.times import is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

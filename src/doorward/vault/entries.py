@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from doorward.model import TokenKind
 
-__all__ = ["ClientAuthenticationMethod", "ProfileEntry", "is_fresh"]
+__all__ = ["ClientAuthenticationMethod", "ProfileEntry"]
 
 ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 
