@@ -86,6 +86,7 @@ def test_the_public_face_is_this():
         "Principal",
         "Secret",
         "Session",
+        "SignInOptions",
         "TokenSource",
         "__version__",
         "asign_in",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from doorward.errors import DoorwardError
     from doorward.model import Principal, Secret
     from doorward.ports import TokenSource
-    from doorward.signin.interactive import asign_in, sign_in
+    from doorward.signin.interactive import SignInOptions, asign_in, sign_in
     from doorward.signin.service import ClientCredentials
     from doorward.signin.session import Session, open_session
 
@@ -24,6 +24,7 @@ __all__ = [
     "Principal",
     "Secret",
     "Session",
+    "SignInOptions",
     "TokenSource",
     "__version__",
     "asign_in",
@@ -39,6 +40,7 @@ _HOMES = {
     "Principal": "doorward.model",
     "Secret": "doorward.model",
     "Session": "doorward.signin.session",
+    "SignInOptions": "doorward.signin.interactive",
     "TokenSource": "doorward.ports",
     "asign_in": "doorward.signin.interactive",
     "open_session": "doorward.signin.session",

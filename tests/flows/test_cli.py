@@ -541,6 +541,15 @@ class TestStatus:
                 assert not set("\x1b\x07\u202e") & set(done.stdout)
 
 
+class TestReplacing:
+    def test_a_session_of_somebody_else_that_is_replaced_is_told_of(self, signed_in: DevIssuer) -> None:
+        assert "held the session" not in login(signed_in).stderr
+        signed_in.sign_in_as("bob")
+        done = login(signed_in)
+        assert "held the session of alice@example.org" in done.stderr
+        assert "not revoked" in done.stderr
+
+
 class TestWhoami:
     def test_names_the_person(self, signed_in: DevIssuer) -> None:
         done = doorward_cli("whoami")
@@ -563,7 +572,14 @@ class TestWhoami:
             "email_verified": True,
             "groups": ["eng"],
             "scopes": ["openid", "email", "profile", "offline_access"],
+            "ended_at": None,
         }
+
+    def test_an_ended_session_is_called_so(self, signed_in: DevIssuer) -> None:
+        signed_in.revoke_everything("alice")
+        expire_access_token("default")
+        assert doorward_cli("token").returncode == 3
+        assert "ended by the issuer" in doorward_cli("whoami").stdout
 
     def test_an_unverified_address_is_called_so(self, issuer: DevIssuer, person: Path) -> None:
         issuer.add_user("alice", email="alice@example.org", email_verified=False)

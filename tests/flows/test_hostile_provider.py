@@ -53,7 +53,9 @@ InvalidResponse response_too_large:
 InvalidResponse response_encoded:
     metadata_gzip_bomb jwks_gzip_bomb
 InvalidResponse unexpected_status:
-    metadata_not_found jwks_not_found token_error_types token_error_missing
+    jwks_not_found token_error_types token_error_missing
+InvalidResponse no_metadata:
+    metadata_not_found
 InvalidResponse jwk_set_without_keys:
     jwks_without_keys jwks_keys_object
 UnknownKey unknown_kid:

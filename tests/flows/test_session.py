@@ -64,6 +64,15 @@ class TestFreshness:
         assert [token_of(session) for _ in range(3)] == [second] * 3
         assert refreshes(issuer) == 1
 
+    def test_a_life_of_seconds_is_no_reason_to_sign_in_again(
+        self, issuer: DevIssuer, clock: MovedClock, token_of: Ask, person: Path
+    ) -> None:
+        issuer.change(access_token_lifetime_s=2)
+        session = doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, clock=clock)
+        clock.ahead_s += 5
+        assert token_of(session)
+        assert refreshes(issuer) == 1
+
     def test_a_token_whose_end_is_not_known_is_kept(
         self, issuer: DevIssuer, clock: MovedClock, token_of: Ask, person: Path
     ) -> None:

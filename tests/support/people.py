@@ -42,6 +42,9 @@ class Onlooker:
     def callback_refused(self, why: str) -> None:
         self.told.append(("callback_refused", why))
 
+    def paste_refused(self, why: str) -> None:
+        self.told.append(("paste_refused", why))
+
     def pasted(self) -> str | None:
         line, self._line = self._line, None
         return line

@@ -11,9 +11,9 @@ import click
 from doorward.cli.credentials import client_key, client_secret
 from doorward.cli.options import json_option, profile_option
 from doorward.cli.prompt import TerminalPrompt
-from doorward.cli.terminal import print_json, print_text
-from doorward.cli.view import entry_object, signed_in_line
-from doorward.errors import ConfigurationError, SignInRequired
+from doorward.cli.terminal import print_json, print_note, print_text
+from doorward.cli.view import entry_object, signed_in_line, who
+from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable
 from doorward.signin.interactive import sign_in
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
@@ -97,8 +97,9 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         secret_method=_SECRET_METHODS.get(secret_method),
         insecure_loopback_http=insecure_loopback_http,
     )
+    before = _held(vault, profile)
     if not (issuer and client_id):
-        target = target.completed_from(vault.get(profile), profile)
+        target = target.completed_from(before, profile)
     prompt = TerminalPrompt(issuer=target.issuer, timeout_s=timeout_s, clock=clock)
     options: SignInOptions = {
         "profile": profile,
@@ -128,10 +129,29 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     if entry is None:
         message = f"Profile {profile!r} was signed out again in the meantime, by another process."
         raise SignInRequired(message, reason="signed_out_meanwhile")
+    if before is not None and before.refresh_token is not None and _person(before) != _person(entry):
+        note = (
+            f"Profile {profile!r} held the session of {who(before)} at {printable(before.issuer)} before: it is gone "
+        )
+        note += "from here, but was not revoked. To keep several, give each a --profile."
+        print_note(note)
     if as_json:
         print_json(entry_object(entry, now=clock.now()))
     else:
         print_text(signed_in_line(entry, now=clock.now()))
+
+
+def _held(vault: Vault, profile: str) -> ProfileEntry | None:
+    """Return what the profile holds before the sign-in. A corrupt entry is no reason not to sign in."""
+    try:
+        return vault.get(profile)
+    except CorruptEntry as error:
+        print_note(error.message)
+        return None
+
+
+def _person(entry: ProfileEntry) -> tuple[str, str, object]:
+    return entry.issuer, entry.client_id, (entry.claims or {}).get("sub")
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,10 @@ class TerminalPrompt:
         """Say that something else than the provider called, and that nothing is lost."""
         self._say(f"Something else called back and was refused: {why} Still waiting for the real answer.")
 
+    def paste_refused(self, why: str) -> None:
+        """Say that what was pasted is of no use, and what is wanted."""
+        self._say(f"{why} Paste the whole address that the browser ended at.")
+
     def pasted(self) -> str | None:
         """Return a line that was pasted by now, without waiting."""
         return read_line_now()

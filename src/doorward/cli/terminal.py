@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-__all__ = ["make_console", "print_facts", "print_json", "print_line", "print_table", "print_text", "show", "wrapped"]
+__all__ = [
+    "make_console",
+    "print_facts",
+    "print_json",
+    "print_line",
+    "print_note",
+    "print_table",
+    "print_text",
+    "show",
+    "wrapped",
+]
 
 _ENDLESS = 10_000
 """The width where no terminal is: nothing is wrapped or cut."""
@@ -34,6 +44,11 @@ def print_line(line: str) -> None:
 def print_text(text: str) -> None:
     """Print a sentence or more, broken between words on a terminal."""
     print_line(wrapped(text, sys.stdout))
+
+
+def print_note(text: str) -> None:
+    """Tell a person something beside the result."""
+    sys.stderr.write(wrapped(text, sys.stderr) + "\n")
 
 
 def wrapped(text: str, stream: TextIO) -> str:

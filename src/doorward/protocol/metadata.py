@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError, InvalidResponse, printable
@@ -33,6 +34,7 @@ _METADATA = "the provider's metadata"
 _JWKS = "the provider's JWK Set"
 _METADATA_LIMIT_BYTES = 256 * 1024
 _JWKS_LIMIT_BYTES = 1024 * 1024
+_NOTHING_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
 _TENANT = "{tenantid}"
 _TENANT_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -75,6 +77,11 @@ def check_issuer_url(issuer: str, *, insecure_loopback_http: bool = False) -> No
     if flaw:
         shown = printable(issuer) if isinstance(issuer, str) else "of the wrong type"
         message = f"The issuer {FLAWS[flaw]}: {shown}. Give it as the provider does, such as https://id.example.org."
+        if flaw == "not_https" and not url_flaw(issuer, loopback_http=True):
+            message = (
+                f"The issuer {FLAWS[flaw]}: {shown}. For development on this computer, allow that with "
+                "insecure_loopback_http=True (--insecure-loopback-http)."
+            )
         raise ConfigurationError(message, field="issuer", reason=flaw)
 
 
@@ -106,11 +113,17 @@ def parse_metadata_response(
             (Entra, B2C): ``{tenantid}`` in it stands for itself or for a tenant's GUID.
 
     Raises:
-        ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``issuer_mismatch``,
-            ``missing_member``, ``wrong_member_type``, ``bad_endpoint``.
+        ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``no_metadata``,
+            ``issuer_mismatch``, ``missing_member``, ``wrong_member_type``, ``bad_endpoint``.
 
     Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9207 section 3.
     """
+    if response.status in _NOTHING_THERE:
+        message = (
+            f"There is no OpenID provider at {printable(issuer)} (its metadata answered {response.status}). "
+            "Check the issuer, its path and its spelling."
+        )
+        raise InvalidResponse(message, reason="no_metadata")
     answer = Answer(_METADATA, read_object(response, purpose=_METADATA, now=now))
     named = answer.text("issuer")
     if named != issuer and not (accepted_issuer_template and _fits_template(named, accepted_issuer_template)):

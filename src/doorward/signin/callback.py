@@ -71,7 +71,7 @@ class Question:
             return None
         address, _, query = line.partition("?")
         if address.rstrip("/") != self.redirect_uri.rstrip("/"):
-            self.prompt.callback_refused(f"That is not an address that begins with {self.redirect_uri}.")
+            self.prompt.paste_refused(f"What was pasted is not an address that begins with {self.redirect_uri}.")
             return None
         return query.partition("#")[0]
 

@@ -45,7 +45,7 @@ class Cooldown:
         if 0 < left_s <= _LONGEST_S:
             message = (
                 f"Nobody answered the last sign-in of profile {self._profile!r}, so no program asks again for "
-                f"{left_s:.0f} s. Sign in yourself: doorward login."
+                f"{left_s:.0f} s. Wait, or sign in yourself with `doorward login` in a terminal."
             )
             raise SignInRequired(message, reason="cooling_down")
 

@@ -238,38 +238,43 @@ class _SignIn:
         cooldown.answered()
 
     def _obtain_and_save(self) -> Flow[None]:
+        listener = None if self.mode == "device" else self._listener()  # its settings are checked before any request
         metadata = yield from discover(self.registration, now=self.clock.now())
         client = self.registration.client_for(metadata)
-        if self.mode == "device":
-            tokens = yield from obtain_tokens_by_device(
-                self.registration,
-                metadata,
-                client,
-                prompt=self.prompt,
-                timeout_s=self.timeout_s,
-                clock=self.clock,
-                entropy=self.entropy,
-            )
-            claims = yield from self._prove(tokens, metadata, nonce=None)
-            yield from self._save(tokens, claims, client, metadata, pending=None)
-        else:
-            yield from self._by_browser(metadata, client)
+        if listener is not None:
+            yield from self._by_browser(metadata, client, listener)
+            return
+        tokens = yield from obtain_tokens_by_device(
+            self.registration,
+            metadata,
+            client,
+            prompt=self.prompt,
+            timeout_s=self.timeout_s,
+            clock=self.clock,
+            entropy=self.entropy,
+        )
+        claims = yield from self._prove(tokens, metadata, nonce=None)
+        yield from self._save(tokens, claims, client, metadata, pending=None)
 
-    def _by_browser(self, metadata: ProviderMetadata, client: Client) -> Flow[None]:
-        """Authorization code flow. The browser learns of success only when the session is saved."""
+    def _listener(self) -> CallbackListener:
         asked = urlsplit(self.redirect_uri)
-        listener = CallbackListener(
+        return CallbackListener(
             clock=self.clock,
             entropy=self.entropy,
             path=asked.path or "/",
             host=asked.hostname,  # type: ignore[arg-type] # the listener checks it
             ports=(asked.port,) if asked.port else self.ports,
         )
+
+    def _by_browser(self, metadata: ProviderMetadata, client: Client, listener: CallbackListener) -> Flow[None]:
+        """Authorization code flow. The browser learns of success only when the session is saved."""
         with listener:
             habits = habits_of(self.registration.issuer)
             scopes = self.registration.scopes_for(metadata.scopes_supported)
             consent = "offline_access" in scopes and habits.consent_for_offline_access
-            redirect_uri = listener.redirect_uri if asked.path else listener.redirect_uri.removesuffix("/")
+            redirect_uri = listener.redirect_uri
+            if not urlsplit(self.redirect_uri).path:
+                redirect_uri = redirect_uri.removesuffix("/")
             url, pending = build_authorization_request(
                 metadata,
                 client_id=client.client_id,

@@ -40,6 +40,10 @@ class Prompt(Protocol):
         """Say that something other than the provider called back, and that the sign-in goes on waiting."""
         ...
 
+    def paste_refused(self, why: str) -> None:
+        """Say that what was pasted is of no use, and that the sign-in goes on waiting."""
+        ...
+
     def pasted(self) -> str | None:
         """Return a line the person has pasted by now, without waiting; None if there is none."""
         ...
@@ -73,6 +77,9 @@ class TerminalPrompt:
 
     def callback_refused(self, why: str) -> None:
         self._say(f"A callback was refused: {why} Still waiting for the real one.")
+
+    def paste_refused(self, why: str) -> None:
+        self._say(f"{why} Paste the whole address that the browser ended at.")
 
     def pasted(self) -> str | None:
         return read_line_now()

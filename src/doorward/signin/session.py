@@ -174,12 +174,21 @@ class Session:
         async with self._async_transport() as transport:
             return await arun(self._sign_out(), transport, self._clock)
 
+    @property
+    def ended_at(self) -> float | None:
+        """When the provider ended the session, in epoch seconds; None while it has not."""
+        return self._entry().ended_at
+
     # Reading
+
+    @property
+    def _login(self) -> str:
+        return "doorward login" if self.profile == "default" else f"doorward login --profile {self.profile}"
 
     def _entry(self) -> ProfileEntry:
         entry = self._vault.get(self.profile)
         if entry is None:
-            message = f"Nobody is signed in as profile {self.profile!r}. Sign in first: doorward login."
+            message = f"Nobody is signed in as profile {self.profile!r}. Sign in first: {self._login}."
             raise SignInRequired(message, reason="no_session")
         return entry
 
@@ -189,7 +198,9 @@ class Session:
         token = entry.fresh_token(kind, now=self._clock.now())
         return None if token is None or token.reveal() == rejected else token.reveal()
 
-    def _usable(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> str | None:
+    def _usable(
+        self, entry: ProfileEntry, kind: TokenKind, rejected: str | None, *, at_least_s: float = _STILL_USABLE_S
+    ) -> str | None:
         """Return a token that is not fresh, but not expired either: better than none when it can't be renewed."""
         if kind == "id":
             token, expires_at = entry.id_token, entry.id_token_expires_at
@@ -197,7 +208,7 @@ class Session:
             token, expires_at = entry.access_token, entry.access_token_expires_at
         if token is None or token.reveal() == rejected:
             return None
-        return token.reveal() if expires_at is None or expires_at - self._clock.now() > _STILL_USABLE_S else None
+        return token.reveal() if expires_at is None or expires_at - self._clock.now() > at_least_s else None
 
     # Refreshing
 
@@ -244,7 +255,7 @@ class Session:
             self._check_refreshable(entry, kind, rejected)
             registration = self._registration(entry)
             entry = yield from refresh(entry, registration, vault=self._vault, clock=self._clock, entropy=self._entropy)
-            token = self._usable(entry, kind, rejected)
+            token = self._usable(entry, kind, rejected, at_least_s=0)  # however short the life the provider gave it
         if token is None:
             message = f"The provider gave no new {kind} token for profile {self.profile!r}. Sign in again."
             raise SignInRequired(message, reason=f"{kind}_token_not_renewed")
@@ -252,7 +263,7 @@ class Session:
 
     def _check_refreshable(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> None:
         if entry.ended_at is not None:
-            message = f"The provider has ended the session of profile {self.profile!r}. Sign in again: doorward login."
+            message = f"The provider has ended the session of profile {self.profile!r}. Sign in again: {self._login}."
             raise SignInRequired(message, reason="session_ended")
         if entry.refresh_token is None:
             message = (

@@ -20,6 +20,33 @@ def test_a_users_test_gets_a_running_issuer(pytester):
     pytester.runpytest_subprocess("-q").assert_outcomes(passed=1)
 
 
+def test_a_users_test_signs_in_without_a_window_and_away_from_their_own_session(pytester, monkeypatch):
+    """The README's example, and what a second test must not see of it."""
+    own = pytester.mkdir("own")
+    monkeypatch.setenv("DOORWARD_HOME", str(own))
+    monkeypatch.delenv("BROWSER", raising=False)
+    pytester.makepyfile(
+        """
+        import doorward
+        import pytest
+
+        def test_my_tool(dev_issuer):
+            session = doorward.sign_in(dev_issuer.url, "cli", insecure_loopback_http=True)
+            assert session.principal.subject == "alice"
+
+        def test_nothing_is_left(dev_issuer):
+            with pytest.raises(doorward.errors.SignInRequired):
+                doorward.open_session()
+
+        def test_my_tool_refuses_a_forged_nonce(dev_issuer):
+            with dev_issuer.misbehave("id_token_wrong_nonce"), pytest.raises(doorward.errors.WrongNonce):
+                doorward.sign_in(dev_issuer.url, "cli", insecure_loopback_http=True)
+        """
+    )
+    pytester.runpytest_subprocess("-q").assert_outcomes(passed=3)
+    assert list(own.iterdir()) == []
+
+
 def test_loading_the_plugin_imports_nothing_heavy():
     code = """
 import sys
