@@ -115,7 +115,9 @@ class Principal:
 class HttpRequest:
     """One request, as data. ``purpose`` says in words what is asked ("the token endpoint"), for error messages.
 
-    Headers and body may hold secrets: neither shows in a ``repr``. The URL never holds one.
+    Headers and body may hold secrets: neither shows in a ``repr``. The URL never holds one. An ``irrevocable`` request
+    uses up what it sends (a refresh token that rotates): once it is under way, its flow is carried to its end, even if
+    the caller stops waiting.
     """
 
     method: Literal["GET", "POST"]
@@ -124,6 +126,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
     max_response_bytes: int = 1_048_576
+    irrevocable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

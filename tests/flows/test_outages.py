@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
+from races import expire
 
 import doorward
 from doorward.errors import (
@@ -250,3 +256,73 @@ class TestTheEnd:
         assert session.token()
         assert asyncio.run(session.atoken("id"))
         assert issuer.count("token", grant_type="refresh_token") == 2
+
+
+class TestCarriedThrough:
+    """A refresh token that rotates is used up once it is sent: whoever stops waiting must not lose the new one."""
+
+    def test_a_cancelled_task(self, session: doorward.Session, issuer: DevIssuer, clock: MovedClock) -> None:
+        clock.ahead_s += 3700
+        issuer.fail("token", "delay", delay_s=1)
+
+        async def impatient_caller() -> str:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(session.atoken(), 0.5)
+            return await session.atoken()
+
+        assert asyncio.run(impatient_caller())
+        assert issuer.count("token", grant_type="refresh_token") == 1
+        clock.ahead_s += 3700
+        assert session.token()
+
+    def test_ctrl_c(self, session: doorward.Session, issuer: DevIssuer) -> None:
+        expire()
+        issuer.fail("token", "delay", delay_s=2)
+        program = (
+            "import doorward\n"
+            "print('asking', flush=True)\n"
+            "try:\n"
+            "    doorward.open_session().token()\n"
+            "except KeyboardInterrupt:\n"
+            "    print('stopped', flush=True)\n"
+        )
+        process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "asking\n"
+        while not issuer.count("jwks"):
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30)[0] == "stopped\n"
+        assert issuer.count("token", grant_type="refresh_token") == 1
+        assert doorward.open_session().token()
+        assert issuer.count("token", grant_type="refresh_token") == 1
+
+    @pytest.mark.parametrize(
+        "lie", ["token_type_mac", "token_expires_in_negative", "token_scope_list", "id_token_number"]
+    )
+    def test_an_answer_of_no_other_use(
+        self, session: doorward.Session, issuer: DevIssuer, clock: MovedClock, token_of: Ask, lie: str
+    ) -> None:
+        clock.ahead_s += 3700
+        with issuer.misbehave(lie), pytest.raises(InvalidResponse):
+            token_of(session)
+        assert Vault().get("default").failures == 1
+        clock.ahead_s += 10
+        assert token_of(session)
+
+
+def test_a_sign_out_is_not_undone_by_a_refresh_that_is_under_way(
+    session: doorward.Session, issuer: DevIssuer, clock: MovedClock
+) -> None:
+    clock.ahead_s += 3700
+    issuer.fail("token", "delay", delay_s=1.5)
+    with ThreadPoolExecutor(1) as pool:
+        refreshing = pool.submit(session.token)
+        while not issuer.count("jwks"):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        Vault().forget("default")  # as an interrupted logout does, without the lock
+        with pytest.raises(SignInRequired) as ended:
+            refreshing.result(30)
+    assert ended.value.reason == "signed_out_meanwhile"
+    assert Vault().get("default") is None

@@ -86,6 +86,34 @@ def test_an_outage_is_told_and_the_next_call_asks_again(service: doorward.Client
     assert service.token()
 
 
+def test_a_token_that_is_still_good_is_given_out_during_an_outage(
+    service: doorward.ClientCredentials, issuer: DevIssuer, clock: MovedClock, token_of: Callable[..., str]
+) -> None:
+    first = token_of(service)
+    clock.ahead_s += 3400
+    issuer.fail("token", status=503, times=None)
+    assert token_of(service) == first
+    clock.ahead_s += 300
+    with pytest.raises(ProviderUnavailable):
+        token_of(service)
+
+
+def test_those_who_waited_for_a_failed_attempt_do_not_begin_another(
+    service: doorward.ClientCredentials, issuer: DevIssuer
+) -> None:
+    def ask(_: int) -> type[Exception] | None:
+        try:
+            service.token()
+        except ProviderUnavailable as error:
+            return type(error)
+        return None
+
+    issuer.fail("discovery", status=503, delay_s=1, times=None)
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(ask, range(6))) == {ProviderUnavailable}
+    assert issuer.count("discovery") < 6
+
+
 def test_there_is_no_id_token(service: doorward.ClientCredentials) -> None:
     with pytest.raises(ConfigurationError) as wrong:
         service.token("id")

@@ -86,7 +86,9 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
     try:
         entry = vault.get(profile)
         if entry is None:
-            vault.forget(profile)  # what was set aside earlier goes too
+            with vault.lock(profile) as lock:
+                if lock.try_acquire() and vault.get(profile) is None:
+                    vault.forget(profile)  # what was set aside earlier goes too
             return _Farewell(profile)
         done = _session(profile, vault).sign_out()
     except SignInRequired:  # another process was faster

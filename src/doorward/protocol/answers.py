@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from doorward.model import HttpRequest, HttpResponse
 
-__all__ = ["Answer"]
+__all__ = ["VSCHAR", "Answer"]
 
-_VSCHAR = re.compile(r"[\x21-\x7e]+")
+VSCHAR = re.compile(r"[\x21-\x7e]+")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -53,7 +53,7 @@ class Answer:
     def token(self, name: str) -> Secret:
         """Return a token: any printable ASCII without spaces (RFC 6749 appendix A.12)."""
         value = self.text(name)
-        if not _VSCHAR.fullmatch(value):
+        if not VSCHAR.fullmatch(value):
             raise self._wrong(name, "printable ASCII without spaces")
         return Secret(value)
 

@@ -76,6 +76,8 @@ def check_issuer_url(issuer: str, *, insecure_loopback_http: bool = False) -> No
     flaw = url_flaw(issuer, loopback_http=insecure_loopback_http)
     if flaw:
         shown = printable(issuer) if isinstance(issuer, str) else "of the wrong type"
+        if flaw in {"has_userinfo", "has_query", "bad_characters", "not_a_url"}:
+            shown = "not shown here, for it may hold a password"
         message = f"The issuer {FLAWS[flaw]}: {shown}. Give it as the provider does, such as https://id.example.org."
         if flaw == "not_https" and not url_flaw(issuer, loopback_http=True):
             message = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from doorward.errors import (
@@ -15,7 +16,7 @@ from doorward.errors import (
     printable,
 )
 from doorward.model import Secret, TokenSet
-from doorward.protocol.answers import Answer
+from doorward.protocol.answers import VSCHAR, Answer
 from doorward.protocol.authorization import join_scopes
 from doorward.protocol.client_auth import NoAuthentication, build_form_request
 from doorward.protocol.responses import clock_skew_s
@@ -43,6 +44,7 @@ __all__ = [
     "parse_device_authorization_response",
     "parse_device_token_response",
     "parse_token_response",
+    "salvage_refresh_token",
 ]
 
 _TOKEN = "the token endpoint"  # noqa: S105 - the endpoint's name, not a token
@@ -283,14 +285,28 @@ def _read_slow_down(response: HttpResponse, purpose: str) -> DevicePending | Non
     return DevicePending(slow_down=True, interval_s=interval_s)
 
 
+def salvage_refresh_token(response: HttpResponse) -> Secret | None:
+    """Return the refresh token of an answer that is of no other use; None if it has none.
+
+    A provider that rotates refresh tokens has used up the old one with its answer, however odd the rest of it is.
+    """
+    try:
+        token = loads_object(response.body, what=_TOKEN).get("refresh_token")
+    except Malformed:
+        return None
+    if response.status != HTTPStatus.OK or not isinstance(token, str) or not VSCHAR.fullmatch(token):
+        return None
+    return Secret(token)
+
+
 def ended_session(error: OAuthError) -> bool:
     """Say whether this refusal of a refresh means that the refresh token will never work again.
 
     ``invalid_grant`` means it (RFC 6749 section 5.2), Google's ``invalid_rapt`` included, which is a kind of it. Dex
-    says ``invalid_request`` with a text that begins with the refresh token. Nothing else ends a session (decision 5).
+    says ``invalid_request`` with one of two texts. Nothing else ends a session (decision 5).
     """
     if error.error == "invalid_request":
-        return error.description.lower().startswith("refresh token ")
+        return error.description.lower().startswith(("refresh token is invalid", "refresh token expired"))
     return error.error == "invalid_grant"
 
 

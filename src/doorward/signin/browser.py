@@ -153,7 +153,7 @@ def open_browser(url: str, *, surroundings: Surroundings | None = None) -> Brows
 
 
 def _start(command: list[str], surroundings: Surroundings) -> BrowserLaunch:
-    environment = dict(surroundings.environment)
+    environment = {name: value for name, value in surroundings.environment.items() if name != "DOORWARD_CLIENT_SECRET"}
     if Path(command[0]).name == "xdg-open":  # left to itself, it falls back to browsers in text mode
         environment["BROWSER"] = ":".join(_GRAPHICAL)
     process = subprocess.Popen(  # noqa: S603 - the person's own browser; no shell, and the URL is checked

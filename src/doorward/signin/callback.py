@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Question", "await_callback", "let_page_leave"]
 
 _POLL_S = 0.05
+_MOST_TOLD = 8
+"""Whoever floods the listener shall not flood the terminal as well."""
 
 
 @dataclass(slots=True)
@@ -104,6 +106,7 @@ def await_callback(
         CallbackRejected: A callback with our ``state`` that breaks another rule, or a start link used twice.
         SignInTimeout: Nobody answered.
     """
+    refused = 0
     while clock.monotonic() < deadline:
         callback = listener.poll()
         if listener.start_url_reused:
@@ -117,7 +120,8 @@ def await_callback(
             try:
                 return callback, validate_callback(pending, query)
             except DoorwardError as error:
-                _refuse(callback, error, question.prompt)
+                refused += 1
+                _refuse(callback, error, question.prompt if refused <= _MOST_TOLD else None)
         if callback is None:
             question.again_if_browser_failed()
         yield Pause(_POLL_S if callback is None else 0)  # a flood of callbacks must not hold up other tasks
@@ -128,12 +132,13 @@ def await_callback(
     raise SignInTimeout(message, reason="callback_missing")
 
 
-def _refuse(callback: Callback | None, error: DoorwardError, prompt: Prompt) -> None:
+def _refuse(callback: Callback | None, error: DoorwardError, prompt: Prompt | None) -> None:
     """Answer a callback that is not good, and go on waiting if it did not know our ``state``; else give up."""
     if isinstance(error, CallbackRejected) and error.reason.startswith("state_"):
         if callback is not None:
             callback.reject()
-        prompt.callback_refused(error.message)
+        if prompt is not None:
+            prompt.callback_refused(error.message)
         return
     if callback is not None and isinstance(error, SignInCancelled):
         callback.deny()

@@ -220,6 +220,8 @@ class _SignIn:
         entry = self.vault.get(self.profile)
         return (
             entry is not None
+            and entry.ended_at is None
+            and self.max_age_s is None  # only an answer of its own shows how long ago the person signed in
             and entry.created_at >= self.started_at
             and (entry.issuer, entry.client_id) == (self.registration.issuer, self.registration.client_id)
             and (entry.audience, entry.resource) == (self.registration.audience, self.registration.resource)

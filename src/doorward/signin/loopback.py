@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self, final
 
 from doorward.errors import ConfigurationError
 from doorward.signin.loopback_http import MAX_HEAD_BYTES, build_response, build_short_response, parse_head
-from doorward.signin.loopback_sockets import ADDRESSES, listen, unavailable
+from doorward.signin.loopback_sockets import ADDRESSES, is_of_another_user, listen, unavailable
 from doorward.signin.pages import ANY_PROGRAM, build_page
 
 if TYPE_CHECKING:
@@ -285,7 +285,10 @@ class CallbackListener:
         elif request.method != "GET":
             response = build_short_response(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET, HEAD")
         elif self._authorization_url and hmac.compare_digest(request.target, self._start_path):
-            response = self._redirect_once(self._authorization_url)
+            if is_of_another_user(connection.socket):  # who has seen the link in our browser's arguments
+                response = self._page("rejected")
+            else:
+                response = self._redirect_once(self._authorization_url)
         else:
             path, _, query = request.target.partition("?")
             if path == self._path and query:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -14,7 +16,7 @@ from doorward.errors import ConfigurationError, UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ADDRESSES", "Host", "listen", "unavailable"]
+__all__ = ["ADDRESSES", "Host", "is_of_another_user", "listen", "unavailable"]
 
 Host: TypeAlias = Literal["127.0.0.1", "::1", "localhost"]
 
@@ -100,3 +102,27 @@ def _set_options(listener: socket.socket, family: socket.AddressFamily, *, reuse
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+
+
+def is_of_another_user(accepted: socket.socket) -> bool:
+    """Say whether the other end of a loopback connection belongs to another user of this machine, other than root.
+
+    Linux tells, in ``/proc/net/tcp``; where nothing is told, the answer is no.
+    """
+    if sys.platform != "linux":
+        return False
+    table = "/proc/net/tcp6" if accepted.family == socket.AF_INET6 else "/proc/net/tcp"
+    try:
+        ends = [_kernel_form(accepted.family, *end[:2]) for end in (accepted.getpeername(), accepted.getsockname())]
+        lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
+    except OSError:
+        return False
+    owners = {int(fields[7]) for fields in map(str.split, lines) if fields[1:3] == ends}
+    return bool(owners - {0, os.getuid()})
+
+
+def _kernel_form(family: int, address: str, port: int) -> str:
+    """Write an address as the kernel's table does: words of 32 bits in the machine's byte order, in hexadecimal."""
+    packed = socket.inet_pton(family, address)
+    words = (int.from_bytes(packed[at : at + 4], sys.byteorder) for at in range(0, len(packed), 4))
+    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"

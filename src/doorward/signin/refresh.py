@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from doorward.errors import (
     DoorwardError,
     InvalidCredential,
+    InvalidResponse,
     OAuthError,
     ProviderError,
     ProviderUnavailable,
@@ -25,6 +26,7 @@ from doorward.protocol.token_endpoint import (
     ended_session,
     needs_interaction,
     parse_token_response,
+    salvage_refresh_token,
 )
 from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
 from doorward.signin.providers import habits_of
@@ -92,13 +94,13 @@ class _Refresh:
     entropy: Entropy
 
     def flow(self) -> Flow[ProfileEntry]:
-        self.vault.put(self.entry)  # a vault that can't be written is found out before the refresh token is spent
+        self._put(self.entry)  # a vault that can't be written is found out before the refresh token is spent
         try:
             metadata = yield from discover(self.registration, now=self.clock.now())
             keys = yield from fetch_keys(metadata, now=self.clock.now())
             tokens = yield from self._exchange(metadata)
         except (UnavailableError, ProviderError) as error:
-            self._back_off(self.entry, error)
+            self._back_off(self.vault.get(self.entry.profile) or self.entry, error)
             raise
         return (yield from self._save(tokens, metadata, keys))
 
@@ -116,18 +118,23 @@ class _Refresh:
             audience=entry.audience,
             resource=entry.resource,
         )
-        response = yield from answer_to(request)
+        response = yield from answer_to(replace(request, irrevocable=True))
         try:
             return parse_token_response(response, request=request, now=self.clock.now())
         except OAuthError as error:  # of this endpoint: another one's word ends no session
             if ended_session(error):
-                self.vault.put(replace(entry, refresh_token=None, ended_at=self.clock.now(), ended_reason=error.error))
+                self._put(replace(entry, refresh_token=None, ended_at=self.clock.now(), ended_reason=error.error))
                 message = f"The provider has ended the session of profile {entry.profile!r}. Sign in again."
                 raise SignInRequired(message, reason="session_ended") from error
             if needs_interaction(error):
                 self._back_off(entry, error)
                 message = f"The provider wants to see the person behind profile {entry.profile!r}. Sign in again."
                 raise SignInRequired(message, reason="interaction_required") from error
+            raise
+        except InvalidResponse:
+            rotated = salvage_refresh_token(response)
+            if rotated is not None:  # the answer is of no use, but the old refresh token is gone all the same
+                self._put(replace(entry, refresh_token=rotated))
             raise
 
     def _save(self, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet) -> Flow[ProfileEntry]:
@@ -139,7 +146,7 @@ class _Refresh:
         if tokens.id_token is None:
             renewed = replace(renewed, id_token_renewable=False)
         else:
-            self.vault.put(renewed)  # now: the check may fetch keys anew, and be cancelled or killed meanwhile
+            self._put(renewed)  # now: the check may fetch keys anew, and be cancelled or killed meanwhile
             try:
                 claims = yield from self._validated(tokens.id_token, tokens, metadata, keys)
             except InvalidCredential as error:
@@ -165,7 +172,7 @@ class _Refresh:
             failures=0,
             retry_at=None,
         )
-        self.vault.put(renewed)
+        self._put(renewed)
         return renewed
 
     def _validated(
@@ -176,7 +183,7 @@ class _Refresh:
         with telling_clock_skew(tokens):
             return validate_refreshed_id_token(
                 signed,
-                issuer=issuer_of(metadata, signed),
+                issuer=issuer_of(metadata, signed) if entry.claims is None else entry.claims["iss"],
                 client_id=entry.client_id,
                 now=self.clock.now(),
                 previous_subject=None if entry.claims is None else entry.claims["sub"],
@@ -184,8 +191,16 @@ class _Refresh:
                 access_token=tokens.access_token.reveal(),
             )
 
+    def _put(self, entry: ProfileEntry) -> None:
+        """Save, unless the profile was signed out or signed in anew meanwhile: neither may be undone."""
+        held = self.vault.get(entry.profile)
+        if held is None or held.created_at != entry.created_at:
+            message = f"Profile {entry.profile!r} was signed out while it was being refreshed. Sign in again."
+            raise SignInRequired(message, reason="signed_out_meanwhile")
+        self.vault.put(entry)
+
     def _back_off(self, entry: ProfileEntry, error: DoorwardError) -> None:
         wait_s = min(_FIRST_BACKOFF_S * 2 ** min(entry.failures, 10), _LONGEST_BACKOFF_S)
         asked_s = error.retry_after_s if isinstance(error, UnavailableError) else None
         wait_s = max(wait_s, min(asked_s or 0.0, _LONGEST_BACKOFF_S))
-        self.vault.put(replace(entry, failures=entry.failures + 1, retry_at=self.clock.now() + wait_s))
+        self._put(replace(entry, failures=entry.failures + 1, retry_at=self.clock.now() + wait_s))

@@ -137,7 +137,7 @@ def find_client_secret(
     if find_spec("keyring") is None:
         return None
     # -P, or a file keyring.py in the folder where the person happens to be would be run in its place.
-    command = [sys.executable, "-P", "-m", "keyring", "get", "doorward", f"{client_id}@{issuer}"]
+    command = [sys.executable, "-P", "-m", "keyring", "get", "--", "doorward", f"{client_id}@{issuer}"]
     try:
         answer = subprocess.run(  # noqa: S603 - our own interpreter, no shell, no secret among the arguments
             command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=_KEYRING_TIMEOUT_S

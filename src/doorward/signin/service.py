@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from doorward.errors import ConfigurationError, LockTimeout
+from doorward.errors import ConfigurationError, DoorwardError, LockTimeout, ProviderError, UnavailableError
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
 from doorward.model import Pause
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from doorward.signin.registration import SecretMethod
 
 __all__ = ["ClientCredentials"]
+
+_log = logging.getLogger("doorward.service")
 
 _LOCK_TIMEOUT_S = 90.0
 _LOOK_S = 0.02
@@ -83,6 +86,7 @@ class ClientCredentials:
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
         self._tokens: TokenSet | None = None
+        self._failure: tuple[float, DoorwardError] | None = None
         self._lock = threading.Lock()
         self._process = os.getpid()
 
@@ -184,7 +188,8 @@ class ClientCredentials:
         if self._process != os.getpid():  # a lock that was held during a fork is never released in the child
             self._lock, self._process = threading.Lock(), os.getpid()
         lock = self._lock
-        deadline = self._clock.monotonic() + _LOCK_TIMEOUT_S
+        began_at = self._clock.monotonic()
+        deadline = began_at + _LOCK_TIMEOUT_S
         while not lock.acquire(blocking=False):
             if self._clock.monotonic() > deadline:
                 message = f"Another thread has been fetching a token for {_LOCK_TIMEOUT_S:.0f} s. Try again."
@@ -193,11 +198,28 @@ class ClientCredentials:
         try:
             token = self._fresh(kind, rejected)
             if token is None:
+                if self._failure is not None and self._failure[0] >= began_at:
+                    raise self._failure[1]  # whoever waited for an attempt that failed does not begin another
                 self._tokens = yield from self._obtain()
                 token = self._tokens.access_token.reveal()
+        except (UnavailableError, ProviderError) as error:
+            self._failure = (self._clock.monotonic(), error)
+            usable = self._usable(rejected)
+            if usable is None:
+                raise
+            _log.warning("%r got no new token (%s); the one it has is still good.", self, error)
+            return usable
         finally:
             lock.release()
         return token
+
+    def _usable(self, rejected: str | None) -> str | None:
+        """Return the token if it is not expired: better than none during an outage."""
+        tokens = self._tokens
+        if tokens is None or (tokens.expires_at is not None and tokens.expires_at <= self._clock.now()):
+            return None
+        token = tokens.access_token.reveal()
+        return None if token == rejected else token
 
     def _obtain(self) -> Flow[TokenSet]:
         metadata = yield from discover(self._registration, now=self._clock.now())

@@ -33,6 +33,7 @@ __all__ = ["Session", "SignOut", "open_session"]
 
 _log = logging.getLogger("doorward.session")
 
+_SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _STILL_USABLE_S = 5.0
 """A token that can't be renewed is given out until this close to its end."""
 
@@ -171,6 +172,7 @@ class Session:
 
     async def asign_out(self) -> SignOut:
         """Do as ``sign_out`` does, for asyncio."""
+        await self._find_secret_aside()
         async with self._async_transport() as transport:
             return await arun(self._sign_out(), transport, self._clock)
 
@@ -223,6 +225,7 @@ class Session:
         token = self._fresh(self._entry(), kind, rejected)
         if token is not None:
             return token
+        await self._find_secret_aside()
         async with self._async_transport() as transport:
             return await arun(self._renewed(kind, rejected), transport, self._clock)
 
@@ -310,9 +313,17 @@ class Session:
 
     # The way out
 
+    async def _find_secret_aside(self) -> None:
+        """Ask the keyring, which may take seconds, away from the event loop and before a lock is held."""
+        entry = self._entry()
+        if self._client_secret is None and entry.client_authentication in _SECRET_METHODS:
+            import asyncio  # noqa: PLC0415 - heavy, and whoever awaits this has it already
+
+            self._client_secret = await asyncio.to_thread(find_client_secret, entry.issuer, entry.client_id, None)
+
     def _registration(self, entry: ProfileEntry) -> Registration:
         method, secret, secret_method = entry.client_authentication, None, None
-        if method in ("client_secret_basic", "client_secret_post"):
+        if method == "client_secret_basic" or method == "client_secret_post":  # noqa: PLR1714 - which types understand
             secret_method = method
             secret = find_client_secret(entry.issuer, entry.client_id, self._client_secret)
         if secret_method is not None and secret is None:

@@ -131,7 +131,10 @@ def _refresh_token(core: Core, client: Client, _request: Request, parameters: di
 
 def _dead_refresh_token(core: Core, why: str) -> Refusal:
     error = core.rules.dead_refresh_token_error
-    return Refusal(error, f"refresh token is {why}", status=500 if error == "server_error" else 400)
+    text = f"refresh token is {why}"
+    if error == "invalid_request":  # Dex's own words: a client can tell this error from others by nothing else
+        text = "Refresh token is invalid or has already been claimed by another client."
+    return Refusal(error, text, status=500 if error == "server_error" else 400)
 
 
 def _client_credentials(core: Core, client: Client, request: Request, parameters: dict[str, str]) -> Any:

@@ -40,7 +40,7 @@ def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> st
         fresh = is_fresh(_instant(issued_at), _instant(expires_at), now=now)
     except (DoorwardError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return token if fresh and isinstance(token, str) else None
+    return token if fresh and isinstance(token, str) and token.isascii() and token.isprintable() else None
 
 
 def _is_live(entry: dict[str, Any], profile: str) -> bool:

@@ -34,6 +34,7 @@ from doorward.protocol.token_endpoint import (
     parse_device_authorization_response,
     parse_device_token_response,
     parse_token_response,
+    salvage_refresh_token,
 )
 
 ISSUER = "https://id.example.org"
@@ -360,3 +361,20 @@ class TestEndOfASession:
     def test_a_person_may_be_wanted_though_the_token_lives(self):
         assert needs_interaction(OAuthError("x", error="interaction_required"))
         assert not needs_interaction(OAuthError("x", error="invalid_grant"))
+
+
+class TestSalvage:
+    @pytest.mark.parametrize(
+        ("status", "body", "found"),
+        [
+            (200, b'{"refresh_token": "new", "token_type": "mac"}', "new"),
+            (200, b'{"refresh_token": "two words"}', None),
+            (200, b'{"refresh_token": 7}', None),
+            (200, b"{}", None),
+            (200, b'{"refresh_token": "ne', None),
+            (400, b'{"refresh_token": "new"}', None),
+        ],
+    )
+    def test_the_refresh_token_of_an_odd_answer(self, status, body, found):
+        token = salvage_refresh_token(HttpResponse(status, {}, body))
+        assert (token and token.reveal()) == found

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
+import subprocess
 import time
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -84,3 +86,35 @@ def test_a_listed_port_serves_one_sign_in_after_another(make_listener, free_port
         assert time.monotonic() < deadline
     with make_listener(ports=[port]) as listener:
         the_real_callback_wins(listener)
+
+
+def ask(url: str) -> str:
+    """A program that requests an address and prints the status."""
+    return (
+        "import http.client, sys, urllib.parse\n"
+        f"parts = urllib.parse.urlsplit({url!r})\n"
+        "caller = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)\n"
+        "caller.request('GET', parts.path)\n"
+        "print(caller.getresponse().status)\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells whose a connection is")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_start_link_answers_to_no_other_user(make_listener, host):
+    """Another user, who has read the link among our browser's arguments, gets nothing and spoils nothing."""
+    if os.getuid() != 0:
+        pytest.skip("only root can be somebody else")
+    with make_listener(host=host) as listener:
+        listener.set_authorization_url("https://id.example.org/authorize?state=S")
+        for user, status in ((65534, "400"), (None, "303"), (None, "400")):
+            asking = subprocess.Popen(
+                ["/usr/bin/env", "python3", "-IS", "-c", ask(listener.start_url)], stdout=subprocess.PIPE, text=True,
+                user=user, cwd="/", env={"PATH": "/usr/bin:/bin"},
+            )  # fmt: skip
+            with asking:
+                while asking.poll() is None:
+                    listener.poll()
+                    time.sleep(0.01)
+                assert asking.stdout.read().strip() == status
+            assert listener.start_url_reused is (status == "400" and user is None)

@@ -113,7 +113,7 @@ class TestFindingTheSecret:
     def test_from_the_keyring(self, keyring: Path) -> None:
         (keyring / "secret").write_text("kept for us\n")
         assert find_client_secret(ISSUER, "web", None, {}) == Secret("kept for us")
-        assert (keyring / "asked").read_text() == f"-P -m keyring get doorward web@{ISSUER}\n"
+        assert (keyring / "asked").read_text() == f"-P -m keyring get -- doorward web@{ISSUER}\n"
 
     def test_a_keyring_without_it(self, keyring: Path) -> None:
         assert find_client_secret(ISSUER, "web", None, {}) is None
