@@ -124,7 +124,7 @@ class _Demo:
             issuer=issuer.url,
             timeout_s=timeout_s,
             clock=self.clock,
-            other_way="Or press Ctrl-C and add --auto: headless Chromium then signs in.",
+            other_way="Or press Ctrl-C and add --auto (make demo AUTO=1): headless Chromium signs in.",
             quiet=self.auto,
         ) as prompt:
             session = sign_in(
