@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from doorward.errors import ConfigurationError, printable
 from doorward.model import Secret
-from doorward.protocol.jwk import SigningKey
-from doorward.signin.registration import find_client_secret
+from doorward.signin.registration import find_client_secret, read_client_key
 from doorward.signin.session import Session
 
 if TYPE_CHECKING:
     from doorward.vault.vault import Vault
 
-__all__ = ["client_key", "client_secret", "session_of"]
+__all__ = ["client_secret", "session_of"]
 
 
 def session_of(profile: str, vault: Vault) -> Session:
@@ -30,29 +27,7 @@ def session_of(profile: str, vault: Vault) -> Session:
     """
     entry = vault.get(profile)
     signs = entry is not None and entry.client_authentication == "private_key_jwt"
-    return Session(profile, client_key=client_key() if signs else None, vault=vault)
-
-
-def client_key() -> SigningKey | None:
-    """Return the key that ``DOORWARD_CLIENT_KEY_FILE`` names, None if it names none.
-
-    ``DOORWARD_CLIENT_KEY_ALG`` is its algorithm (RS256 unless set), ``DOORWARD_CLIENT_KEY_ID`` its ``kid``.
-
-    Raises:
-        ConfigurationError: The file can't be read, or holds no key for that algorithm.
-    """
-    path = os.environ.get("DOORWARD_CLIENT_KEY_FILE")
-    if not path:
-        return None
-    try:
-        pem = Path(path).read_bytes()
-    except OSError as error:
-        message = (
-            f"The client key in {printable(path)} can't be read: {error.strerror}. Check DOORWARD_CLIENT_KEY_FILE."
-        )
-        raise ConfigurationError(message, field="DOORWARD_CLIENT_KEY_FILE", reason="client_key_unreadable") from None
-    alg = os.environ.get("DOORWARD_CLIENT_KEY_ALG") or "RS256"
-    return SigningKey.from_pem(pem, alg=alg, kid=os.environ.get("DOORWARD_CLIENT_KEY_ID") or None)
+    return Session(profile, client_key=read_client_key() if signs else None, vault=vault)
 
 
 def client_secret(issuer: str, client_id: str) -> Secret:

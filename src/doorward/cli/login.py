@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from doorward.cli.credentials import client_key, client_secret
+from doorward.cli.credentials import client_secret
 from doorward.cli.options import json_option, profile_option
 from doorward.cli.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
 from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable
 from doorward.signin.interactive import sign_in
+from doorward.signin.registration import read_client_key
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
@@ -122,7 +123,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         options["client_secret"] = client_secret(target.issuer, target.client_id)
         options["secret_method"] = target.secret_method
     elif target.proof == "key":
-        options["client_key"] = client_key()
+        options["client_key"] = read_client_key()
     with prompt:
         sign_in(target.issuer, target.client_id, **options)
     entry = vault.get(profile)

@@ -10,20 +10,29 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from doorward.errors import ConfigurationError
+from doorward.errors import ConfigurationError, printable
 from doorward.model import Secret
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choose_authentication
+from doorward.protocol.jwk import SigningKey
 from doorward.protocol.metadata import check_issuer_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from doorward.protocol.jwk import SigningKey
     from doorward.protocol.metadata import ProviderMetadata
 
-__all__ = ["DEFAULT_SCOPES", "Registration", "SecretMethod", "as_scopes", "as_secret", "find_client_secret"]
+__all__ = [
+    "DEFAULT_SCOPES",
+    "Registration",
+    "SecretMethod",
+    "as_scopes",
+    "as_secret",
+    "find_client_secret",
+    "read_client_key",
+]
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
@@ -146,3 +155,24 @@ def find_client_secret(
         return None
     secret = answer.stdout.decode(errors="replace").removesuffix("\n").removesuffix("\r")
     return Secret(secret) if secret else None
+
+
+def read_client_key(prefix: str = "DOORWARD", environ: Mapping[str, str] = os.environ) -> SigningKey | None:
+    """Return the key that ``PREFIX_CLIENT_KEY_FILE`` names (a PEM file), None if it names none.
+
+    ``PREFIX_CLIENT_KEY_ALG`` is its algorithm, RS256 unless set, and ``PREFIX_CLIENT_KEY_ID`` its ``kid``.
+
+    Raises:
+        ConfigurationError: The file can't be read, or holds no key for that algorithm.
+    """
+    field = f"{prefix}_CLIENT_KEY_FILE"
+    path = environ.get(field)
+    if not path:
+        return None
+    try:
+        pem = Path(path).read_bytes()
+    except OSError as error:
+        message = f"The client key in {printable(path)} can't be read: {error.strerror}. Check {field}."
+        raise ConfigurationError(message, field=field, reason="client_key_unreadable") from None
+    alg, kid = environ.get(f"{prefix}_CLIENT_KEY_ALG"), environ.get(f"{prefix}_CLIENT_KEY_ID")
+    return SigningKey.from_pem(pem, alg=alg or "RS256", kid=kid or None)

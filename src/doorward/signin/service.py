@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from doorward.errors import ConfigurationError, DoorwardError, LockTimeout, ProviderError, UnavailableError
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
 from doorward.model import Pause
-from doorward.protocol.jwk import SigningKey
 from doorward.protocol.token_endpoint import build_client_credentials_request, parse_token_response
 from doorward.signin.exchanges import answer_to, discover
-from doorward.signin.registration import Registration, as_scopes, as_secret
+from doorward.signin.registration import Registration, as_scopes, as_secret, read_client_key
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.times import is_fresh
 
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
     from doorward.model import Secret, TokenKind, TokenSet
     from doorward.ports import Clock, Entropy, Flow
+    from doorward.protocol.jwk import SigningKey
     from doorward.signin.registration import SecretMethod
 
 __all__ = ["ClientCredentials"]
@@ -114,9 +113,7 @@ class ClientCredentials:
             return value
 
         issuer, client_id = need("ISSUER"), need("CLIENT_ID")
-        key_file, key = read("CLIENT_KEY_FILE"), None
-        if key_file is not None:
-            key = _read_key(key_file, read("CLIENT_KEY_ALG"), read("CLIENT_KEY_ID"), field=f"{prefix}_CLIENT_KEY_FILE")
+        key = read_client_key(prefix, environ)
         return cls(
             issuer,
             client_id,
@@ -234,12 +231,3 @@ class ClientCredentials:
         )
         response = yield from answer_to(request)
         return parse_token_response(response, request=request, now=self._clock.now())
-
-
-def _read_key(path: str, alg: str | None, kid: str | None, *, field: str) -> SigningKey:
-    try:
-        pem = Path(path).read_bytes()
-    except OSError as error:
-        message = f"The client key file can't be read: {error.strerror}. Check the path and its permissions."
-        raise ConfigurationError(message, field=field) from None
-    return SigningKey.from_pem(pem, alg=alg or "RS256", kid=kid)
