@@ -21,6 +21,7 @@ from doorward.errors import (
     OAuthError,
     ProviderUnavailable,
     SignInRequired,
+    StoreError,
     TransportError,
 )
 from doorward.http.client import AsyncHttpClient, HttpClient
@@ -309,6 +310,28 @@ class TestCarriedThrough:
         assert Vault().get("default").failures == 1
         clock.ahead_s += 10
         assert token_of(session)
+
+
+def test_the_death_of_an_old_refresh_token_is_not_that_of_the_one_in_the_vault(
+    session: doorward.Session, issuer: DevIssuer, clock: MovedClock
+) -> None:
+    """Whoever put a newer one there without the lock, such as a restored backup or a copied file, is right."""
+    vault = Vault()
+    clock.ahead_s += 3700
+    issuer.fail("token", delay_s=1.5, status=400, body=b'{"error": "invalid_grant"}')
+    newer = doorward.Secret("newer-than-what-was-asked-about")
+    with ThreadPoolExecutor(1) as pool:
+        refreshing = pool.submit(session.token)
+        while not issuer.count("jwks"):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        vault.put(dataclasses.replace(vault.get("default"), refresh_token=newer))
+        with pytest.raises(StoreError) as told:
+            refreshing.result(30)
+    assert told.value.reason == "refreshed_meanwhile"
+    entry = vault.get("default")
+    assert entry.refresh_token == newer
+    assert entry.ended_at is None
 
 
 def test_a_sign_out_is_not_undone_by_a_refresh_that_is_under_way(

@@ -18,6 +18,7 @@ from doorward.errors import (
     ProviderError,
     ProviderUnavailable,
     SignInRequired,
+    StoreError,
     UnavailableError,
 )
 from doorward.protocol.id_token import validate_refreshed_id_token
@@ -192,11 +193,14 @@ class _Refresh:
             )
 
     def _put(self, entry: ProfileEntry) -> None:
-        """Save, unless the profile was signed out or signed in anew meanwhile: neither may be undone."""
+        """Save, unless the profile was signed out, signed in anew or refreshed meanwhile: nothing newer is undone."""
         held = self.vault.get(entry.profile)
         if held is None or held.created_at != entry.created_at:
             message = f"Profile {entry.profile!r} was signed out while it was being refreshed. Sign in again."
             raise SignInRequired(message, reason="signed_out_meanwhile")
+        if held.refresh_token not in (self.entry.refresh_token, entry.refresh_token):
+            message = f"Somebody else has refreshed profile {entry.profile!r} meanwhile, without its lock. Try again."
+            raise StoreError(message, reason="refreshed_meanwhile")
         self.vault.put(entry)
 
     def _back_off(self, entry: ProfileEntry, error: DoorwardError) -> None:
