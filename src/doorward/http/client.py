@@ -6,43 +6,17 @@ How a request is sent stands in ``wire``, where it may go in ``target``, whom TL
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from doorward.errors import ConfigurationError, DoorwardError
+from doorward.errors import DoorwardError
+from doorward.http.settings import ClientSettings
 
 if TYPE_CHECKING:
-    import ssl
     from typing import Self
 
     from doorward.model import HttpRequest, HttpResponse
 
-__all__ = ["AsyncHttpClient", "ClientSettings", "HttpClient"]
-
-
-@dataclass(frozen=True)
-class ClientSettings:
-    """What a client allows and how long it waits. Described at ``HttpClient``."""
-
-    insecure_loopback_http: bool
-    connect_timeout_s: float
-    total_timeout_s: float
-
-    def __post_init__(self) -> None:
-        for field in ("connect_timeout_s", "total_timeout_s"):
-            seconds = getattr(self, field)
-            if not 0 < seconds < math.inf:
-                message = f"{field} must be a number of seconds above 0, not {seconds!r}: every request has a deadline."
-                raise ConfigurationError(message, field=field, reason="timeout_out_of_range")
-
-    @cached_property
-    def trust(self) -> ssl.SSLContext:
-        """Whom TLS trusts, read once."""
-        from doorward.http.trust import trust_context  # noqa: PLC0415 - see the module's head
-
-        return trust_context()
+__all__ = ["AsyncHttpClient", "HttpClient"]
 
 
 class HttpClient:

@@ -28,7 +28,7 @@ from doorward.system import SystemClock
 if TYPE_CHECKING:
     import ssl
 
-    from doorward.http.client import ClientSettings
+    from doorward.http.settings import ClientSettings
     from doorward.model import HttpRequest
 
 __all__ = ["exchange", "exchange_async"]
