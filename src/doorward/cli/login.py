@@ -172,7 +172,10 @@ class _Target:
     def completed_from(self, entry: ProfileEntry | None, profile: str) -> _Target:
         """Fill in what was not given from the last sign-in of the profile."""
         if entry is None:
-            message = f"Profile {profile!r} is new: give ISSUER and --client-id."
+            missing = " and ".join(
+                name for name, at in (("ISSUER", self.issuer), ("--client-id", self.client_id)) if not at
+            )
+            message = f"Profile {profile!r} is new: give {missing}."
             raise ConfigurationError(
                 message, field="--client-id" if self.issuer else "ISSUER", reason="unknown_profile"
             )
