@@ -103,10 +103,10 @@ def test_ctrl_c(issuer: DevIssuer) -> None:
         try:
             doorward.sign_in({issuer.url!r}, "cli", insecure_loopback_http=True, prompt=Silent())
         except KeyboardInterrupt:
-            print("stopped", threading.active_count())
+            print("stopped", threading.active_count(), flush=True)
         """)
     process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=dict(os.environ))
     assert process.stdout.readline() == "open_yourself\n"
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=10)[0] == "stopped 1\n"
+    assert process.communicate(timeout=60)[0] == "stopped 1\n"
     assert sign_in(issuer).token()

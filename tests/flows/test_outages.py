@@ -302,7 +302,7 @@ class TestCarriedThrough:
         assert process.stdout.readline() == "asking\n"
         wait_for_refresh(issuer)
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30)[0] == "stopped\n"
+        assert process.communicate(timeout=60)[0] == "stopped\n"
         assert issuer.count("token", grant_type="refresh_token") == 1
         assert doorward.open_session().token()
         assert issuer.count("token", grant_type="refresh_token") == 1
