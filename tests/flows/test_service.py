@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import doorward
-from doorward.errors import ConfigurationError, ProviderUnavailable
+from doorward.errors import ConfigurationError, ProviderUnavailable, TransportError
+from doorward.model import HttpRequest, Pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,6 +113,27 @@ def test_those_who_waited_for_a_failed_attempt_do_not_begin_another(
     with ThreadPoolExecutor(6) as pool:
         assert set(pool.map(ask, range(6))) == {ProviderUnavailable}
     assert issuer.count("discovery") < 6
+
+
+def test_a_failure_is_not_handed_on_to_those_who_came_after_it(service: doorward.ClientCredentials) -> None:
+    """However many wait one after another: an outage that is over is found to be over."""
+
+    def caller() -> Any:
+        return service._renewed("access", None)  # noqa: SLF001 - a race that threads would win only now and then
+
+    attempting, waiting, late = caller(), caller(), caller()
+    assert isinstance(next(attempting), HttpRequest)
+    assert isinstance(next(waiting), Pause)
+    with pytest.raises(TransportError):
+        attempting.throw(TransportError("The network is gone. Try again."))
+    holding = caller()
+    assert isinstance(next(holding), HttpRequest)
+    assert isinstance(next(late), Pause)
+    holding.close()
+    with pytest.raises(TransportError):
+        next(waiting)
+    assert isinstance(next(late), HttpRequest)
+    late.close()
 
 
 def test_there_is_no_id_token(service: doorward.ClientCredentials) -> None:

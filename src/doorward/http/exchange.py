@@ -59,7 +59,11 @@ def run(flow: Flow[T], transport: Transport, clock: Clock = _SYSTEM_CLOCK) -> T:
             outcome.set_result(drive.result)
 
     carrier = threading.Thread(target=carry, name="doorward-exchange")
-    carrier.start()
+    try:
+        carrier.start()
+    except RuntimeError:  # no more threads, or the interpreter is ending: nothing was sent yet
+        flow.close()
+        raise
     result = outcome.result()
     carrier.join()
     return result

@@ -196,11 +196,11 @@ class ClientCredentials:
             token = self._fresh(kind, rejected)
             if token is None:
                 if self._failure is not None and self._failure[0] >= began_at:
-                    raise self._failure[1]  # whoever waited for an attempt that failed does not begin another
-                self._tokens = yield from self._obtain()
+                    # Whoever waited for an attempt that failed does not begin another.
+                    raise self._failure[1].with_traceback(None)
+                self._tokens = yield from self._attempt()
                 token = self._tokens.access_token.reveal()
         except (UnavailableError, ProviderError) as error:
-            self._failure = (self._clock.monotonic(), error)
             usable = self._usable(rejected)
             if usable is None:
                 raise
@@ -209,6 +209,14 @@ class ClientCredentials:
         finally:
             lock.release()
         return token
+
+    def _attempt(self) -> Flow[TokenSet]:
+        """Obtain a token, and remember a failure for those who wait for this very attempt."""
+        try:
+            return (yield from self._obtain())
+        except (UnavailableError, ProviderError) as error:
+            self._failure = (self._clock.monotonic(), error)
+            raise
 
     def _usable(self, rejected: str | None) -> str | None:
         """Return the token if it is not expired: better than none during an outage."""

@@ -61,7 +61,7 @@ def test_secrets_do_not_show_in_logs_or_tracebacks(make_entry, caplog):
     entry = make_entry()
     try:
         logging.getLogger("test").warning("entry %s", entry)
-        raise ValueError(entry)  # noqa: TRY301
+        raise ValueError(entry)  # noqa: TRY301 - the traceback is what is looked at
     except ValueError as error:
         shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
     assert not [secret for secret in SECRETS if secret in shown + caplog.text]
