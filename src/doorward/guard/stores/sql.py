@@ -1,0 +1,216 @@
+"""One database of the guard: brought to the newest schema, bounded in time, and its failures made ours.
+
+What is kept in it is the business of ``sql_keys`` and ``sql_revocations``. Values are always bound parameters. A URL
+may hold a password: it stays out of every message and ``repr``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from doorward.errors import ConfigurationError, StoreError, printable
+from doorward.guard.stores import sqlite
+from doorward.guard.stores.schema import MIGRATIONS, schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Database"]
+
+_POOL_SIZE = 4
+_MIGRATION_LOCK = int.from_bytes(b"doorward")
+
+
+class Database:
+    """An SQLite file or a PostgreSQL database. The first use connects and brings the schema up to date.
+
+    Made by ``opening.open_database``, which says what to install where something is missing.
+
+    Args:
+        url: ``sqlite:////absolute/path`` or ``postgresql://user:password@host:port/name``.
+        timeout_s: how long one statement may take, and one wait for a connection or a lock, in seconds.
+
+    Raises:
+        ConfigurationError: Not such a URL.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = 2.0) -> None:
+        self._url = _checked(url)
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._process = os.getpid()
+        self._engine: sa.Engine | None = None
+        self._of_the_parent: sa.Engine | None = None
+
+    def __repr__(self) -> str:
+        return f"Database({self._url.get_backend_name()})"
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Hold a transaction that only reads.
+
+        Raises:
+            StoreError: Whatever the database did.
+        """
+        with self._errors_made_ours(), self._opened().connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Hold a transaction that writes: committed at the end of the block, rolled back by an exception.
+
+        Raises:
+            StoreError: Whatever the database did; reason ``conflict`` where a constraint of the schema forbids it.
+        """
+        with self._errors_made_ours(), self._opened().connect() as connection, _begin_writing(connection):
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection. A later use opens new ones."""
+        with self._lock:
+            engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
+
+    def _opened(self) -> sa.Engine:
+        if self._process != os.getpid():  # a fork copies connections that go on belonging to the parent
+            self._lock, self._process = threading.Lock(), os.getpid()
+            self._of_the_parent, self._engine = self._engine, None
+        engine = self._engine
+        if engine is not None:
+            return engine
+        engine = self._make_engine()
+        try:
+            _migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        with self._lock:
+            kept = self._engine = self._engine or engine
+        if kept is not engine:  # another thread was faster
+            engine.dispose()
+        return kept
+
+    def _make_engine(self) -> sa.Engine:
+        settings = {
+            "hide_parameters": True,  # an exception of SQLAlchemy names no digest
+            "max_overflow": 0,
+            "pool_size": _POOL_SIZE,
+            "pool_timeout": self._timeout_s,
+        }
+        if self._url.get_backend_name() == "sqlite":
+            return sqlite.make_engine(self._url, timeout_s=self._timeout_s, **settings)
+        from doorward.guard.stores import postgresql  # noqa: PLC0415 - imports what only its extra brings
+
+        return postgresql.make_engine(self._url, timeout_s=self._timeout_s, **settings)
+
+    @contextmanager
+    def _errors_made_ours(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError as error:
+            raise StoreError("The database already holds what forbids this.", reason="conflict") from error
+        except (SQLAlchemyError, OSError) as error:
+            raise _store_error(error, self._where()) from error
+
+    def _where(self) -> str:
+        is_sqlite = self._url.get_backend_name() == "sqlite"
+        return printable(str(self._url.database)) if is_sqlite else "The PostgreSQL database"
+
+
+def _checked(text: str) -> sa.URL:
+    wanted = "Give sqlite:////absolute/path or postgresql://user@host:port/name."
+    try:
+        url = sa.make_url(text)
+    except (ArgumentError, ValueError):
+        message = f"The URL of the database can't be read. {wanted}"
+        raise ConfigurationError(message, field="url", reason="database_url") from None  # it may hold a password
+    if "@" in (url.host or ""):  # the end of a password, which the driver would repeat in its errors
+        message = "The password in the URL of the database holds an @: write %40 for it."
+        raise ConfigurationError(message, field="url", reason="database_url")
+    if url.drivername in {"postgres", "postgresql", "postgresql+psycopg"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername == "sqlite" and not url.query and Path(url.database or "").is_absolute():
+        return url
+    message = f"A database by {printable(url.drivername)!r} can't be used, or not with this path. {wanted}"
+    raise ConfigurationError(message, field="url", reason="database_url")
+
+
+def _begin_writing(connection: sa.Connection) -> sa.RootTransaction:
+    return connection.execution_options(**{sqlite.WRITING: True}).begin()
+
+
+def _migrate(engine: sa.Engine) -> None:
+    """Run the steps that the database has not seen, one process at a time, all or none."""
+    with engine.connect() as connection, connection.begin():
+        if _version(connection) == len(MIGRATIONS):
+            return
+    with engine.connect() as connection, _begin_writing(connection):
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        for number, step in enumerate(MIGRATIONS[_version(connection) :], _version(connection) + 1):
+            for statement in step:
+                connection.exec_driver_sql(statement)
+            connection.execute(sa.insert(schema).values(version=number))
+
+
+def _version(connection: sa.Connection) -> int:
+    """Return the number of the last step that ran.
+
+    Raises:
+        StoreError: It is one that this Doorward does not know.
+    """
+    if not sa.inspect(connection).has_table(schema.name):
+        return 0
+    version = connection.execute(sa.select(sa.func.max(schema.c.version))).scalar() or 0
+    if version > len(MIGRATIONS):
+        message = (
+            f"The database was brought to schema {version} by a newer Doorward; this one knows {len(MIGRATIONS)}. "
+            "Install the newer one here too."
+        )
+        raise StoreError(message, reason="schema_newer")
+    return int(version)
+
+
+def _store_error(error: SQLAlchemyError | OSError, where: str) -> StoreError:
+    """Say in our words what a database or file system did. Its own words may hold values; they stay in the cause."""
+    if isinstance(error, OSError):
+        what = os.strerror(error.errno) if error.errno else "unknown"
+        return StoreError(
+            f"{where} could not be opened: {what}. Look at its folder and at who may write there.", reason="io"
+        )
+    if isinstance(error, PoolTimeout):
+        return StoreError(f"All connections to {where} are busy. Try again in a moment.", reason="database_busy")
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or type(cause).__name__
+    reason, remedy = _REMEDIES.get(state, ("database_failed", "Look at the database, then try again."))
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        reason, remedy = "database_unreachable", "See that it runs and can be reached, then try again."
+    return StoreError(f"{where} can't be used ({printable(state)}). {remedy}", reason=reason)
+
+
+_REMEDIES = {
+    "28000": ("database_login", "See that its user may sign in from here."),
+    "28P01": ("database_login", "Its user or password is wrong."),
+    "3D000": ("database_missing", "Make the database first: createdb"),
+    "42501": ("database_forbidden", "Give its user the right to use, and at first to make, the tables."),
+    "57014": ("database_timeout", "It took too long. Try again in a moment."),
+    "55P03": ("database_timeout", "Another process held a lock for too long. Try again in a moment."),
+    "ConnectionTimeout": ("database_timeout", "It did not answer. See that it runs and can be reached."),
+    "OperationalError": ("database_unreachable", "See that it runs and can be reached, then try again."),
+    "SQLITE_BUSY": ("database_timeout", "Another process held its lock for too long. Try again in a moment."),
+    "SQLITE_CANTOPEN": ("io", "Look at its folder and at who may read and write there."),
+    "SQLITE_CORRUPT": ("database_corrupt", "It is damaged: restore it from a copy."),
+    "SQLITE_FULL": ("disk_full", "Make room on the disk."),
+    "SQLITE_NOTADB": ("database_corrupt", "It is no SQLite database: name another file, or move this one away."),
+    "SQLITE_READONLY": ("read_only", "See who may write there."),
+}
+"""By SQLSTATE, SQLite's name of the error, or else the driver's class: our reason, and what to do."""
