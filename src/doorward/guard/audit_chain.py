@@ -1,0 +1,175 @@
+"""What an audit log's lines say and how they hang together: line, hash, head. Pure; no file, clock or thread.
+
+A line is one JSON object: ``seq``, ``at``, what happened, ``prev`` (the hash of the line before) and, last, ``hash``. The
+hash covers the exact bytes of the line without its ``hash`` member, so nothing has to be written anew to check it. It is
+SHA-256, or HMAC-SHA256 with a key: then who can write the file still can't make a chain that holds.
+
+The head says where the chain ends, in a file beside the log: removed last lines can't be seen from the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+
+from doorward.errors import Malformed, printable
+from doorward.protocol.strict_json import loads_object
+from doorward.vault.times import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "BEGINNING",
+    "HEAD_BYTES",
+    "MAX_LINE_BYTES",
+    "Decision",
+    "Line",
+    "Link",
+    "build_head",
+    "build_line",
+    "describe",
+    "holds",
+    "parse_head",
+    "parse_line",
+]
+
+MAX_LINE_BYTES = 65_536
+"""No line of ours is as long: each text in it is at most 300 characters."""
+
+_HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\Z')
+_HEX = re.compile(r"[0-9a-f]{64}")
+_HEAD = re.compile(rb"(head ([0-9]{20}) ([0-9a-f]{64})) ([0-9a-f]{64})\n")
+_LONGEST_TEXT = 300
+
+HEAD_BYTES = 156
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision of the guard: what, who, from where, why. Holds no token text and no claims.
+
+    Made on every request, hence a msgspec struct: a frozen dataclass takes five times as long.
+    """
+
+    at: float
+    """When, in epoch seconds."""
+    outcome: Literal["accepted", "refused", "forbidden", "throttled", "unavailable"]
+    code: str = ""
+    """Of the error, such as ``expired``; empty where there was none. ``reason`` narrows it down."""
+    reason: str = ""
+    kind: Literal["jwt", "opaque", "api_key", "none"] = "none"
+    issuer: str = ""
+    """Verified where ``accepted`` or ``forbidden``; else what the credential said of itself. So is ``subject``."""
+    subject: str = ""
+    jti: str = ""
+    key_id: str = ""
+    """The ``kid`` of the key that signed, or the id of the API key."""
+    client_ip: str = ""
+    resource: str = ""
+    """Method and path. A query is left out, whoever hands one in: it may hold a secret."""
+    scopes: tuple[str, ...] = ()
+    """The scopes that were needed."""
+
+
+class Link(NamedTuple):
+    """Where a chain stands: its last line's number and hash."""
+
+    seq: int
+    hash: str
+
+
+BEGINNING = Link(0, "0" * 64)
+"""Before the first line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line that has our form. Whether it says the truth is for ``holds``."""
+
+    seq: int
+    prev: str
+    hash: str
+    body: bytes
+    members: Mapping[str, Any]
+
+    @property
+    def link(self) -> Link:
+        return Link(self.seq, self.hash)
+
+
+def describe(decision: Decision) -> dict[str, str]:
+    """Return a decision as members of a line: printable, bounded, and without those that say nothing."""
+    members = {
+        "outcome": decision.outcome,
+        "code": decision.code,
+        "reason": decision.reason,
+        "kind": decision.kind,
+        "issuer": decision.issuer,
+        "subject": decision.subject,
+        "jti": decision.jti,
+        "key_id": decision.key_id,
+        "client_ip": decision.client_ip,
+        "resource": decision.resource.partition("?")[0],
+        "scopes": " ".join(decision.scopes),
+    }
+    return {
+        name: text if len(text) <= _LONGEST_TEXT and text.isprintable() else printable(text)
+        for name, text in members.items()
+        if text
+    }
+
+
+def build_line(members: Mapping[str, Any], after: Link, *, at: float, key: bytes | None) -> tuple[bytes, Link]:
+    """Return the line that follows ``after``, line feed and all, and its link."""
+    seq = after.seq + 1
+    body = _encode({"seq": seq, "at": format_instant(at), **members, "prev": after.hash})
+    seal = _seal(body, key)
+    return b'%b,"hash":"%b"}\n' % (body[:-1], seal.encode()), Link(seq, seal)
+
+
+def parse_line(line: bytes) -> Line | None:
+    """Read a line without its line feed. None: it is not of our form. Never an exception, whatever the bytes."""
+    found = _HASH.search(line, max(0, len(line) - 80))
+    if found is None or len(line) > MAX_LINE_BYTES:
+        return None
+    body = line[: found.start()] + b"}"
+    try:
+        members = loads_object(body, what="The line", max_depth=3)
+    except Malformed:
+        return None
+    seq, prev = members.get("seq"), members.get("prev")
+    if type(seq) is not int or seq < 1 or type(prev) is not str or not _HEX.fullmatch(prev) or "hash" in members:
+        return None
+    return Line(seq, prev, found[1].decode(), body, members)
+
+
+def holds(line: Line, key: bytes | None) -> bool:
+    """Say whether a line is what was hashed when it was written, with this key."""
+    return hmac.compare_digest(_seal(line.body, key), line.hash)
+
+
+def build_head(link: Link, key: bytes | None) -> bytes:
+    """Return what the head file holds: always as many bytes, so that writing it over needs no care."""
+    text = b"head %020d %b" % (link.seq, link.hash.encode())
+    return b"%b %b\n" % (text, _seal(text, key).encode())
+
+
+def parse_head(data: bytes, key: bytes | None) -> Link | None:
+    """Read a head. None: it is none, or not one made with this key."""
+    found = _HEAD.fullmatch(data)
+    if found is None or not hmac.compare_digest(_seal(found[1], key).encode(), found[4]):
+        return None
+    return Link(int(found[2]), found[3].decode())
+
+
+def _seal(data: bytes, key: bytes | None) -> str:
+    if key is None:
+        return hashlib.sha256(data).hexdigest()
+    return hmac.digest(key, data, "sha256").hex()
