@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from doorward.ports import Clock, Entropy
+    from doorward.protocol.jwk import SigningKey
     from doorward.testing.app import RequestRecord
     from doorward.testing.core import EndpointName
     from doorward.testing.faults import FaultKind
@@ -273,6 +274,12 @@ class DevIssuer:
         with self._core.lock:
             self._core.keys.current(self._core.rules.signing_algorithm)
             self._core.keys.rotate(keep_old=keep_old)
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The key that signs at the moment, private half and all: for tokens that no issuer would make."""
+        with self._core.lock:
+            return self._core.keys.current(self._core.rules.signing_algorithm)
 
     def revoke_everything(self, subject: str) -> None:
         """End all codes, tokens and refresh tokens of one person or service."""
