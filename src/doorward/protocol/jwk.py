@@ -59,12 +59,14 @@ class JwkSet:
     keys: tuple[VerificationKey, ...]
     rejected: Mapping[str | None, str] = field(default_factory=dict)
     _by_kid: Mapping[str | None, tuple[VerificationKey, ...]] = field(init=False, repr=False, compare=False)
+    _selected: dict[tuple[str | None, str], VerificationKey] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_kid: dict[str | None, tuple[VerificationKey, ...]] = {}
         for key in self.keys:
             by_kid[key.kid] = (*by_kid.get(key.kid, ()), key)
         object.__setattr__(self, "_by_kid", by_kid)
+        object.__setattr__(self, "_selected", {})
 
     def select(self, kid: str | None, alg: str) -> VerificationKey:
         """Return the one key for a token's header.
@@ -80,6 +82,12 @@ class JwkSet:
 
         Source: RFC 7515 sections 4.1.4 and 6.
         """
+        key = self._selected.get((kid, alg))
+        if key is None:  # only what was found is remembered: no more than there are names and algorithms
+            key = self._selected[kid, alg] = self._find(kid, alg)
+        return key
+
+    def _find(self, kid: str | None, alg: str) -> VerificationKey:
         named = self.keys if kid is None else self._by_kid.get(kid)
         if named is None:
             raise self._not_here(kid)
