@@ -8,7 +8,7 @@ import msgspec
 
 from doorward.errors import Malformed
 
-__all__ = ["decode_base64url", "decode_part", "encode_base64url", "split_parts"]
+__all__ = ["check_alphabet", "decode_base64url", "decode_part", "encode_base64url"]
 
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 _TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -37,22 +37,26 @@ def decode_base64url(text: str, *, what: str) -> bytes:
 
     Source: RFC 7515 section 2, RFC 4648 section 3.5.
     """
-    parts = split_parts(text.encode("ascii", "replace"), what=what)
-    if len(parts) > 1:
+    part = check_alphabet(text.encode("ascii", "replace"), what=what)
+    if b"." in part:
         raise _foreign(what)
-    return decode_part(parts[0], what=what)
+    return decode_part(part, what=what)
 
 
-def split_parts(data: bytes, *, what: str) -> list[bytes]:
-    """Split dotted base64url and check the alphabet of all its parts at once. Each part is for ``decode_part``."""
+def check_alphabet(data: bytes, *, what: str) -> bytes:
+    """Return dotted base64url with its letters exchanged for those that ``decode_part`` takes. Raises Malformed."""
     standard = data.translate(_TO_STANDARD)
     if not standard.isascii():
         raise _foreign(what)
-    return standard.split(b".")
+    return standard
 
 
 def decode_part(part: bytes, *, what: str) -> bytes:
-    """Decode one of ``split_parts``. Raises Malformed for an impossible length, or unused bits that are not zero."""
+    """Decode one part of what ``check_alphabet`` returned.
+
+    Raises:
+        Malformed: an impossible length, or unused bits that are not zero.
+    """
     if not part:
         return b""
     spare = len(part) & 3

@@ -7,13 +7,12 @@ code and no library's: decision 2.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from doorward.errors import AlgorithmNotAllowed, BadSignature, ConfigurationError, Malformed, printable
-from doorward.protocol.base64url import decode_part, encode_base64url, split_parts
+from doorward.protocol.base64url import check_alphabet, decode_part, encode_base64url
 from doorward.protocol.jwa import ALGORITHMS
 from doorward.protocol.key_material import is_name
 from doorward.protocol.strict_json import dumps_object, loads_object
@@ -23,12 +22,15 @@ if TYPE_CHECKING:
 
     from doorward.protocol.jwk import JwkSet, SigningKey
 
-__all__ = ["JoseHeader", "UnverifiedJws", "VerifiedJws", "parse_jws", "sign_jws", "verify_jws"]
+__all__ = ["JoseHeader", "UnverifiedJws", "VerifiedJws", "check_signature", "parse_jws", "sign_jws", "verify_jws"]
 
-_JWS_PARTS, _JWE_PARTS = 3, 5
+_JWE_DOTS = 4
 
 # Each of these changes what is verified, or brings or points at a key of the sender's choosing (decision 7 for x5c).
 _REFUSED_MEMBERS = frozenset({"crit", "b64", "zip", "jku", "jwk", "x5u", "x5c"})
+
+_headers: dict[bytes, JoseHeader] = {}  # the tokens of one key share their header; only good ones are remembered
+_MOST_REMEMBERED, _LONGEST_REMEMBERED = 4096, 512
 
 
 class JoseHeader(msgspec.Struct, frozen=True):
@@ -80,23 +82,23 @@ def parse_jws(token: str | bytes, *, max_bytes: int = 16_384) -> UnverifiedJws:
         )
     if isinstance(token, str):
         token = token.encode("ascii", "replace")
-    parts = split_parts(token, what="The token")
-    if len(parts) == _JWE_PARTS:
-        raise Malformed("The token is encrypted (JWE); ask the issuer for signed ones.", reason="jwe")
-    if len(parts) != _JWS_PARTS:
+    head, _, rest = check_alphabet(token, what="The token").partition(b".")
+    payload, dot, signature = rest.rpartition(b".")
+    if not dot or b"." in payload:
+        if token.count(b".") == _JWE_DOTS:
+            raise Malformed("The token is encrypted (JWE); ask the issuer for signed ones.", reason="jwe")
         raise Malformed("The token does not have three parts; check that it was copied whole.", reason="token_parts")
-    header = _parse_header(parts[0])
-    if not parts[2]:
+    header = _headers.get(head) or _parse_header(head)
+    if not signature:
         raise Malformed("The token has no signature; check that it was copied whole.", reason="signature_missing")
     return UnverifiedJws(
         header,
-        decode_part(parts[1], what="The token's payload"),
-        token[: -1 - len(parts[2])],
-        decode_part(parts[2], what="The token's signature"),
+        decode_part(payload, what="The token's payload"),
+        token[: -1 - len(signature)],
+        decode_part(signature, what="The token's signature"),
     )
 
 
-@lru_cache(maxsize=128)  # the tokens of one issuer share their header
 def _parse_header(part: bytes) -> JoseHeader:
     members = loads_object(decode_part(part, what="The token's header"), what="The token's header")
     if not _REFUSED_MEMBERS.isdisjoint(members):
@@ -112,7 +114,12 @@ def _parse_header(part: bytes) -> JoseHeader:
     for name in ("kid", "typ"):
         if name in members and not is_name(members[name]):
             raise Malformed(f"The token's header has an unusable {name}; get a new token.", reason=f"header_{name}")
-    return JoseHeader(alg, members.get("kid"), members.get("typ"))
+    header = JoseHeader(alg, members.get("kid"), members.get("typ"))
+    if len(part) <= _LONGEST_REMEMBERED:
+        if len(_headers) >= _MOST_REMEMBERED:
+            _headers.clear()
+        _headers[part] = header
+    return header
 
 
 def _unknown_algorithm(alg: str) -> AlgorithmNotAllowed:
@@ -129,6 +136,12 @@ def _unknown_algorithm(alg: str) -> AlgorithmNotAllowed:
 
 
 def verify_jws(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[str]) -> VerifiedJws:
+    """Check the signature and return what it covers. Arguments and errors as ``check_signature``."""
+    check_signature(jws, keys, algorithms=algorithms)
+    return VerifiedJws(jws.header, jws.payload)
+
+
+def check_signature(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[str]) -> None:
     """Check the signature with the one fitting key of the issuer.
 
     Args:
@@ -143,18 +156,18 @@ def verify_jws(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[str])
 
     Source: RFC 7515 section 5.2, RFC 8725 section 3.1.
     """
-    alg = jws.header.alg
+    header, signature = jws.header, jws.signature
+    alg = header.alg
     if isinstance(algorithms, str):  # "in" would look for a piece of text
         raise ConfigurationError("algorithms must be a set or list of names, not one string.", field="algorithms")
     if alg not in algorithms:
         raise AlgorithmNotAllowed(
             "The token is signed with an algorithm that is not allowed for its issuer.", reason="alg_not_allowed"
         )
-    key = keys.select(jws.header.kid, alg)
-    if len(jws.signature) != key.signature_bytes:
+    key = keys.select(header.kid, alg)
+    if len(signature) != key.signature_bytes:
         raise BadSignature("The signature does not have its key's length; get a new token.", reason="signature_length")
-    ALGORITHMS[alg].verify(key.public_key, jws.signature, jws.signing_input)
-    return VerifiedJws(jws.header, jws.payload)
+    ALGORITHMS[alg].verify(key.public_key, signature, jws.signing_input)
 
 
 def sign_jws(

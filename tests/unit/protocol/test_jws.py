@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
+import tracemalloc
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -86,6 +87,24 @@ def test_what_was_parsed_cannot_be_changed():
 def test_header_members_that_say_nothing_about_the_check_are_ignored():
     token = headed({"alg": "ES256", "kid": "k", "x5t": "AAAA", "x5t#S256": "AAAA", "cty": "x", "nonce": "n"})
     assert parse_jws(token).header == JoseHeader("ES256", "k", None)
+
+
+def test_the_memory_of_headers_is_bounded_and_never_mistakes_one_for_another():
+    tracemalloc.start()
+    try:
+        for number in range(9_000):
+            name = f"{number:0300}" if number % 9 else f"{number:0500}"
+            assert parse_jws(headed({"alg": "ES256", "kid": name})).header.kid == name
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_refused_header_is_refused_again():
+    for _ in range(3):
+        with pytest.raises(Malformed) as caught:
+            parse_jws(headed({"alg": "ES256", "crit": ["exp"]}))
+        assert caught.value.reason == "header_crit"
 
 
 HEAD, BODY, TAIL = b64(b'{"alg":"ES256"}'), b64(b"{}"), b64(bytes(64))
