@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from doorward.protocol.claims import SignedClaims
 
-__all__ = ["AccessTokenClaims", "validate_access_token"]
+__all__ = ["ACCESS_TOKEN_TYPES", "AccessTokenClaims", "validate_access_token"]
 
-_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+ACCESS_TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def validate_access_token(  # noqa: PLR0913 - the rules' inputs, by keyword
     Source: RFC 9068 sections 2 and 4.
     """
     claims = signed.claims
-    if (signed.header.typ or "").lower() not in _TYPES:
+    if (signed.header.typ or "").lower() not in ACCESS_TOKEN_TYPES:
         raise WrongType("Not an access token (typ is not at+jwt): send the access token.", reason="not_at_jwt")
     named = require_string(claims, "iss")
     if named != issuer:

@@ -1,0 +1,135 @@
+"""How each kind of credential is checked: signed token, API key, opaque token. One ``Work`` each, chosen by shape.
+
+What comes out was verified, is not revoked, and says for how long and on what it stands. Throttling, scopes, the caches
+and the audit are the guard's.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from doorward.errors import Malformed, UnknownIssuer, UnknownKey, printable
+from doorward.guard.revocation import fingerprint
+from doorward.guard.tokens import Accepted
+from doorward.guard.validation import validate_claims
+from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
+
+if TYPE_CHECKING:
+    from doorward.guard.jobs import Work
+    from doorward.guard.parts import Parts
+
+__all__ = ["check_credential", "confirm", "looks_signed", "refuse_revoked", "signed_part"]
+
+_JSON_STARTS = ("ey", "ew")  # base64url of an opening brace and what may follow it: every header begins so
+
+
+def looks_signed(credential: str) -> bool:
+    """Tell a JWT, or what pretends to be one, by its shape."""
+    return credential.startswith(_JSON_STARTS) and credential.count(".") > 1
+
+
+def check_credential(parts: Parts, credential: str, *, now: float) -> Work[Accepted]:
+    """Check one credential, in the one way that its shape calls for: no failure falls through to another way.
+
+    Raises:
+        InvalidCredential: it is not good; the class says why.
+        UnavailableError: nobody can say now.
+    """
+    if looks_signed(credential):
+        return (yield from _check_jwt(parts, credential, now))
+    if parts.api_keys is not None and parts.api_keys.recognizes(credential):
+        return (yield from _check_api_key(parts, credential, now))
+    if parts.introspection is not None:
+        return (yield from _check_opaque(parts, credential, now))
+    message = "The credential is neither a signed token nor an API key of this service: send one of those."
+    raise Malformed(message, reason="unknown_shape")
+
+
+def confirm(parts: Parts, token: str, *, now: float) -> Work[None]:
+    """Ask the issuer itself whether a signed token is still good, for what is too precious for a list of ours.
+
+    Raises:
+        Revoked: it is not.
+        UnavailableError: the issuer does not answer.
+    """
+    assert parts.introspection is not None  # noqa: S101 - or nobody had come here
+    yield from parts.introspection.ask(token, now=now)
+
+
+def signed_part(token: str) -> bytes:
+    """Return what an accepted token is known by: what its signature covers, or all of it where there is none."""
+    return (token.rpartition(".")[0] if looks_signed(token) else token).encode("utf-8", "surrogatepass")
+
+
+def refuse_revoked(parts: Parts, accepted: Accepted) -> None:
+    """Look a decision up in what was revoked, and note which state of it that was.
+
+    Raises:
+        Revoked: it is not good any more.
+    """
+    revocations = parts.revocations
+    version = revocations.version
+    if version and accepted.version_of_revocations != version:
+        principal = accepted.principal
+        revocations.check(
+            issuer=principal.issuer,
+            subject=principal.subject,
+            jti=accepted.jti,
+            issued_at=accepted.issued_at,
+            kid=accepted.kid,
+            fingerprint=fingerprint(accepted.signed),
+        )
+    accepted.version_of_revocations = version
+
+
+def _check_jwt(parts: Parts, token: str, now: float) -> Work[Accepted]:
+    jwt = parse_jwt(token)
+    named = require_string(jwt.claims, "iss")
+    ring = parts.rings.get(named)
+    if ring is None:
+        raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
+    issuer = ring.issuer
+    keys = ring.keys if now < ring.fresh_until else (yield from ring.current(now))
+    try:
+        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    except UnknownKey as error:
+        newer = (yield from ring.newer(keys, jwt.header.kid, now)) if error.reason == "unknown_kid" else None
+        if newer is None:
+            raise
+        keys = newer
+        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    facts = validate_claims(signed, issuer, now=now)
+    principal = parts.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
+    accepted = Accepted(
+        principal, facts.expires_at, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input
+    )
+    yield from _look_up_revocations(parts, accepted, now)
+    return accepted
+
+
+def _check_api_key(parts: Parts, credential: str, now: float) -> Work[Accepted]:
+    assert parts.api_keys is not None  # noqa: S101 - or nobody had come here
+    version = parts.api_keys.version
+    key = yield from parts.api_keys.check(credential, now=now)
+    accepted = Accepted(parts.policy.api_key_principal(key), key.expires_at or inf, kid=key.key_id)
+    accepted.version_of_api_keys = version
+    yield from _look_up_revocations(parts, accepted, now)
+    return accepted
+
+
+def _check_opaque(parts: Parts, token: str, now: float) -> Work[Accepted]:
+    assert parts.introspection is not None  # noqa: S101 - or nobody had come here
+    said = yield from parts.introspection.ask(token, now=now)
+    principal = parts.policy.principal(
+        parts.introspection.as_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
+    )
+    accepted = Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at, signed=signed_part(token))
+    yield from _look_up_revocations(parts, accepted, now)
+    return accepted
+
+
+def _look_up_revocations(parts: Parts, accepted: Accepted, now: float) -> Work[None]:
+    if now >= parts.revocations.fresh_until:
+        yield from parts.revocations.current(now)
+    refuse_revoked(parts, accepted)

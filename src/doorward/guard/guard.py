@@ -1,0 +1,325 @@
+"""The guard: one ``Authorization`` value in, a ``Principal`` out, or the error that says why not.
+
+What was decided lately and still holds is answered at once, by ``known``. Everything else runs through ``_decide``, one
+``Work`` for threads and tasks: throttle, check, scopes, and a record of the outcome. Failures that may be guesses count
+against the address they came from; outages never do, and never let anybody in.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from doorward.errors import (
+    AlgorithmNotAllowed,
+    BadSignature,
+    ConfigurationError,
+    DoorwardError,
+    Expired,
+    Forbidden,
+    Malformed,
+    MissingClaim,
+    Revoked,
+    UnknownApiKey,
+    UnknownIssuer,
+    UnknownKey,
+    WrongAudience,
+    WrongType,
+)
+from doorward.guard.checks import check_credential, confirm, looks_signed, refuse_revoked, signed_part
+from doorward.guard.jobs import afinish, finish
+from doorward.guard.parts import GuardOptions, assemble
+from doorward.guard.records import Request, accepted_decision, refused_decision
+from doorward.guard.tokens import Rejected, digester
+from doorward.protocol.bearer import parse_authorization_header
+from doorward.system import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from os import PathLike
+
+    from doorward.guard.api_keys import ApiKeys
+    from doorward.guard.issuers import Issuer
+    from doorward.guard.jobs import Work
+    from doorward.guard.parts import Parts
+    from doorward.guard.revocation import Revocations
+    from doorward.guard.settings import GuardSettings
+    from doorward.guard.tokens import Accepted
+    from doorward.model import Principal
+    from doorward.ports import Clock
+
+__all__ = ["Guard"]
+
+# What may be a guess. Someone whose token has expired, or is meant for another service, did not guess it.
+_GUESSES = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllowed, UnknownApiKey)
+# What the same credential meets again and again: no fetch, store or clock turns it into something else.
+_FINAL = (Malformed, BadSignature, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
+_REJECTED_TTL_S = 60.0
+_PREFIX_LENGTH = 16  # "dw_", the id of an API key, "_"
+
+
+class Guard:
+    """Decides who is calling. One for a service; threads and tasks share it.
+
+    Args:
+        issuers: whose tokens are accepted.
+        api_keys: the service's own keys.
+        clock: for tests.
+        options: see ``GuardOptions``.
+
+    Nothing is opened, fetched or started before the first credential, or ``warm_up``.
+
+    Raises:
+        ConfigurationError: a setting is wrong; ``field`` names it.
+    """
+
+    def __init__(
+        self,
+        issuers: Iterable[Issuer] = (),
+        api_keys: ApiKeys | None = None,
+        *,
+        clock: Clock | None = None,
+        **options: Unpack[GuardOptions],
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._now = self._clock.now
+        self._digest = digester()
+        self._read: Callable[[], GuardSettings] | None = None
+        self._settings: tuple[GuardSettings, Mapping[str, Any]] | None = None
+        self._parts = assemble(issuers, api_keys, options, clock=self._clock)
+
+    @classmethod
+    def from_env(
+        cls, prefix: str = "DOORWARD", environment: Mapping[str, str] | None = None, *, clock: Clock | None = None
+    ) -> Self:
+        """Make a guard from environment variables, such as ``DOORWARD_OIDC_CONFIG``; docs/guard-settings.md lists them.
+
+        Raises:
+            ConfigurationError: one of them is wrong; ``field`` names it.
+        """
+        from doorward.guard.settings import read_environment  # noqa: PLC0415 - only needed here
+
+        return cls._from(lambda: read_environment(prefix, environment), clock)
+
+    @classmethod
+    def from_file(cls, path: str | PathLike[str], *, clock: Clock | None = None) -> Self:
+        """Make a guard from a TOML file; docs/guard-settings.md says what it may hold.
+
+        Raises:
+            ConfigurationError: the file is wrong; ``field`` names the place.
+        """
+        from doorward.guard.settings import read_file  # noqa: PLC0415 - only needed here
+
+        return cls._from(lambda: read_file(path), clock)
+
+    @classmethod
+    def _from(cls, read: Callable[[], GuardSettings], clock: Clock | None) -> Self:
+        settings = read()
+        arguments = settings.arguments()
+        guard = cls(**arguments, clock=clock)
+        guard._read, guard._settings = read, (settings, arguments)
+        return guard
+
+    def reload(self) -> None:
+        """Read the settings again. Requests under way end by the old ones; what did not change stays as it is.
+
+        Raises:
+            ConfigurationError: they are wrong, and the old ones stay in force; or this guard was made by code.
+        """
+        if self._read is None:
+            message = "This guard was made by code: there are no settings to read again. Use from_file or from_env."
+            raise ConfigurationError(message, field="guard", reason="nothing_to_reload")
+        settings = self._read()
+        arguments = dict(settings.arguments(previous=self._settings))
+        options = dict(arguments)
+        issuers, api_keys = options.pop("issuers", ()), options.pop("api_keys", None)
+        before = self._parts
+        self._parts = assemble(issuers, api_keys, options, clock=self._clock, previous=before)
+        self._settings = (settings, arguments)
+        before.close(but=self._parts)
+
+    def authenticate(
+        self,
+        authorization: str | None,
+        *,
+        client_ip: str | None = None,
+        scopes: Sequence[str] = (),
+        resource: str | None = None,
+    ) -> Principal:
+        """Return who is calling.
+
+        Args:
+            authorization: the value of the request's one ``Authorization`` header; None if there is none.
+            client_ip: the address the request came from, once proxies were accounted for (``addresses``).
+            scopes: all of these are needed.
+            resource: what is asked for, such as ``GET /orders``: for the audit alone.
+
+        Raises:
+            InvalidCredential: no credential, or not a good one (401).
+            Forbidden: a good one that lacks scopes (403).
+            Throttled: too many failed attempts from this address (429).
+            UnavailableError: nobody can say now (503).
+        """
+        request = Request(authorization, client_ip, scopes, resource, self._digest(authorization))
+        return self._recall(request) or finish(self._decide(request))
+
+    async def aauthenticate(
+        self,
+        authorization: str | None,
+        *,
+        client_ip: str | None = None,
+        scopes: Sequence[str] = (),
+        resource: str | None = None,
+    ) -> Principal:
+        """Return who is calling: ``authenticate`` for asyncio, which waits without holding up its loop."""
+        request = Request(authorization, client_ip, scopes, resource, self._digest(authorization))
+        return self._recall(request) or await afinish(self._decide(request))
+
+    def known(
+        self,
+        authorization: str | None,
+        *,
+        client_ip: str | None = None,
+        scopes: Sequence[str] = (),
+        resource: str | None = None,
+    ) -> Principal | None:
+        """Return who is calling if that was decided lately and still holds, or None: then ask ``authenticate``.
+
+        It never waits. A throttled address is no hindrance here: who brings a good credential guesses nothing.
+
+        Raises:
+            StoreError: the audit can't record the decision.
+        """
+        return self._recall(Request(authorization, client_ip, scopes, resource, self._digest(authorization)))
+
+    def _recall(self, request: Request) -> Principal | None:
+        parts = self._parts
+        accepted = parts.accepted.get(request.digest)
+        if accepted is None:
+            return None
+        now = self._now()
+        ring, revocations, principal = accepted.ring, parts.revocations, accepted.principal
+        stands = (
+            accepted.version_of_api_keys == parts.version_of_api_keys
+            if ring is None
+            else accepted.keys is ring.keys and now < ring.fresh_until
+        )
+        if not (stands and now < accepted.until and now < revocations.fresh_until):
+            return None
+        if accepted.version_of_revocations != revocations.version:
+            try:
+                refuse_revoked(parts, accepted)
+            except Revoked:
+                return None
+        if request.scopes and (_missing(request, principal) or _wants_confirmation(parts, request, principal)):
+            return None
+        if parts.audit is not None:
+            parts.audit.record(accepted_decision(request, accepted, now=now))
+        return principal
+
+    def _decide(self, request: Request) -> Work[Principal]:
+        parts, now = self._parts, self._now()
+        credential, prefix, accepted = "", None, None
+        try:
+            credential = parse_authorization_header(request.authorization)
+            prefix = _prefix(credential)
+            parts.throttle.check(request.client_ip, prefix, now=now)
+            accepted = yield from self._check(parts, request, credential, now)
+            missing = _missing(request, accepted.principal)
+            if missing:
+                message = "The credential lacks a scope that is needed here: ask for one that has it."
+                raise Forbidden(message, missing_scopes=missing)
+            if _wants_confirmation(parts, request, accepted.principal):
+                yield from confirm(parts, credential, now=now)
+        except DoorwardError as error:
+            if isinstance(error, _GUESSES):
+                parts.throttle.failed(request.client_ip, prefix, now=now)
+            if parts.audit is not None:
+                parts.audit.record(refused_decision(request, error, credential, accepted, now=now))
+            raise
+        if parts.audit is not None:
+            parts.audit.record(accepted_decision(request, accepted, now=now))
+        return accepted.principal
+
+    def _check(self, parts: Parts, request: Request, credential: str, now: float) -> Work[Accepted]:
+        """Check a credential, by what is remembered of it or anew, and remember the outcome."""
+        rejected = parts.rejected.get(request.digest)
+        if rejected is not None and now < rejected.until:
+            raise rejected.again()
+        version_of_api_keys = parts.version_of_api_keys
+        try:
+            accepted = yield from check_credential(parts, credential, now=now)
+        except _FINAL as error:
+            until = now + _REJECTED_TTL_S
+            parts.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, until))
+            raise
+        accepted.version_of_api_keys = version_of_api_keys
+        ttl_s = parts.api_key_ttl_s if accepted.principal.kind == "api_key" else parts.token_ttl_s
+        accepted.until = min(accepted.until, now + ttl_s)
+        parts.accepted.put(request.digest, accepted)
+        return accepted
+
+    @property
+    def revocations(self) -> Revocations:
+        """What is no longer good: ``guard.revocations.revoke(…)`` counts from the next request on."""
+        return self._parts.revocations
+
+    def invalidate(
+        self,
+        *,
+        token: str | None = None,
+        issuer: str | None = None,
+        subject: str | None = None,
+        jti: str | None = None,
+    ) -> int:
+        """Drop what is remembered about credentials, so that they are checked anew. It revokes nothing.
+
+        Args:
+            token: this one. It is enough by itself.
+            issuer: those of this issuer, and, with ``subject`` or ``jti``, only those that fit these as well.
+            subject: those of this subject.
+            jti: the token of this ID.
+
+        Returns:
+            How many accepted credentials were dropped; with no argument, all of them.
+        """
+        parts = self._parts
+        if token is not None and parts.introspection is not None:
+            parts.introspection.forget(token)
+        signed = None if token is None else signed_part(token)
+
+        def fits(accepted: Accepted) -> bool:
+            principal = accepted.principal
+            return (
+                (signed is None or accepted.signed == signed)
+                and issuer in {None, principal.issuer}
+                and subject in {None, principal.subject}
+                and jti in {None, accepted.jti}
+            )
+
+        return parts.accepted.drop_where(fits)
+
+    def warm_up(self) -> None:
+        """Start to fetch the issuers' keys, and wait for none of them: call it when the service starts."""
+        self._parts.rings.warm_up()
+
+    def close(self) -> None:
+        """Write what is still to be written, and let threads and connections end. The guard can be used again."""
+        self._parts.close()
+
+    def __repr__(self) -> str:
+        return f"Guard(issuers={[ring.issuer.url for ring in self._parts.rings.values()]!r})"
+
+
+def _prefix(credential: str) -> str | None:
+    """What failures of one API key or opaque token are counted by. The head of a JWT says nothing about whose it is."""
+    return None if looks_signed(credential) else credential[:_PREFIX_LENGTH]
+
+
+def _missing(request: Request, principal: Principal) -> tuple[str, ...]:
+    held = principal.scopes
+    return tuple(scope for scope in request.scopes if scope not in held)
+
+
+def _wants_confirmation(parts: Parts, request: Request, principal: Principal) -> bool:
+    introspection = parts.introspection
+    return introspection is not None and principal.kind == "jwt" and introspection.wanted_for(request.scopes)
