@@ -18,6 +18,9 @@ __all__ = ["build_authorization_header", "build_www_authenticate", "parse_author
 _LONGEST_TOKEN = 16_384
 _TOKEN_CHARACTERS = string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~"
 _CREDENTIALS = re.compile(r" [A-Za-z0-9\-._~+/]+=*")
+_USUAL_STARTS = ("Bearer ", "bearer ")
+_USUAL_CHARACTERS = (string.ascii_letters + string.digits + "-._~+/").encode()
+_TOKEN_TO_ASCII = bytes(byte if byte in _USUAL_CHARACTERS else 0xFF for byte in range(256))
 _VSCHAR = re.compile(r"[\x21-\x7e]+")
 _QUOTABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 
@@ -46,6 +49,11 @@ def parse_authorization_header(*values: str | None) -> str:
 
     Source: RFC 6750 section 2.1, RFC 9110 section 11.
     """
+    if len(values) == 1 and values[0] is not None and values[0].startswith(_USUAL_STARTS):
+        # What nearly every request has, in a third of the time. Whatever it is not, the rules below say.
+        token = values[0][len("Bearer ") :]
+        if 0 < len(token) <= _LONGEST_TOKEN and token.isascii() and token.encode().translate(_TOKEN_TO_ASCII).isascii():
+            return token
     given = [value for value in values if value is not None]
     if not given:
         message = "The request has no Authorization header: send a bearer token."
