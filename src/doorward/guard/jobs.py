@@ -1,28 +1,28 @@
 """What takes long, done aside: jobs on a few daemon threads, and the two ways to wait for them.
 
 A decision that needs the network or a database is written once, as a private generator (``Work``): it yields jobs, is
-sent their results, and returns. ``finish`` waits with the caller's thread, ``afinish`` with its task. What needs neither
-never comes here. A job can't be stopped: it ends by the deadlines of what it calls, and nobody waits longer than
-``timeout_s`` for it. Why threads serve asyncio too: decision 10.
+sent their results, and returns. ``finish`` waits with the caller's thread, ``afinish`` with its task. A job can't be
+stopped: it ends by the deadlines of what it calls, and nobody waits longer than ``timeout_s`` for it. Why threads serve
+asyncio too: decision 10.
 """
 
 from __future__ import annotations
 
 import os
-import queue
 import threading
-from collections.abc import Generator
+import weakref
+from collections import deque
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from doorward.errors import UnavailableError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
 
-__all__ = ["Job", "Work", "Workers", "afinish", "finish"]
+__all__ = ["Forkable", "Job", "Work", "Workers", "afinish", "finish", "renew_after_fork"]
 
 T = TypeVar("T")
 
@@ -64,10 +64,12 @@ async def afinish(work: Work[T]) -> T:
         job = next(work)
         while True:
             try:
+                # Late or cancelled, the wait is cancelled, so that nothing is reported to a loop that is gone; the job
+                # runs, and what runs can't be cancelled.
                 waiting = asyncio.wrap_future(job.future)
                 waiting.add_done_callback(_look_at)
                 async with asyncio.timeout(job.timeout_s):
-                    result = await asyncio.shield(waiting)
+                    result = await waiting
             except Exception as error:  # noqa: BLE001 - as above
                 job = work.throw(error)
             else:
@@ -84,34 +86,35 @@ def _look_at(waiting: asyncio.Future[Any]) -> None:
 
 
 class Workers:
-    """A bounded number of daemon threads with a bounded queue. They start with the first job, also after a fork.
+    """A bounded number of daemon threads with a bounded queue.
+
+    A thread starts when a job has none to go to, also after a fork, and ends when it has had none for a while.
 
     Args:
         name: what they do, for the threads' names and for messages.
         threads: how many jobs may be under way.
         queued: how many may wait for a thread.
+        idle_s: for how long a thread waits for its next job.
     """
 
-    def __init__(self, name: str, *, threads: int = 4, queued: int = 64) -> None:
+    def __init__(self, name: str, *, threads: int = 4, queued: int = 64, idle_s: float = 60.0) -> None:
         self._name = name
         self._threads = threads
         self._queued = queued
-        self._lock = threading.Lock()
-        self._process = 0
-        self._idle = 0
-        self._started = 0
-        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(queued)
+        self._idle_s = idle_s
+        self._crew = _Crew(idle_s)
+        renew_after_fork(self)
 
     def start(self, function: Callable[[], T], *, timeout_s: float) -> Job[T]:
         """Have ``function`` run on one of the threads.
 
         Raises:
-            UnavailableError: too much is under way (reason ``too_busy``).
+            UnavailableError: ``too_busy``: too much is under way; ``no_thread``: the system gives none.
         """
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()  # from here on nobody can cancel it
 
         def run() -> None:
-            future.set_running_or_notify_cancel()  # from here on nobody can cancel it
             try:
                 result = function()
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
@@ -119,42 +122,84 @@ class Workers:
             else:
                 future.set_result(result)
 
-        with self._lock:
-            self._forget_threads_of_another_process()
-            try:
-                self._waiting.put_nowait(run)
-            except queue.Full:
+        crew = self._crew
+        with crew.changed:
+            if len(crew.waiting) >= self._queued:
                 message = f"Too much is waiting for {self._name}. Try again in a moment."
-                raise UnavailableError(message, reason="too_busy", retry_after_s=1.0) from None
-            if self._started < self._threads and self._waiting.qsize() > self._idle:
-                self._started += 1
-                threading.Thread(target=self._work, args=(self._waiting,), name=f"doorward-{self._name}", daemon=True).start()
+                raise UnavailableError(message, reason="too_busy", retry_after_s=1.0)
+            crew.waiting.append(run)
+            if len(crew.waiting) <= crew.idle or crew.threads == self._threads:
+                crew.changed.notify()
+                return Job(future, timeout_s)
+            thread = threading.Thread(target=crew.work, name=f"doorward-{self._name}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if not crew.threads:  # else one of those will come to it
+                    crew.waiting.pop()
+                    message = f"The system gives no thread for {self._name}. Raise its limit, or try again in a moment."
+                    raise UnavailableError(message, reason="no_thread", retry_after_s=1.0) from None
+            else:
+                crew.threads += 1
         return Job(future, timeout_s)
 
     def close(self) -> None:
         """Let the threads end when they have done what is waiting. A later job starts new ones."""
-        with self._lock:
-            self._forget_threads_of_another_process()
-            for _ in range(self._started):
-                try:
-                    self._waiting.put_nowait(None)
-                except queue.Full:  # they are daemons: the end of the process ends them
-                    break
-            self._waiting, self._started, self._idle = queue.Queue(self._queued), 0, 0
+        crew, self._crew = self._crew, _Crew(self._idle_s)
+        with crew.changed:
+            crew.dismissed = True
+            crew.changed.notify_all()
 
-    def _forget_threads_of_another_process(self) -> None:
-        if self._process != os.getpid():  # a fork copies the object without its threads
-            self._process = os.getpid()
-            self._waiting, self._started, self._idle = queue.Queue(self._queued), 0, 0
+    def after_fork(self) -> None:
+        """Leave threads and jobs to the parent."""
+        self._crew = _Crew(self._idle_s)
 
-    def _work(self, waiting: queue.Queue[Callable[[], None] | None]) -> None:
-        while True:
-            with self._lock:
-                self._idle += waiting is self._waiting
-            run = waiting.get()
-            with self._lock:
-                self._idle -= waiting is self._waiting
-            if run is None:
-                return
+
+class _Crew:
+    """Threads and what waits for them. All is read and changed under ``changed``."""
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self.changed = threading.Condition(threading.Lock())
+        self.waiting: deque[Callable[[], None]] = deque()
+        self.threads = 0
+        self.idle = 0
+        self.dismissed = False
+
+    def work(self) -> None:
+        while (run := self._next()) is not None:
             run()
             del run  # and with it what the caller gave
+
+    def _next(self) -> Callable[[], None] | None:
+        with self.changed:
+            self.idle += 1
+            self.changed.wait_for(lambda: self.waiting or self.dismissed, self._idle_s)
+            self.idle -= 1
+            if self.waiting:
+                return self.waiting.popleft()
+            self.threads -= 1
+            return None
+
+
+class Forkable(Protocol):
+    """What has to begin anew in the child of a fork: other threads are gone there, and their locks may stay held."""
+
+    def after_fork(self) -> None: ...
+
+
+_forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
+
+
+def renew_after_fork(thing: Forkable) -> None:
+    """Have ``thing.after_fork()`` called in the child of each fork. Does not keep it alive."""
+    _forkables.add(thing)
+
+
+def _after_fork() -> None:
+    for thing in list(_forkables):
+        thing.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -36,8 +36,12 @@ class HttpClient:
     ) -> None:
         self._settings = ClientSettings(insecure_loopback_http, connect_timeout_s, total_timeout_s)
 
-    def send(self, request: HttpRequest) -> HttpResponse:
+    def send(self, request: HttpRequest, *, timeout_s: float | None = None) -> HttpResponse:
         """Send ``request`` and return the whole response, whatever its status.
+
+        Args:
+            request: what to send.
+            timeout_s: instead of ``total_timeout_s``, where several requests share one deadline.
 
         Raises:
             ConfigurationError: the URL, a header, a proxy or a trust setting can't be used.
@@ -48,7 +52,7 @@ class HttpClient:
         """
         from doorward.http.wire import exchange  # noqa: PLC0415 - see the module's head
 
-        outcome = exchange(request, self._settings)
+        outcome = exchange(request, self._settings, timeout_s=timeout_s)
         if isinstance(outcome, DoorwardError):
             raise outcome
         return outcome

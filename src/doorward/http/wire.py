@@ -38,12 +38,14 @@ _HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # ASCII on one line, no b
 _USER_AGENT = f"doorward/{version('doorward')}"
 
 
-def exchange(request: HttpRequest, settings: ClientSettings) -> HttpResponse | DoorwardError:
+def exchange(
+    request: HttpRequest, settings: ClientSettings, *, timeout_s: float | None = None
+) -> HttpResponse | DoorwardError:
     """Send ``request``, blocking. Every failure of settings, network or server is returned."""
     call = _plan(request, settings)
     if isinstance(call, DoorwardError):
         return call
-    network = Network(Deadline(SystemClock(), settings.total_timeout_s))
+    network = Network(Deadline(SystemClock(), settings.total_timeout_s if timeout_s is None else timeout_s))
     try:
         with (
             httpcore2.ConnectionPool(call.trust, call.tunnel(), network_backend=network) as pool,

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError, InvalidResponse, printable
 from doorward.model import HttpRequest
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
     from doorward.model import HttpResponse
 
 __all__ = [
+    "IssuerMetadata",
     "ProviderMetadata",
+    "build_authorization_server_metadata_request",
     "build_jwks_request",
+    "build_jwks_url_request",
     "build_metadata_request",
     "check_issuer_url",
     "issuer_matches",
+    "parse_issuer_metadata_response",
     "parse_jwks_response",
     "parse_metadata_response",
 ]
@@ -65,6 +70,20 @@ class ProviderMetadata:
     iss_parameter_supported: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class IssuerMetadata:
+    """What a service that only receives tokens needs to know of their issuer. Every URL passed the checks.
+
+    An issuer of tokens for machines (a cluster, a build service) has neither an authorization nor a token endpoint; one
+    of opaque tokens alone publishes no keys. ``None`` means that it does not offer or does not say it.
+    """
+
+    issuer: str
+    jwks_uri: str | None = None
+    introspection_endpoint: str | None = None
+    introspection_endpoint_auth_methods: tuple[str, ...] | None = None
+
+
 def check_issuer_url(issuer: str, *, insecure_loopback_http: bool = False) -> None:
     """Refuse an issuer that is not an https URL of host and path alone.
 
@@ -92,7 +111,20 @@ def build_metadata_request(issuer: str) -> HttpRequest:
 
     Source: OIDC Discovery 1.0 section 4.1.
     """
-    url = issuer.removesuffix("/") + "/.well-known/openid-configuration"
+    return _metadata_request(issuer.removesuffix("/") + "/.well-known/openid-configuration")
+
+
+def build_authorization_server_metadata_request(issuer: str) -> HttpRequest:
+    """Ask an issuer that is no OpenID provider: the well-known part stands between host and path.
+
+    Source: RFC 8414 section 3.1.
+    """
+    parts = urlsplit(issuer)
+    path = "/.well-known/oauth-authorization-server" + parts.path.removesuffix("/")
+    return _metadata_request(f"{parts.scheme}://{parts.netloc}{path}")
+
+
+def _metadata_request(url: str) -> HttpRequest:
     return HttpRequest("GET", url, _METADATA, {"accept": "application/json"}, max_response_bytes=_METADATA_LIMIT_BYTES)
 
 
@@ -120,30 +152,17 @@ def parse_metadata_response(
 
     Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9207 section 3.
     """
-    if response.status in _NOTHING_THERE:
-        message = (
-            f"There is no OpenID provider at {printable(issuer)} (its metadata answered {response.status}). "
-            "Check the issuer, its path and its spelling."
-        )
-        raise InvalidResponse(message, reason="no_metadata")
-    answer = Answer(_METADATA, read_object(response, purpose=_METADATA, now=now))
-    named = answer.text("issuer")
-    if named != issuer and not (accepted_issuer_template and _fits_template(named, accepted_issuer_template)):
-        message = (
-            f"The metadata is of another issuer: {printable(named)}, not {printable(issuer)}. "
-            "Give the issuer exactly as the provider writes it, trailing slash and all."
-        )
-        raise InvalidResponse(message, reason="issuer_mismatch")
+    answer = _read(response, issuer=issuer, now=now, template=accepted_issuer_template)
 
     def endpoint(name: str) -> str | None:
-        return None if answer.optional_text(name) is None else required_endpoint(name)
+        return _optional_url(answer, name, loopback_http=insecure_loopback_http)
 
     def required_endpoint(name: str) -> str:
         return _url(answer, name, loopback_http=insecure_loopback_http)
 
     algorithms = answer.texts("id_token_signing_alg_values_supported")
     return ProviderMetadata(
-        issuer=named,
+        issuer=answer.text("issuer"),
         authorization_endpoint=required_endpoint("authorization_endpoint"),
         token_endpoint=required_endpoint("token_endpoint"),
         jwks_uri=required_endpoint("jwks_uri"),
@@ -164,6 +183,50 @@ def parse_metadata_response(
     )
 
 
+def parse_issuer_metadata_response(
+    response: HttpResponse, *, issuer: str, now: float, insecure_loopback_http: bool = False
+) -> IssuerMetadata:
+    """Check what an issuer says about itself, as far as a service that only receives its tokens must know.
+
+    Args:
+        response: The answer to ``build_metadata_request`` or ``build_authorization_server_metadata_request``.
+        issuer: The issuer asked, which the metadata must name character by character.
+        now: Epoch seconds, for a Retry-After date.
+        insecure_loopback_http: Allow http for loopback addresses.
+
+    Raises:
+        ProviderUnavailable, OAuthError, InvalidResponse: As ``parse_metadata_response``.
+
+    Source: OIDC Discovery 1.0 section 4.3, RFC 8414 section 3.3.
+    """
+    answer = _read(response, issuer=issuer, now=now)
+    return IssuerMetadata(
+        issuer=answer.text("issuer"),
+        jwks_uri=_optional_url(answer, "jwks_uri", loopback_http=insecure_loopback_http),
+        introspection_endpoint=_optional_url(answer, "introspection_endpoint", loopback_http=insecure_loopback_http),
+        introspection_endpoint_auth_methods=answer.texts("introspection_endpoint_auth_methods_supported"),
+    )
+
+
+def _read(response: HttpResponse, *, issuer: str, now: float, template: str | None = None) -> Answer:
+    """Return the metadata of ``issuer`` and of no other."""
+    if response.status in _NOTHING_THERE:
+        message = (
+            f"There is no OpenID provider at {printable(issuer)} (its metadata answered {response.status}). "
+            "Check the issuer, its path and its spelling."
+        )
+        raise InvalidResponse(message, reason="no_metadata")
+    answer = Answer(_METADATA, read_object(response, purpose=_METADATA, now=now))
+    named = answer.text("issuer")
+    if named != issuer and not (template and _fits_template(named, template)):
+        message = (
+            f"The metadata is of another issuer: {printable(named)}, not {printable(issuer)}. "
+            "Give the issuer exactly as the provider writes it, trailing slash and all."
+        )
+        raise InvalidResponse(message, reason="issuer_mismatch")
+    return answer
+
+
 def issuer_matches(expected: str, named: str) -> bool:
     """Compare an issuer with ``ProviderMetadata.issuer``, character by character but for ``{tenantid}`` in it."""
     return named == expected or (_TENANT in expected and _fits_template(named, expected))
@@ -171,8 +234,13 @@ def issuer_matches(expected: str, named: str) -> bool:
 
 def build_jwks_request(metadata: ProviderMetadata) -> HttpRequest:
     """Ask the provider for its signing keys."""
+    return build_jwks_url_request(metadata.jwks_uri)
+
+
+def build_jwks_url_request(url: str) -> HttpRequest:
+    """Ask for the signing keys at ``url``, which was checked."""
     accept = {"accept": "application/json, application/jwk-set+json"}
-    return HttpRequest("GET", metadata.jwks_uri, _JWKS, accept, max_response_bytes=_JWKS_LIMIT_BYTES)
+    return HttpRequest("GET", url, _JWKS, accept, max_response_bytes=_JWKS_LIMIT_BYTES)
 
 
 def parse_jwks_response(response: HttpResponse, *, now: float) -> JwkSet:
@@ -188,6 +256,10 @@ def parse_jwks_response(response: HttpResponse, *, now: float) -> JwkSet:
 def _fits_template(named: str, template: str) -> bool:
     pattern = re.escape(template).replace(re.escape(_TENANT), f"(?:{_TENANT_ID}|{re.escape(_TENANT)})")
     return re.fullmatch(pattern, named) is not None
+
+
+def _optional_url(answer: Answer, name: str, *, loopback_http: bool) -> str | None:
+    return None if answer.optional_text(name) is None else _url(answer, name, loopback_http=loopback_http)
 
 
 def _url(answer: Answer, name: str, *, loopback_http: bool) -> str:
