@@ -1,4 +1,4 @@
-"""Adapters: each puts a token source, or later a guard, where one library wants it. No rule of sign-in lives here.
+"""Adapters: each puts a token source or a guard where a library wants it. No rule of either lives here.
 
 A module is imported when it is first named, for each imports the library it adapts.
 """
@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from doorward.integrations import httpx
+    from doorward.integrations import asgi, fastapi, httpx
 
-__all__ = ["httpx"]
+__all__ = ["asgi", "fastapi", "httpx"]
 
 
 def __getattr__(name: str) -> Any:

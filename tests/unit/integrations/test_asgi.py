@@ -1,0 +1,309 @@
+"""The middleware, called as a server calls it. Real servers and hostile bytes are in peers/test_header_smuggling.py."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import doorward
+from doorward.errors import (
+    ConfigurationError,
+    Expired,
+    Forbidden,
+    MissingCredential,
+    ProviderUnavailable,
+    Throttled,
+)
+from doorward.integrations.asgi import GuardMiddleware
+from doorward.model import Principal
+
+ALICE = Principal("https://id.example.org", "alice", scopes=("read",))
+
+
+class ScriptedGuard:
+    """Lets ``Bearer good`` in; refuses any other with the error it was given."""
+
+    def __init__(self, refuses_with=None):
+        self.asked = []
+        self.warmed_up = 0
+        self._refuses_with = refuses_with or Expired("x")
+
+    async def aauthenticate(self, authorization, *, client_ip=None, scopes=(), resource=None):
+        self.asked.append((authorization, client_ip, tuple(scopes), resource))
+        if authorization is None:
+            raise MissingCredential("x")
+        if authorization != "Bearer good":
+            raise self._refuses_with
+        if missing := tuple(scope for scope in scopes if scope not in ALICE.scopes):
+            raise Forbidden("x", missing_scopes=missing)
+        return ALICE
+
+    def warm_up(self):
+        self.warmed_up += 1
+
+
+class App:
+    """Remembers the scopes it was called with."""
+
+    def __init__(self):
+        self.scopes = []
+
+    async def __call__(self, scope, receive, send):
+        self.scopes.append(scope)
+        if scope["type"] == "http":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"in"})
+
+
+async def never(*_):
+    raise AssertionError("a refused request's body is not read")
+
+
+def http_scope(path="/notes", *, headers=(), method="GET", **more):
+    return {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers], "client": ("192.0.2.7", 1234),
+        **more,
+    }  # fmt: skip
+
+
+def websocket_scope(**more):
+    scope = {**http_scope("/live"), "type": "websocket", **more}
+    del scope["method"]
+    return scope
+
+
+async def ask(guarded, scope):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    await guarded(scope, never, send)
+    return sent
+
+
+def headers_of(sent):
+    return {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+
+
+@pytest.fixture
+def guard():
+    return ScriptedGuard()
+
+
+@pytest.fixture
+def app():
+    return App()
+
+
+BEARER = ("authorization", "Bearer good")
+
+
+async def test_a_good_credential_gets_in_and_the_application_knows_who(guard, app):
+    scope = http_scope(headers=[BEARER, ("accept", "*/*")])
+    sent = await ask(GuardMiddleware(app, guard), scope)
+    assert sent[0]["status"] == 200
+    (seen,) = app.scopes
+    assert seen["doorward.principal"] is ALICE
+    assert seen["headers"] == scope["headers"], "the credential stays: some applications pass it on"
+    assert guard.asked == [("Bearer good", "192.0.2.7", (), "GET /notes")]
+
+
+async def test_the_callers_scope_stays_as_it_was(guard, app):
+    scope = http_scope(headers=[BEARER, ("x-auth-user", "admin")])
+    before = {**scope, "headers": list(scope["headers"])}
+    await ask(GuardMiddleware(app, guard), scope)
+    assert scope == before
+
+
+async def test_headers_may_come_as_any_iterable_of_pairs(guard, app):
+    scope = http_scope(headers=[])
+    scope["headers"] = (pair for pair in ([b"authorization", b"Bearer good"], [b"x_user", b"admin"], [b"host", b"x"]))
+    sent = await ask(GuardMiddleware(app, guard), scope)
+    assert sent[0]["status"] == 200
+    assert app.scopes[0]["headers"] == [[b"authorization", b"Bearer good"], [b"host", b"x"]]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("authorization", "Bearer bad")],
+        [("authorization", "")],
+        [BEARER, BEARER],
+        [BEARER, ("authorization", "")],
+        [("x-auth-user", "alice")],
+        [("proxy-authorization", "Bearer good")],
+        [("authorization ", "Bearer good")],
+    ],
+)
+async def test_anything_else_is_401_and_the_application_is_not_called(guard, app, headers):
+    sent = await ask(GuardMiddleware(app, guard), http_scope(headers=headers))
+    assert app.scopes == []
+    assert sent[0]["status"] == 401
+    assert json.loads(sent[1]["body"]) == {"error": "unauthorized"}
+    found = headers_of(sent)
+    assert found["www-authenticate"].startswith("Bearer")
+    assert found["cache-control"] == "no-store"
+    assert found["content-type"] == "application/json"
+    assert int(found["content-length"]) == len(sent[1]["body"])
+
+
+async def test_several_authorization_headers_are_refused_by_the_guard_which_records_it(guard, app):
+    await ask(GuardMiddleware(app, guard), http_scope(headers=[BEARER, BEARER]))
+    assert guard.asked[0][0] == "Bearer good, Bearer good"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "header"),
+    [
+        (Throttled("x", retry_after_s=2.5), 429, ("retry-after", "3")),
+        (ProviderUnavailable("x"), 503, ("retry-after", "5")),
+        (
+            Forbidden("x", missing_scopes=("w",)),
+            403,
+            ("www-authenticate", 'Bearer error="insufficient_scope", scope="w"'),
+        ),
+    ],
+)
+async def test_other_refusals_have_a_status_of_their_own(app, error, status, header):
+    guarded = GuardMiddleware(app, ScriptedGuard(error))
+    sent = await ask(guarded, http_scope(headers=[("authorization", "Bearer bad")]))
+    assert app.scopes == []
+    assert sent[0]["status"] == status
+    assert header in headers_of(sent).items()
+
+
+async def test_scopes_are_asked_of_everybody(guard, app):
+    sent = await ask(GuardMiddleware(app, guard, scopes=["write"]), http_scope(headers=[BEARER]))
+    assert sent[0]["status"] == 403
+    assert json.loads(sent[1]["body"])["missing_scopes"] == ["write"]
+    assert app.scopes == []
+
+
+async def test_a_mistake_in_the_guard_is_no_way_in(app):
+    guarded = GuardMiddleware(app, ScriptedGuard(RuntimeError("a bug")))
+    with pytest.raises(RuntimeError):
+        await ask(guarded, http_scope(headers=[("authorization", "Bearer bad")]))
+    assert app.scopes == []
+
+
+async def test_a_refusal_raised_by_the_application_is_the_applications(guard):
+    async def app(scope, receive, send):
+        raise Expired("of some other token")
+
+    with pytest.raises(Expired):
+        await ask(GuardMiddleware(app, guard), http_scope(headers=[BEARER]))
+
+
+async def test_the_answer_to_head_has_no_body(guard, app):
+    sent = await ask(GuardMiddleware(app, guard), http_scope(method="HEAD"))
+    assert (sent[0]["status"], sent[1]["body"]) == (401, b"")
+
+
+async def test_a_preflight_request_is_no_exception(guard, app):
+    sent = await ask(GuardMiddleware(app, guard), http_scope(method="OPTIONS", headers=[("origin", "https://x")]))
+    assert sent[0]["status"] == 401
+
+
+async def test_headers_that_claim_an_identity_are_stripped_where_a_credential_is_needed_and_where_not(guard, app):
+    claims = [(name, "admin") for name in ("x-auth-user", "x_auth_user", "x.auth.user", "remote-user", "x-tenant")]
+    guarded = GuardMiddleware(app, guard, public_paths=["/health"], identity_headers=["x-tenant"])
+    await ask(guarded, http_scope(headers=[*claims, BEARER]))
+    await ask(guarded, http_scope("/health", headers=[*claims, ("host", "x")]))
+    assert [seen["headers"] for seen in app.scopes] == [[(b"authorization", b"Bearer good")], [(b"host", b"x")]]
+
+
+async def test_on_a_public_path_nobody_is_asked_and_nobody_is_known(guard, app):
+    guarded = GuardMiddleware(app, guard, public_paths=["/health"])
+    for headers in ([], [BEARER], [("authorization", "Bearer bad")]):
+        await ask(guarded, http_scope("/health", headers=headers, **{"doorward.principal": "planted"}))
+    assert [seen["doorward.principal"] for seen in app.scopes] == [None, None, None]
+    assert guard.asked == []
+
+
+async def test_a_path_sent_otherwise_than_it_reads_is_not_public(guard, app):
+    guarded = GuardMiddleware(app, guard, public_paths=["/health"])
+    sent = await ask(guarded, http_scope("/health", raw_path=b"/admin/%2e%2e/health"))
+    assert (sent[0]["status"], app.scopes) == (401, [])
+
+
+async def test_a_mounted_middleware_matches_the_whole_path(guard, app):
+    guarded = GuardMiddleware(app, guard, public_paths=["/v1/health"])
+    assert (await ask(guarded, http_scope("/v1/health", root_path="/v1")))[0]["status"] == 200
+    assert (await ask(guarded, http_scope("/health", root_path="/v1")))[0]["status"] == 401
+
+
+async def test_the_clients_address_comes_from_trusted_proxies_alone(guard, app):
+    headers = [("authorization", "Bearer bad"), ("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "198.51.100.4")]
+    none = GuardMiddleware(app, guard)
+    one = GuardMiddleware(app, guard, trusted_proxies=["192.0.2.0/24"])
+    socket_file = GuardMiddleware(app, guard, trusted_proxies=["unix"])
+    for guarded, client in ((none, ("192.0.2.7", 1)), (one, ("192.0.2.7", 1)), (none, None), (socket_file, ("", 0))):
+        await ask(guarded, http_scope(headers=headers, client=client))
+    assert [address for _, address, _, _ in guard.asked] == ["192.0.2.7", "198.51.100.4", None, "198.51.100.4"]
+
+
+async def test_what_the_log_hears_of_the_request_is_printable_and_short(guard, app):
+    await ask(GuardMiddleware(app, guard), http_scope("/a\x1b[2J\n" + "b" * 5000, query_string=b"secret=1"))
+    resource = guard.asked[0][3]
+    assert resource.startswith("GET /a")
+    assert resource.isprintable()
+    assert len(resource) <= 300
+    assert "secret" not in resource
+
+
+async def test_a_websocket_is_refused_before_it_opens(guard, app):
+    guarded = GuardMiddleware(app, guard)
+    offered = await ask(guarded, websocket_scope(extensions={"websocket.http.response": {}}))
+    assert [message["type"] for message in offered] == ["websocket.http.response.start", "websocket.http.response.body"]
+    assert offered[0]["status"] == 401
+    for extensions in ({}, {"extensions": None}, {"extensions": {}}):
+        (closed,) = await ask(guarded, websocket_scope(**extensions))
+        assert (closed["type"], closed["code"]) == ("websocket.close", 1008)
+    assert app.scopes == []
+    assert guard.asked[0][3] == "WEBSOCKET /live"
+
+
+async def test_a_websocket_with_a_good_credential_opens(guard, app):
+    await ask(GuardMiddleware(app, guard), websocket_scope(headers=[(b"authorization", b"Bearer good")]))
+    assert app.scopes[0]["doorward.principal"] is ALICE
+
+
+async def test_when_the_server_starts_keys_are_fetched_and_the_application_starts_too(guard, app):
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}}
+    await ask(GuardMiddleware(app, guard), scope)
+    assert guard.warmed_up == 1
+    assert app.scopes == [scope]
+
+
+@pytest.mark.parametrize("kind", ["webtransport", "HTTP", "", "http\n"])
+async def test_an_unknown_kind_of_scope_is_refused(guard, app, kind):
+    with pytest.raises(ConfigurationError) as refused:
+        await ask(GuardMiddleware(app, guard), {**http_scope(), "type": kind})
+    assert refused.value.reason == "unknown_scope_type"
+    assert app.scopes == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "field"),
+    [
+        ({"public_paths": "/health"}, "public_paths"),
+        ({"trusted_proxies": ["everybody"]}, "trusted_proxies[0]"),
+        ({"realm": '"'}, "realm"),
+        ({"resource_metadata": "https://x\n"}, "resource_metadata"),
+        ({"scopes": ['"']}, "scope"),
+        ({"scopes": "read"}, "scopes"),
+        ({"identity_headers": [" "]}, "identity_headers"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start(guard, app, setting, field):
+    with pytest.raises(ConfigurationError) as refused:
+        GuardMiddleware(app, guard, **setting)
+    assert refused.value.field == field
+
+
+def test_its_name_loads_when_it_is_used():
+    assert doorward.integrations.asgi.GuardMiddleware is GuardMiddleware
