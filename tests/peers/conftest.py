@@ -18,12 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
+from chromium_person import Person
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from chromium_person import Steps
     from playwright.sync_api import Browser, Page, Playwright
 
 T = TypeVar("T")
@@ -261,3 +263,20 @@ def axe(require_peer: Callable[[str, object], None]) -> Callable[[Page], list[st
         return [f"{each['id']}: {each['help']} {[node['target'] for node in each['nodes']]}" for each in found]
 
     return violations
+
+
+@pytest.fixture
+def person(
+    chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[Page, str], None]], Person]:
+    opened = tmp_path / "opened"
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("BROWSER", str(script))
+
+    def make(steps: Steps) -> Person:
+        opened.unlink(missing_ok=True)
+        return Person(chromium, opened, steps)
+
+    return make

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from people import Onlooker
 from races import answers, expire, go, workers
 
 import doorward
@@ -21,64 +19,13 @@ from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from concurrent.futures import Future
     from pathlib import Path
 
     from playwright.sync_api import Page
 
-    from doorward.protocol.token_endpoint import DeviceAuthorization
-
     Steps = Callable[[Page, str], None]
 
 pytestmark = pytest.mark.usefixtures("trust_test_ca")
-
-
-class Person(Onlooker):
-    """Somebody whose browser is Chromium: what the system is told to open, it opens, and ``steps`` are what they do."""
-
-    def __init__(self, chromium: Any, opened: Path, steps: Steps) -> None:
-        super().__init__()
-        self._chromium = chromium
-        self._opened = opened
-        self._steps = steps
-        self.browsing: Future[str] | None = None
-
-    def browser_opened(self, address: str) -> None:
-        super().browser_opened(address)
-        deadline = time.monotonic() + 10
-        while not (self._opened.exists() and self._opened.read_text().endswith("\n")):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        self._browse(self._opened.read_text().strip())
-
-    def device_code(self, authorization: DeviceAuthorization) -> None:
-        super().device_code(authorization)
-        self._browse(authorization.verification_uri_complete or authorization.verification_uri)
-
-    def _browse(self, url: str) -> None:
-        def visit(page: Page) -> str:
-            self._steps(page, url)
-            return page.inner_text("body")
-
-        self.browsing = self._chromium.start(visit)
-
-    def last_page(self) -> str:
-        return self.browsing.result(60)
-
-
-@pytest.fixture
-def person(chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Steps], Person]:
-    opened = tmp_path / "opened"
-    script = tmp_path / "browser"
-    script.write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
-    script.chmod(0o755)
-    monkeypatch.setenv("BROWSER", str(script))
-
-    def make(steps: Steps) -> Person:
-        opened.unlink(missing_ok=True)
-        return Person(chromium, opened, steps)
-
-    return make
 
 
 @pytest.fixture(params=["sync", "async"])

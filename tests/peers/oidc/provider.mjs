@@ -18,7 +18,7 @@ const { createMemoryAdapter } = await import(new URL('oidc-provider/lib/adapters
 
 const ALGORITHMS = { RS256: ['rsa', { modulusLength: 2048 }], PS256: ['rsa', { modulusLength: 2048 }], ES256: ['ec', { namedCurve: 'P-256' }], EdDSA: ['ed25519', {}] };
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
-const APIS = { 'urn:api:jwt': 'RS256', 'urn:api:opaque': null }; // resource → algorithm of its RFC 9068 access tokens
+const APIS = { 'urn:api:jwt': 'RS256', 'urn:api:ps256': 'PS256', 'urn:api:es256': 'ES256', 'urn:api:eddsa': 'EdDSA', 'urn:api:opaque': null }; // resource → algorithm of its RFC 9068 access tokens
 
 let generation = 0;
 let keys = newKeys();
