@@ -6,9 +6,9 @@ changes: a new table or column is a new step at the end, and the tables say the 
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Double, Integer, MetaData, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text
 
-__all__ = ["MIGRATIONS", "api_keys", "metadata", "schema"]
+__all__ = ["MIGRATIONS", "api_keys", "metadata", "revocation_count", "revocations", "schema"]
 
 metadata = MetaData()
 
@@ -26,6 +26,7 @@ api_keys = Table(
     Column("pepper_id", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("is_current", Integer, nullable=False),  # 1 until revoked or replaced; one of a name at most
+    Column("is_imported", Integer, nullable=False),  # a key of another shape, whose id is a digest of it
     Column("scopes", Text, nullable=False),  # JSON
     Column("groups", Text, nullable=False),  # JSON
     Column("may_delegate", Integer, nullable=False),
@@ -35,8 +36,27 @@ api_keys = Table(
     Column("revoked_at", Double),
     Column("revoked_by", Text, nullable=False),
     Column("replaced_by", Text),
-    Column("overlap_ends_at", Double),
     Column("last_used_at", Double),
+)
+
+revocations = Table(
+    "doorward_revocations",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),  # from `revocation_count`: in order of commit
+    Column("target", Text, nullable=False, unique=True),  # digest of kind, issuer and value: those may be long
+    Column("kind", Text, nullable=False),
+    Column("issuer", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("before_at", Double),  # None: whenever issued
+    Column("until_at", Double),  # None: for ever
+    Column("revoked_at", Double, nullable=False),
+    Column("revoked_by", Text, nullable=False),
+)
+
+revocation_count = Table(
+    "doorward_revocation_count",
+    metadata,
+    Column("latest", BigInteger, nullable=False),  # one row
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -49,6 +69,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             pepper_id TEXT NOT NULL,
             name TEXT NOT NULL,
             is_current INTEGER NOT NULL,
+            is_imported INTEGER NOT NULL,
             scopes TEXT NOT NULL,
             groups TEXT NOT NULL,
             may_delegate INTEGER NOT NULL,
@@ -58,11 +79,29 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             revoked_at DOUBLE PRECISION,
             revoked_by TEXT NOT NULL,
             replaced_by TEXT,
-            overlap_ends_at DOUBLE PRECISION,
             last_used_at DOUBLE PRECISION
         )
         """,
         "CREATE UNIQUE INDEX doorward_api_keys_current ON doorward_api_keys (name) WHERE is_current = 1",
+        "CREATE INDEX doorward_api_keys_imported ON doorward_api_keys (key_id) WHERE is_imported = 1",
+    ),
+    (
+        """
+        CREATE TABLE doorward_revocations (
+            number BIGINT NOT NULL PRIMARY KEY,
+            target TEXT NOT NULL UNIQUE,
+            kind TEXT NOT NULL,
+            issuer TEXT NOT NULL,
+            value TEXT NOT NULL,
+            before_at DOUBLE PRECISION,
+            until_at DOUBLE PRECISION,
+            revoked_at DOUBLE PRECISION NOT NULL,
+            revoked_by TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX doorward_revocations_until ON doorward_revocations (until_at)",
+        "CREATE TABLE doorward_revocation_count (latest BIGINT NOT NULL)",
+        "INSERT INTO doorward_revocation_count (latest) VALUES (0)",
     ),
 )
 """Each step's number is its place, from 1; the table ``doorward_schema`` holds the numbers of those that ran."""
