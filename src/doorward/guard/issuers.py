@@ -63,7 +63,7 @@ class Issuer:
     audiences: frozenset[str]
     token_type: TokenType
     algorithms: frozenset[str]
-    jwks: Mapping[str, Any] | None = field(repr=False, hash=False)
+    jwks: Mapping[str, Any] | None = field(repr=False, compare=False)
     jwks_url: str | None
     trust_email: bool
     leeway_s: int
@@ -71,8 +71,8 @@ class Issuer:
     insecure_loopback_http: bool
     profile: str
     groups_claim: str | None
-    static_keys: JwkSet | None = field(init=False, repr=False, compare=False)
-    """The keys of ``jwks``, read and checked."""
+    static_keys: JwkSet | None = field(init=False, repr=False, hash=False)
+    """The keys of ``jwks`` as they were when it was given, read and checked."""
 
     def __init__(  # noqa: PLR0913 - settings, by keyword, each with a default
         self,

@@ -10,10 +10,14 @@ from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse, 
 from doorward.model import HttpResponse
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, generate_signing_key
 from doorward.protocol.metadata import (
+    IssuerMetadata,
+    build_authorization_server_metadata_request,
     build_jwks_request,
+    build_jwks_url_request,
     build_metadata_request,
     check_issuer_url,
     issuer_matches,
+    parse_issuer_metadata_response,
     parse_jwks_response,
     parse_metadata_response,
 )
@@ -283,3 +287,73 @@ def test_no_keys(response):
     with pytest.raises(DoorwardError) as caught:
         parse_jwks_response(response, now=0)
     assert isinstance(caught.value, (InvalidResponse, ProviderUnavailable))
+
+
+@pytest.mark.parametrize(
+    ("issuer", "url"),
+    [
+        (ISSUER, f"{ISSUER}/.well-known/oauth-authorization-server"),
+        (f"{ISSUER}/", f"{ISSUER}/.well-known/oauth-authorization-server"),
+        (f"{ISSUER}:8443/a/b/", f"{ISSUER}:8443/.well-known/oauth-authorization-server/a/b"),
+        ("http://[::1]:9/a%20b", "http://[::1]:9/.well-known/oauth-authorization-server/a%20b"),
+    ],
+)
+def test_where_an_authorization_servers_metadata_is_asked_for(issuer, url):
+    request = build_authorization_server_metadata_request(issuer)
+    assert (request.method, request.url, request.max_response_bytes) == ("GET", url, 262_144)
+    assert request.headers == {"accept": "application/json"}
+
+
+def parse_for_service(document, issuer=ISSUER, **options):
+    return parse_issuer_metadata_response(answer(document), issuer=issuer, now=0, **options)
+
+
+def test_an_issuer_for_machines_needs_no_endpoints_for_people():
+    assert parse_for_service({"issuer": ISSUER, "jwks_uri": f"{ISSUER}/k?v=1"}) == IssuerMetadata(
+        ISSUER, f"{ISSUER}/k?v=1"
+    )
+    assert parse_for_service({"issuer": ISSUER}) == IssuerMetadata(ISSUER)
+    document = GOOD | {
+        "introspection_endpoint": f"{ISSUER}/i",
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic"],
+    }
+    assert parse_for_service(document) == IssuerMetadata(
+        ISSUER, GOOD["jwks_uri"], f"{ISSUER}/i", ("client_secret_basic",)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"issuer": f"{ISSUER}/"}, "issuer_mismatch"),
+        ({"issuer": None}, "missing_member"),
+        ({"jwks_uri": "http://id.example.org/k"}, "bad_endpoint"),
+        ({"jwks_uri": "http://127.0.0.1/k"}, "bad_endpoint"),
+        ({"jwks_uri": [f"{ISSUER}/k"]}, "wrong_member_type"),
+        ({"introspection_endpoint": "https://a@id.example.org/i"}, "bad_endpoint"),
+        ({"introspection_endpoint_auth_methods_supported": "none"}, "wrong_member_type"),
+    ],
+)
+def test_an_issuer_for_machines_is_checked_all_the_same(changes, reason):
+    with pytest.raises(InvalidResponse) as caught:
+        parse_for_service(GOOD | changes)
+    assert caught.value.reason == reason
+
+
+def test_an_issuer_for_machines_on_loopback():
+    local = {"issuer": "http://localhost:9", "jwks_uri": "http://localhost:9/k"}
+    assert parse_for_service(local, "http://localhost:9", insecure_loopback_http=True).jwks_uri == local["jwks_uri"]
+
+
+@pytest.mark.parametrize("status", [404, 405, 410])
+def test_no_metadata_there(status):
+    with pytest.raises(InvalidResponse) as caught:
+        parse_issuer_metadata_response(HttpResponse(status), issuer=ISSUER, now=0)
+    assert caught.value.reason == "no_metadata"
+
+
+def test_keys_at_a_url_of_their_own():
+    request = build_jwks_url_request(f"{ISSUER}/k")
+    assert request == build_jwks_request(parse({"jwks_uri": f"{ISSUER}/k"}))
+    document = HttpResponse(200, {"content-type": "application/jwk-set+json"}, b'{"keys": []}')
+    assert parse_jwks_response(document, now=0).keys == ()
