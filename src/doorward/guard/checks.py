@@ -16,6 +16,8 @@ from doorward.guard.validation import validate_claims
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
 
 if TYPE_CHECKING:
+    from doorward.guard.api_keys import ApiKeys
+    from doorward.guard.introspection import Introspection
     from doorward.guard.jobs import Work
     from doorward.guard.parts import Parts
 
@@ -38,23 +40,27 @@ def check_credential(parts: Parts, credential: str, *, now: float) -> Work[Accep
     """
     if looks_signed(credential):
         return (yield from _check_jwt(parts, credential, now))
-    if parts.api_keys is not None and parts.api_keys.recognizes(credential):
-        return (yield from _check_api_key(parts, credential, now))
+    if parts.api_keys is not None:
+        recognized = parts.api_keys.recognizes(credential)
+        if not recognized and now >= parts.api_keys.fresh_until:
+            yield from parts.api_keys.current(now)
+            recognized = parts.api_keys.recognizes(credential)
+        if recognized:
+            return (yield from _check_api_key(parts, parts.api_keys, credential, now))
     if parts.introspection is not None:
-        return (yield from _check_opaque(parts, credential, now))
+        return (yield from _check_opaque(parts, parts.introspection, credential, now))
     message = "The credential is neither a signed token nor an API key of this service: send one of those."
     raise Malformed(message, reason="unknown_shape")
 
 
-def confirm(parts: Parts, token: str, *, now: float) -> Work[None]:
+def confirm(introspection: Introspection, token: str, *, now: float) -> Work[None]:
     """Ask the issuer itself whether a signed token is still good, for what is too precious for a list of ours.
 
     Raises:
         Revoked: it is not.
         UnavailableError: the issuer does not answer.
     """
-    assert parts.introspection is not None  # noqa: S101 - or nobody had come here
-    yield from parts.introspection.ask(token, now=now)
+    yield from introspection.ask(token, now=now, privileged=True)
 
 
 def signed_part(token: str) -> bytes:
@@ -108,21 +114,18 @@ def _check_jwt(parts: Parts, token: str, now: float) -> Work[Accepted]:
     return accepted
 
 
-def _check_api_key(parts: Parts, credential: str, now: float) -> Work[Accepted]:
-    assert parts.api_keys is not None  # noqa: S101 - or nobody had come here
-    version = parts.api_keys.version
-    key = yield from parts.api_keys.check(credential, now=now)
+def _check_api_key(parts: Parts, api_keys: ApiKeys, credential: str, now: float) -> Work[Accepted]:
+    key = yield from api_keys.check(credential, now=now)
     accepted = Accepted(parts.policy.api_key_principal(key), key.expires_at or inf, kid=key.key_id)
-    accepted.version_of_api_keys = version
     yield from _look_up_revocations(parts, accepted, now)
     return accepted
 
 
-def _check_opaque(parts: Parts, token: str, now: float) -> Work[Accepted]:
-    assert parts.introspection is not None  # noqa: S101 - or nobody had come here
-    said = yield from parts.introspection.ask(token, now=now)
+def _check_opaque(parts: Parts, introspection: Introspection, token: str, now: float) -> Work[Accepted]:
+    said = yield from introspection.ask(token, now=now)
+    assert parts.opaque_issuer is not None  # noqa: S101 - it goes with the introspection
     principal = parts.policy.principal(
-        parts.introspection.as_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
+        parts.opaque_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
     )
     accepted = Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at, signed=signed_part(token))
     yield from _look_up_revocations(parts, accepted, now)

@@ -212,6 +212,8 @@ class Guard:
                 return None
         if request.scopes and (_missing(request, principal) or _wants_confirmation(parts, request, principal)):
             return None
+        if accepted.kid is not None and ring is None and parts.api_keys is not None:
+            parts.api_keys.touch(accepted.kid, now)
         if parts.audit is not None:
             parts.audit.record(accepted_decision(request, accepted, now=now))
         return principal
@@ -228,8 +230,8 @@ class Guard:
             if missing:
                 message = "The credential lacks a scope that is needed here: ask for one that has it."
                 raise Forbidden(message, missing_scopes=missing)
-            if _wants_confirmation(parts, request, accepted.principal):
-                yield from confirm(parts, credential, now=now)
+            if parts.introspection is not None and _wants_confirmation(parts, request, accepted.principal):
+                yield from confirm(parts.introspection, credential, now=now)
         except DoorwardError as error:
             if isinstance(error, _GUESSES):
                 parts.throttle.failed(request.client_ip, prefix, now=now)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from doorward.errors import ConfigurationError
+from doorward.guard.issuers import Issuer
 from doorward.guard.key_rings import KeyRings
-from doorward.guard.policy import Policy
+from doorward.guard.policy import Admin, Policy, is_email
 from doorward.guard.revocation import Revocations
 from doorward.guard.throttle import Throttle
 from doorward.guard.tokens import Accepted, DecisionCache, Rejected
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from doorward.guard.api_keys import ApiKeys
     from doorward.guard.audit_chain import Decision
     from doorward.guard.introspection import Introspection
-    from doorward.guard.issuers import Issuer
-    from doorward.guard.policy import Admin
     from doorward.ports import Clock
 
 __all__ = ["Audit", "GuardOptions", "Parts", "assemble"]
@@ -72,6 +71,7 @@ class Parts:
     revocations: Revocations
     throttle: Throttle
     policy: Policy
+    opaque_issuer: Issuer | None
     audit: Audit | None
     accepted: DecisionCache[Accepted]
     rejected: DecisionCache[Rejected]
@@ -128,13 +128,40 @@ def assemble(
         revocations=options.get("revocations")
         or (previous.revocations if previous else Revocations.memory(clock=clock)),
         throttle=options.get("throttle") or (previous.throttle if previous else Throttle()),
-        policy=Policy(options.get("admins", ()), issuers),
+        policy=Policy(_bound(options.get("admins", ()), issuers), issuers),
+        opaque_issuer=_opaque_issuer(introspection, issuers),
         audit=options.get("audit"),
         accepted=DecisionCache(int(size)),
         rejected=DecisionCache(min(int(size), _REJECTED_SIZE)),
         token_ttl_s=_within("token_cache_ttl_s", options.get("token_cache_ttl_s", 300), _LONGEST_TTL_S),
         api_key_ttl_s=_within("api_key_cache_ttl_s", options.get("api_key_cache_ttl_s", 60), _LONGEST_TTL_S),
     )
+
+
+def _bound(admins: Iterable[Admin | str], issuers: tuple[Issuer, ...]) -> list[Admin]:
+    """Bind each administrator to an issuer: a name means nothing without the one who vouches for it."""
+    bound = []
+    for admin in admins:
+        if isinstance(admin, Admin):
+            bound.append(admin)
+            continue
+        if len(issuers) != 1:
+            message = (
+                "An administrator given by name alone needs exactly one issuer to vouch for it: "
+                "say which with Admin(issuer, subject=…) or Admin(issuer, email=…)."
+            )
+            raise ConfigurationError(message, field="admins", reason="admin_without_issuer")
+        name = {"email": admin} if is_email(admin) else {"subject": admin}
+        bound.append(Admin(issuers[0].url, **name))
+    return bound
+
+
+def _opaque_issuer(introspection: Introspection | None, issuers: tuple[Issuer, ...]) -> Issuer | None:
+    """Return the settings by which claims from introspection are read: those of the same issuer, if it has any."""
+    if introspection is None:
+        return None
+    same = [issuer for issuer in issuers if issuer.url == introspection.issuer]
+    return same[0] if same else Issuer(introspection.issuer, ["opaque tokens"], insecure_loopback_http=True)
 
 
 def _within(field: str, value: float, most: float) -> float:

@@ -1,0 +1,461 @@
+"""What a guard answers, remembers and counts, with keys given in the settings: no network."""
+
+import asyncio
+import math
+
+import pytest
+from people import MovedClock
+
+from doorward.errors import (
+    BadSignature,
+    ConfigurationError,
+    DoorwardError,
+    Expired,
+    Forbidden,
+    Malformed,
+    MissingClaim,
+    MissingCredential,
+    Revoked,
+    StoreError,
+    Throttled,
+    UnknownApiKey,
+    UnknownIssuer,
+    WrongAudience,
+)
+from doorward.guard import Admin, ApiKeys, Guard, Issuer, Throttle
+from doorward.protocol.claims import sign_claims
+from doorward.protocol.jwk import generate_signing_key
+
+URL = "https://id.example.org"
+KEY = generate_signing_key("ES256", kid="k1")
+RSA_KEY = generate_signing_key("RS256", kid="k1")
+
+
+class Heard:
+    """An audit that keeps what it is told."""
+
+    def __init__(self):
+        self.decisions = []
+        self.broken = False
+
+    def record(self, decision):
+        if self.broken:
+            raise StoreError("The audit log is full: see to its disk.", reason="audit_full")
+        self.decisions.append(decision)
+
+
+@pytest.fixture
+def clock():
+    return MovedClock()
+
+
+@pytest.fixture
+def heard():
+    return Heard()
+
+
+def issuer(url=URL, *, key=KEY, **settings):
+    return Issuer(url, ["api"], jwks={"keys": [key.public_jwk()]}, **settings)
+
+
+@pytest.fixture
+def guard(clock, heard):
+    return Guard([issuer()], clock=clock, audit=heard)
+
+
+@pytest.fixture
+def token(clock):
+    def make(*, key=KEY, **claims):
+        now = int(clock.now())
+        given = {"iss": URL, "sub": "alice", "aud": "api", "iat": now, "exp": now + 300, "scope": "read", **claims}
+        return sign_claims({name: value for name, value in given.items() if value is not ...}, key)
+
+    return make
+
+
+def bearer(token):
+    return f"Bearer {token}"
+
+
+class TestDeciding:
+    def test_a_token_is_a_principal(self, guard, token):
+        principal = guard.authenticate(bearer(token(email="alice@example.org", email_verified=True, groups=["eng"])))
+        assert (principal.issuer, principal.subject, principal.kind) == (URL, "alice", "jwt")
+        assert (principal.audience, principal.scopes, principal.groups) == (("api",), ("read",), ("eng",))
+        assert principal.claims["sub"] == "alice"
+        assert not principal.is_admin
+        assert not principal.may_delegate
+
+    async def test_asyncio_gets_the_same(self, guard, token):
+        value = bearer(token())
+        principal = await guard.aauthenticate(value)
+        assert principal is guard.authenticate(value)
+        with pytest.raises(MissingCredential):
+            await guard.aauthenticate(None)
+
+    @pytest.mark.parametrize(
+        ("authorization", "error", "reason"),
+        [
+            (None, MissingCredential, "no_authorization"),
+            ("", MissingCredential, "other_scheme"),
+            ("Basic YTpi", MissingCredential, "other_scheme"),
+            ("Bearer", Malformed, "bad_bearer_token"),
+            ("Bearer  x", Malformed, "bad_bearer_token"),
+            ("Bearer x\n", Malformed, "bad_bearer_token"),
+            ("Bearer \udcff", Malformed, "bad_bearer_token"),
+            ("Bearer something", Malformed, "unknown_shape"),
+            ("Bearer dw_something", Malformed, "unknown_shape"),
+            ("Bearer eyJ9.e30.x", Malformed, None),
+            ("Bearer " + "a" * 70_000, Malformed, "token_too_long"),
+        ],
+    )
+    def test_what_is_no_credential(self, guard, authorization, error, reason):
+        with pytest.raises(error) as refused:
+            guard.authenticate(authorization)
+        assert reason in {None, refused.value.reason}
+
+    def test_the_scheme_is_read_in_any_case(self, guard, token):
+        value = token()
+        assert guard.authenticate(f"bearer {value}").subject == guard.authenticate(f"BEARER {value}").subject
+
+    def test_only_issuers_of_ours(self, guard, token):
+        for other in (URL + "/", URL[:-1], URL.upper(), "https://evil.example.org", "https://id.example.org.evil.org"):
+            with pytest.raises(UnknownIssuer):
+                guard.authenticate(bearer(token(iss=other)))
+        for other, error in ((..., MissingClaim), ([URL], Malformed), (None, Malformed), (7, Malformed)):
+            with pytest.raises(error):
+                guard.authenticate(bearer(token(iss=other)))
+
+    def test_two_issuers_that_name_their_keys_alike(self, clock, token):
+        other = "https://evil.example.org"
+        evil = generate_signing_key("ES256", kid="k1")
+        guard = Guard([issuer(), issuer(other, key=evil)], clock=clock)
+        assert guard.authenticate(bearer(token())).issuer == URL
+        assert guard.authenticate(bearer(token(iss=other, key=evil))).issuer == other
+        for forged in (token(key=evil), token(iss=other)):
+            with pytest.raises(BadSignature):
+                guard.authenticate(bearer(forged))
+
+    def test_scopes_that_are_missing(self, guard, token):
+        value = bearer(token(scope="read list"))
+        assert guard.authenticate(value, scopes=["read"]).subject == "alice"
+        for _ in range(2):  # anew, and remembered
+            with pytest.raises(Forbidden) as refused:
+                guard.authenticate(value, scopes=["read", "write", "admin"])
+            assert refused.value.missing_scopes == ("write", "admin")
+        assert guard.authenticate(value).subject == "alice"
+
+    def test_an_admin_of_one_issuer_is_none_of_another(self, clock, token):
+        other = "https://evil.example.org"
+        guard = Guard(
+            [issuer(trust_email=True), issuer(other, trust_email=True)],
+            admins=[Admin(URL, email="root@example.org"), Admin(URL, subject="root")],
+            clock=clock,
+        )
+        mail = {"email": "root@example.org", "email_verified": True}
+        assert guard.authenticate(bearer(token(**mail))).is_admin
+        assert guard.authenticate(bearer(token(sub="root"))).is_admin
+        assert not guard.authenticate(bearer(token(iss=other, **mail))).is_admin
+        assert not guard.authenticate(bearer(token(iss=other, sub="root"))).is_admin
+        assert not guard.authenticate(bearer(token(email="root@example.org"))).is_admin
+
+    def test_a_name_alone_is_an_admin_where_there_is_one_issuer(self, clock, token):
+        guard = Guard([issuer()], admins=["root"], clock=clock)
+        assert guard.authenticate(bearer(token(sub="root"))).is_admin
+        with pytest.raises(ConfigurationError):
+            Guard([issuer(), issuer("https://b.example.org")], admins=["root"], clock=clock)
+
+    def test_a_guard_that_lets_nobody_in_is_a_mistake(self):
+        with pytest.raises(ConfigurationError) as wrong:
+            Guard()
+        assert wrong.value.reason == "nobody_allowed"
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("token_cache_size", -1),
+            ("token_cache_size", True),
+            ("token_cache_ttl_s", math.inf),
+            ("token_cache_ttl_s", "300"),
+            ("api_key_cache_ttl_s", -0.1),
+        ],
+    )
+    def test_settings_out_of_range(self, name, value):
+        with pytest.raises(ConfigurationError) as wrong:
+            Guard([issuer()], **{name: value})
+        assert wrong.value.field == name
+
+    def test_it_shows_no_secret(self, guard):
+        assert repr(guard) == f"Guard(issuers=['{URL}'])"
+
+
+class TestRemembering:
+    def test_a_token_is_checked_once(self, guard, token):
+        value = bearer(token())
+        assert guard.known(value) is None
+        principal = guard.authenticate(value)
+        assert guard.known(value) is principal
+        assert guard.authenticate(value) is principal
+
+    def test_never_past_its_end(self, guard, token, clock):
+        value = bearer(token(exp=int(clock.now()) + 60))
+        guard.authenticate(value)
+        clock.ahead_s = 59
+        assert guard.known(value) is not None
+        clock.ahead_s = 61
+        assert guard.known(value) is None
+        assert guard.authenticate(value).subject == "alice"  # within the leeway, checked anew each time
+        assert guard.known(value) is None
+        clock.ahead_s = 91
+        with pytest.raises(Expired):
+            guard.authenticate(value)
+
+    def test_nor_longer_than_set(self, token, clock):
+        guard = Guard([issuer()], clock=clock, token_cache_ttl_s=10)
+        value = bearer(token())
+        guard.authenticate(value)
+        clock.ahead_s = 9
+        assert guard.known(value) is not None
+        clock.ahead_s = 11
+        assert guard.known(value) is None
+
+    def test_a_cache_of_nothing(self, token, clock):
+        guard = Guard([issuer()], clock=clock, token_cache_size=0)
+        value = bearer(token())
+        assert guard.authenticate(value) is not guard.authenticate(value)
+
+    def test_no_number_of_bad_tokens_evicts_a_good_one(self, token, clock):
+        guard = Guard([issuer()], clock=clock, token_cache_size=3, throttle=Throttle(free_failures=1_000_000))
+        good = bearer(token())
+        guard.authenticate(good)
+        for number in range(200):
+            with pytest.raises(UnknownIssuer):
+                guard.authenticate(bearer(token(iss=f"https://evil.example.org/{number}")))
+        assert guard.known(good) is not None
+
+    def test_a_refusal_is_remembered_with_its_reason(self, guard, token):
+        value = bearer(token(aud="another"))
+        for _ in range(3):
+            with pytest.raises(WrongAudience) as refused:
+                guard.authenticate(value)
+            assert refused.value.reason == "audience_mismatch"
+
+    def test_a_part_of_a_token_is_not_the_token(self, guard, token):
+        good = token()
+        guard.authenticate(bearer(good))
+        head, payload, signature = good.split(".")
+        forged = token(sub="root").split(".")[1]
+        for other in (f"{head}.{forged}.{signature}", f"{head}.{payload}.{'A' * len(signature)}"):
+            with pytest.raises(BadSignature):
+                guard.authenticate(bearer(other))
+
+    def test_a_principal_cannot_be_changed_for_the_next_request(self, guard, token):
+        value = bearer(token(roles={"admin": ["a"]}, tags=["x"]))
+        principal = guard.authenticate(value)
+        with pytest.raises(TypeError):
+            principal.claims["sub"] = "root"
+        with pytest.raises((TypeError, AttributeError)):
+            principal.claims["tags"].append("y")
+        with pytest.raises((TypeError, AttributeError)):
+            principal.claims["roles"]["admin"].append("b")
+        assert guard.known(value).claims["sub"] == "alice"
+
+    def test_invalidating(self, guard, token):
+        values = [bearer(token(sub=name, jti=name)) for name in ("alice", "bob", "carol", "dave")]
+        for value in values:
+            guard.authenticate(value)
+        assert guard.invalidate(token=values[0].removeprefix("Bearer ")) == 1
+        assert guard.invalidate(issuer=URL, subject="bob") == 1
+        assert guard.invalidate(jti="carol") == 1
+        assert guard.invalidate(issuer="https://other.example.org") == 0
+        assert [guard.known(value) is None for value in values] == [True, True, True, False]
+        assert guard.invalidate() == 1
+        assert guard.authenticate(values[0]).subject == "alice"
+
+
+class TestRevoking:
+    @pytest.mark.parametrize("how", ["token", "jti", "subject", "issuer", "kid"])
+    def test_at_once_though_remembered(self, guard, token, how):
+        value = token(jti="1")
+        other = token(jti="2", sub="bob")
+        for each in (value, other):
+            guard.authenticate(bearer(each))
+        what = {
+            "token": {"token": value},
+            "jti": {"issuer": URL, "jti": "1"},
+            "subject": {"issuer": URL, "subject": "alice"},
+            "issuer": {"issuer": URL},
+            "kid": {"issuer": URL, "kid": "k1"},
+        }[how]
+        guard.revocations.revoke(**what)
+        with pytest.raises(Revoked):
+            guard.authenticate(bearer(value))
+        if how in {"token", "jti", "subject"}:
+            assert guard.known(bearer(other)) is not None
+        else:
+            with pytest.raises(Revoked):
+                guard.authenticate(bearer(other))
+
+    def test_the_other_signature_of_ecdsa_is_the_same_token(self, guard, token):
+        value = token()
+        head, _, signature = value.rpartition(".")
+        from doorward.protocol.base64url import decode_base64url, encode_base64url  # noqa: PLC0415
+
+        raw = decode_base64url(signature, what="signature")
+        order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+        twin = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+        malleated = f"{head}.{encode_base64url(twin)}"
+        assert guard.authenticate(bearer(malleated)).subject == "alice"  # it is as good a signature
+        guard.revocations.revoke(token=value)
+        for each in (value, malleated):
+            with pytest.raises(Revoked):
+                guard.authenticate(bearer(each))
+        for spelling in (value + "=", value + "==", value.replace("-", "+").replace("_", "/") + "="):
+            with pytest.raises(DoorwardError):
+                guard.authenticate(bearer(spelling))
+
+
+class TestCountingFailures:
+    def test_a_guesser_waits_and_a_good_token_from_elsewhere_does_not(self, guard, token, clock):
+        with pytest.raises(Throttled) as throttled:
+            for _ in range(100):
+                with pytest.raises(BadSignature):
+                    guard.authenticate(bearer(token()[:-4] + "AAAA"), client_ip="192.0.2.1")
+        assert throttled.value.retry_after_s > 0
+        assert guard.authenticate(bearer(token()), client_ip="192.0.2.2").subject == "alice"
+        with pytest.raises(Throttled):
+            guard.authenticate(bearer(token(sub="bob")), client_ip="192.0.2.1")
+
+    def test_what_is_no_guess_is_not_counted(self, guard, token, clock):
+        expired = bearer(token(exp=int(clock.now()) - 100))
+        elsewhere = bearer(token(aud="another"))
+        for _ in range(200):
+            with pytest.raises(Expired):
+                guard.authenticate(expired, client_ip="192.0.2.1")
+            with pytest.raises(WrongAudience):
+                guard.authenticate(elsewhere, client_ip="192.0.2.1")
+            with pytest.raises(MissingCredential):
+                guard.authenticate(None, client_ip="192.0.2.1")
+        assert guard.authenticate(bearer(token()), client_ip="192.0.2.1").subject == "alice"
+
+    def test_who_is_known_is_not_held_up(self, guard, token):
+        value = bearer(token())
+        guard.authenticate(value, client_ip="192.0.2.1")
+        with pytest.raises(Throttled):
+            for number in range(100):
+                with pytest.raises(Malformed):
+                    guard.authenticate(f"Bearer guess{number}", client_ip="192.0.2.1")
+        assert guard.authenticate(value, client_ip="192.0.2.1").subject == "alice"
+
+
+class TestApiKeys:
+    @pytest.fixture
+    def keys(self, clock):
+        return ApiKeys.memory(clock=clock)
+
+    @pytest.fixture
+    def guard(self, clock, heard, keys):
+        return Guard([issuer()], keys, clock=clock, audit=heard)
+
+    def test_a_key_is_a_principal(self, guard, keys):
+        secret, key = keys.create("nightly", scopes=["read"], may_delegate=True)
+        value = bearer(secret.reveal())
+        principal = guard.authenticate(value, scopes=["read"])
+        assert (principal.subject, principal.kind, principal.scopes) == ("nightly", "api_key", ("read",))
+        assert principal.may_delegate
+        assert not principal.is_admin
+        assert guard.known(value) is principal
+        assert key.key_id in secret.reveal()
+
+    def test_a_revoked_key_is_dead_at_once(self, guard, keys):
+        secret, _ = keys.create("nightly")
+        guard.authenticate(bearer(secret.reveal()))
+        keys.revoke("nightly")
+        with pytest.raises(Revoked):
+            guard.authenticate(bearer(secret.reveal()))
+
+    def test_a_key_ends_when_it_ends(self, guard, keys, clock):
+        secret, _ = keys.create("nightly", expires_at=clock.now() + 20)
+        guard.authenticate(bearer(secret.reveal()))
+        clock.ahead_s = 21
+        with pytest.raises(Expired):
+            guard.authenticate(bearer(secret.reveal()))
+
+    def test_no_key_of_ours(self, guard, keys):
+        secret, _ = keys.create("nightly")
+        other, _ = ApiKeys.memory().create("nightly")
+        for value in (other.reveal(), secret.reveal()[:-1], secret.reveal() + "a", secret.reveal().upper()):
+            with pytest.raises((UnknownApiKey, Malformed)):
+                guard.authenticate(bearer(value))
+
+    def test_both_ways_in_stand_side_by_side(self, guard, keys, token):
+        secret, _ = keys.create("alice")
+        person, service = guard.authenticate(bearer(token())), guard.authenticate(bearer(secret.reveal()))
+        assert person.subject == service.subject
+        assert person.issuer != service.issuer
+
+
+class TestTheAudit:
+    def test_every_decision_is_told(self, guard, heard, token):
+        value = bearer(token(jti="1"))
+        for _ in range(2):
+            guard.authenticate(value, client_ip="192.0.2.1", scopes=["read"], resource="GET /orders")
+        with pytest.raises(Forbidden):
+            guard.authenticate(value, scopes=["write"])
+        with pytest.raises(BadSignature):
+            guard.authenticate(value[:-4] + "AAAA")
+        with pytest.raises(MissingCredential):
+            guard.authenticate(None)
+        told = [(each.outcome, each.reason, each.kind, each.subject) for each in heard.decisions]
+        assert told == [
+            ("accepted", "", "jwt", "alice"),
+            ("accepted", "", "jwt", "alice"),
+            ("forbidden", "forbidden", "jwt", "alice"),
+            ("refused", "bad_signature", "jwt", "alice"),
+            ("refused", "no_authorization", "none", ""),
+        ]
+        first = heard.decisions[0]
+        assert (first.issuer, first.jti, first.key_id) == (URL, "1", "k1")
+        assert (first.client_ip, first.resource, first.scopes) == ("192.0.2.1", "GET /orders", ("read",))
+
+    @pytest.mark.parametrize(
+        ("credential", "kind", "key_id"),
+        [
+            ("something", "opaque", ""),
+            ("dw_abcdefghijkl_secretsecretsecret_check", "api_key", "abcdefghijkl"),
+            ("dw_secretsecretsecretsecret", "api_key", "secretsecrets"),
+            ("eyJ.e30.AA", "jwt", ""),
+        ],
+    )
+    def test_what_a_refused_credential_says_of_itself(self, guard, heard, credential, kind, key_id):
+        with pytest.raises(Malformed):
+            guard.authenticate(bearer(credential))
+        assert (heard.decisions[-1].kind, heard.decisions[-1].key_id) == (kind, key_id)
+
+    def test_names_of_the_wrong_type_are_left_out(self, guard, heard, token):
+        with pytest.raises(Malformed):
+            guard.authenticate(bearer(token(iss=7, sub=[1])))
+        assert (heard.decisions[-1].issuer, heard.decisions[-1].subject) == ("", "")
+
+    def test_no_decision_without_a_record(self, guard, heard, token):
+        value = bearer(token())
+        guard.authenticate(value)
+        heard.broken = True
+        for authorization in (value, bearer(token(sub="bob")), "Bearer nonsense", None):
+            with pytest.raises(StoreError):
+                guard.authenticate(authorization)
+
+
+def test_what_is_logged_nowhere(guard, token, caplog, heard):
+    value = token()
+    guard.authenticate(bearer(value))
+    with pytest.raises(BadSignature) as refused:
+        guard.authenticate(bearer(value[:-4] + "AAAA"))
+    shown = f"{refused.value!r} {refused.value} {heard.decisions!r} {caplog.text} {guard!r}"
+    assert not any(part in shown for part in value.split("."))
+
+
+async def test_a_guard_serves_several_loops(guard, token):
+    value = bearer(token())
+    await guard.aauthenticate(value)
+    assert await asyncio.to_thread(asyncio.run, guard.aauthenticate(value)) is guard.known(value)
