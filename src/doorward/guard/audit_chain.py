@@ -1,8 +1,8 @@
 """What an audit log's lines say and how they hang together: line, hash, head. Pure; no file, clock or thread.
 
-A line is one JSON object: ``seq``, ``at``, what happened, ``prev`` (the hash of the line before) and, last, ``hash``. The
-hash covers the exact bytes of the line without its ``hash`` member, so nothing has to be written anew to check it. It is
-SHA-256, or HMAC-SHA256 with a key: then who can write the file still can't make a chain that holds.
+A line is one JSON object: ``seq``, ``at``, what happened, ``prev`` (the hash of the line before) and, last, ``hash``.
+The hash covers the exact bytes of the line without its ``hash`` member, so nothing has to be written anew to check it.
+It is SHA-256, or HMAC-SHA256 with a key: then who can write the file still can't make a chain that holds.
 
 The head says where the chain ends, in a file beside the log: removed last lines can't be seen from the rest.
 """
