@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from doorward.errors import ConfigurationError, StoreError, printable
+from doorward.guard.jobs import renew_after_fork
 from doorward.guard.stores import sqlite
 from doorward.guard.stores.schema import MIGRATIONS, schema
 
@@ -46,9 +47,14 @@ class Database:
         self._url = _checked(url)
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self._engine: sa.Engine | None = None
         self._of_the_parent: sa.Engine | None = None
+        renew_after_fork(self)
+
+    @property
+    def path(self) -> str | None:
+        """The file of an SQLite database."""
+        return self._url.database if self._url.get_backend_name() == "sqlite" else None
 
     def __repr__(self) -> str:
         return f"Database({self._url.get_backend_name()})"
@@ -80,10 +86,12 @@ class Database:
         if engine is not None:
             engine.dispose()
 
+    def after_fork(self) -> None:
+        """Leave open connections to the parent: not even closing them here would be harmless."""
+        self._lock = threading.Lock()
+        self._of_the_parent, self._engine = self._engine, None
+
     def _opened(self) -> sa.Engine:
-        if self._process != os.getpid():  # a fork copies connections that go on belonging to the parent
-            self._lock, self._process = threading.Lock(), os.getpid()
-            self._of_the_parent, self._engine = self._engine, None
         engine = self._engine
         if engine is not None:
             return engine
@@ -106,7 +114,7 @@ class Database:
             "pool_size": _POOL_SIZE,
             "pool_timeout": self._timeout_s,
         }
-        if self._url.get_backend_name() == "sqlite":
+        if self.path is not None:
             return sqlite.make_engine(self._url, timeout_s=self._timeout_s, **settings)
         from doorward.guard.stores import postgresql  # noqa: PLC0415 - imports what only its extra brings
 
@@ -122,8 +130,7 @@ class Database:
             raise _store_error(error, self._where()) from error
 
     def _where(self) -> str:
-        is_sqlite = self._url.get_backend_name() == "sqlite"
-        return printable(str(self._url.database)) if is_sqlite else "The PostgreSQL database"
+        return "The PostgreSQL database" if self.path is None else printable(self.path)
 
 
 def _checked(text: str) -> sa.URL:
@@ -193,19 +200,17 @@ def _store_error(error: SQLAlchemyError | OSError, where: str) -> StoreError:
     state = getattr(cause, "sqlstate", None) or getattr(cause, "sqlite_errorname", None) or type(cause).__name__
     reason, remedy = _REMEDIES.get(state, ("database_failed", "Look at the database, then try again."))
     if isinstance(error, DBAPIError) and error.connection_invalidated:
-        reason, remedy = "database_unreachable", "See that it runs and can be reached, then try again."
+        reason, remedy = "database_unreachable", _UNREACHABLE
     return StoreError(f"{where} can't be used ({printable(state)}). {remedy}", reason=reason)
 
 
+_UNREACHABLE = "See that it runs, can be reached, and knows this user, password and name of a database."
 _REMEDIES = {
-    "28000": ("database_login", "See that its user may sign in from here."),
-    "28P01": ("database_login", "Its user or password is wrong."),
-    "3D000": ("database_missing", "Make the database first: createdb"),
     "42501": ("database_forbidden", "Give its user the right to use, and at first to make, the tables."),
     "57014": ("database_timeout", "It took too long. Try again in a moment."),
     "55P03": ("database_timeout", "Another process held a lock for too long. Try again in a moment."),
     "ConnectionTimeout": ("database_timeout", "It did not answer. See that it runs and can be reached."),
-    "OperationalError": ("database_unreachable", "See that it runs and can be reached, then try again."),
+    "OperationalError": ("database_unreachable", _UNREACHABLE),
     "SQLITE_BUSY": ("database_timeout", "Another process held its lock for too long. Try again in a moment."),
     "SQLITE_CANTOPEN": ("io", "Look at its folder and at who may read and write there."),
     "SQLITE_CORRUPT": ("database_corrupt", "It is damaged: restore it from a copy."),

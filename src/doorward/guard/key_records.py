@@ -1,0 +1,140 @@
+"""What is known of an API key, and what a store of them must do. Values and one Protocol; nothing here acts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from doorward.errors import ConfigurationError, Expired, Revoked, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["ApiKey", "KeyStore", "StoredKey", "check_name", "check_texts", "refuse_ended"]
+
+_NAME = re.compile(r"[A-Za-z0-9._@-]{1,255}")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")  # RFC 6749 section 3.3
+_MOST_TEXTS = 100
+_LONGEST_GROUP = 255
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key without its secret. Instants are epoch seconds in UTC.
+
+    ``key_id`` finds it. ``expires_at`` of a key that was replaced (``replaced_by``, an id) is the end of the overlap.
+    ``pepper_id`` tells with which pepper it was made; of a key from a keyring it is empty.
+    """
+
+    key_id: str
+    name: str
+    scopes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    may_delegate: bool = False
+    created_at: float = 0.0
+    created_by: str = ""
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    revoked_by: str = ""
+    last_used_at: float | None = None
+    replaced_by: str | None = None
+    imported: bool = False
+    pepper_id: str = ""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this is the key of its name: neither revoked nor replaced."""
+        return self.revoked_at is None and self.replaced_by is None
+
+    def has_ended(self, now: float) -> bool:
+        """Whether it opens nothing any more."""
+        return self.revoked_at is not None or (self.expires_at is not None and now >= self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key and the digest that proves it."""
+
+    key: ApiKey
+    digest: str = field(repr=False)
+
+
+class KeyStore(Protocol):
+    """Keeps API keys. Called from several threads at once, each call bounded in time; raises StoreError, no other."""
+
+    def find(self, key_id: str) -> StoredKey | None: ...
+
+    def imported_ids(self) -> frozenset[str]:
+        """Return the ids of the imported keys, revoked ones too."""
+        ...
+
+    def add(self, stored: Iterable[StoredKey]) -> str | None:
+        """Keep new keys, all or none. Return the name, or id, of one that is there already, None if all were kept."""
+        ...
+
+    def replace(self, key_id: str, stored: StoredKey, *, expires_at: float) -> bool:
+        """Put a key in the place of a current one, which ends at ``expires_at``. False: that one is current no more."""
+        ...
+
+    def revoke(self, key_ids: Iterable[str], *, at: float, by: str) -> None: ...
+
+    def records(self) -> tuple[ApiKey, ...]:
+        """Return all keys, the oldest first."""
+        ...
+
+    def touch(self, used: Mapping[str, float]) -> None:
+        """Note when keys were last used, by id."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def refuse_ended(key: ApiKey, *, now: float) -> None:
+    """Let only a key pass that is good now.
+
+    Raises:
+        Revoked: Reason ``key_revoked``.
+        Expired: Reason ``key_expired``, or ``key_replaced`` after the overlap of a rotation.
+    """
+    if key.revoked_at is not None:
+        raise Revoked("This API key was revoked. Ask for a new one.", reason="key_revoked")
+    if key.has_ended(now):
+        reason = "key_expired" if key.replaced_by is None else "key_replaced"
+        raise Expired("This API key has expired. Ask for the one that replaces it.", reason=reason)
+
+
+def check_name(name: str, *, field: str = "name") -> None:
+    """Refuse what can't be the name of a key.
+
+    Raises:
+        ConfigurationError: Not 1 to 255 of ``A-Z a-z 0-9 . _ @ -``.
+    """
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        message = (
+            f"{printable(repr(name))} can't be the name of a key. Take up to 255 letters, digits and any of . _ @ -"
+        )
+        raise ConfigurationError(message, field=field, reason="key_name")
+
+
+def check_texts(values: Iterable[str], *, field: str) -> tuple[str, ...]:
+    """Return scopes or groups as a tuple.
+
+    Raises:
+        ConfigurationError: A string alone, too many, or one that can't be a scope or the name of a group.
+    """
+    if isinstance(values, str):
+        raise ConfigurationError(f"{field} is a list: give [{values!r}].", field=field, reason="not_a_list")
+    checked = tuple(values)
+    if len(checked) > _MOST_TEXTS:
+        raise ConfigurationError(f"More than {_MOST_TEXTS} {field} are too many.", field=field, reason="too_many")
+    for value in checked:
+        is_text = isinstance(value, str)
+        if not is_text or not (_SCOPE.fullmatch(value) if field.endswith("scopes") else _is_group(value)):
+            message = f"{printable(repr(value))} can't be among the {field}."
+            raise ConfigurationError(message, field=field, reason="bad_text")
+    return checked
+
+
+def _is_group(value: str) -> bool:
+    return 0 < len(value) <= _LONGEST_GROUP and value.isprintable()
