@@ -1,6 +1,6 @@
 """What holds for every test: it stays on loopback, has a vault folder of its own, and knows nothing of this machine.
 
-Here too: the fixtures that tests of more than one room use. Those for real counterparts are in peers/conftest.py.
+Here too: the fixtures that tests of more than one room use. Those for other real counterparts are in peers/conftest.py.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import postgres
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -72,6 +73,23 @@ def require_peer() -> Callable[[str, object], None]:
         pytest.skip(f"{name} is missing; scripts/peers installs it")
 
     return require
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(require_peer: Callable[[str, object], None]) -> Iterator[postgres.PostgreSQL]:
+    """One real PostgreSQL server for this worker. Who stops it starts it again. Mark the tests ``peer``."""
+    programs = postgres.find_programs()
+    require_peer("PostgreSQL", programs)
+    assert programs is not None
+    with contextlib.closing(postgres.PostgreSQL(programs)) as server:
+        server.start()
+        yield server
+
+
+@pytest.fixture
+def postgresql(postgresql_server: postgres.PostgreSQL) -> str:
+    """The URL of an empty PostgreSQL database."""
+    return postgresql_server.new_database()
 
 
 def _descriptors() -> dict[int, os.stat_result]:
