@@ -25,6 +25,7 @@ from doorward.errors import ConfigurationError, DoorwardError, StoreError, print
 from doorward.guard.audit_chain import Decision
 from doorward.guard.audit_file import ChainFile
 from doorward.guard.audit_read import Verification, tail, verify
+from doorward.guard.jobs import renew_after_fork
 from doorward.model import Secret
 from doorward.system import SystemClock
 
@@ -48,7 +49,7 @@ _SMALLEST_FILE = 4_096
 
 
 class AuditLog:
-    """A hash-chained log of decisions. Threads and processes may share one file; a fork is noticed.
+    """A hash-chained log of decisions. Threads, processes and forks may share one file.
 
     Nothing is opened or started before the first decision, or ``check``.
 
@@ -94,6 +95,7 @@ class AuditLog:
         self._queue_size, self._wait_s = queue_size, wait_s
         self._clock = SystemClock()
         self._writer = self._make_writer()
+        renew_after_fork(self)
 
     def __repr__(self) -> str:
         return f"AuditLog({str(self._path)!r})"
@@ -105,8 +107,6 @@ class AuditLog:
             StoreError: there is no room (reason ``audit_full``): nobody would know of this decision.
         """
         writer = self._writer
-        if writer.process != os.getpid():  # a fork copies neither the thread nor our right to the queue
-            writer = self._after_fork()
         queue = writer.queue
         if len(queue) >= self._queue_size:
             self._await_room(writer)
@@ -133,8 +133,8 @@ class AuditLog:
             StoreError: it is not yet (reason ``audit_unwritten``).
         """
         writer = self._writer
-        if writer.process != os.getpid() or not writer.started:
-            return  # nothing was recorded, by this process
+        if not writer.started:
+            return  # nothing was recorded
         done = threading.Event()
         writer.queue.append(done)
         if writer.asleep:
@@ -158,13 +158,14 @@ class AuditLog:
     def _make_writer(self) -> _Writer:
         writer = _Writer(self._make_file(), fsync_s=self._fsync_s)
         # For the end of the process, which does not wait for such threads, and for whoever forgets to close.
-        weakref.finalize(self, writer.finish)
+        self._finishing = weakref.finalize(self, writer.finish)
         return writer
 
-    def _after_fork(self) -> _Writer:
-        inherited, self._writer = self._writer, self._make_writer()
-        inherited.abandon()
-        return self._writer
+    def after_fork(self) -> None:
+        """Begin anew in a child: the queue, the thread and the lock on the file are the parent's."""
+        self._finishing.detach()
+        self._writer.abandon()
+        self._writer = self._make_writer()
 
     def _await_room(self, writer: _Writer) -> None:
         give_up_at = self._clock.monotonic() + self._wait_s
@@ -186,7 +187,6 @@ class _Writer:
     """One process's queue, and the thread that empties it. Knows nothing of AuditLog, so that that can be forgotten."""
 
     def __init__(self, file: ChainFile, *, fsync_s: float) -> None:
-        self.process = os.getpid()
         self.queue: deque[Decision | threading.Event] = deque()
         self.asleep = True  # whoever adds to the queue has to wake the thread
         self.started = False
@@ -197,7 +197,8 @@ class _Writer:
         self._sync_at: float | None = None
         self._ending = False
         self._lock = threading.Lock()
-        self._woken = threading.Event()
+        self._woken = threading.Lock()  # released to wake the thread: for a sixth of what an Event takes
+        self._woken.acquire()
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
@@ -207,17 +208,16 @@ class _Writer:
                 self.started, self._ending = True, False
                 self._thread = threading.Thread(target=self._run, name="doorward-audit", daemon=True)
                 self._thread.start()
-            self.asleep = False
-            self._woken.set()
+            self._rouse()
 
     def end(self, timeout_s: float) -> bool:
         """Have the thread end once the queue is empty. Return whether it has."""
-        if self.process != os.getpid():
-            return True
         with self._lock:
+            if not self.started:
+                return True
             thread = self._thread
             self._ending = True
-            self._woken.set()
+            self._rouse()
         if thread is None or thread is threading.current_thread():  # the garbage may be collected anywhere
             return True
         thread.join(timeout_s)
@@ -256,12 +256,20 @@ class _Writer:
                 self.started = False
                 self._file.close()
                 return False
-            if self.asleep and not self._ending:
-                self._woken.clear()
-        if self.asleep:
-            self._woken.wait(None if self._sync_at is None else max(0.0, self._sync_at - self._clock.monotonic()))
+            asleep = self.asleep and not self._ending
+            if asleep:
+                self._woken.acquire(blocking=False)
+        if asleep:
+            self._woken.acquire(
+                timeout=-1 if self._sync_at is None else max(0.0, self._sync_at - self._clock.monotonic())
+            )
         self._clock.sleep(_GATHER_S)
         return True
+
+    def _rouse(self) -> None:
+        self.asleep = False
+        if self._woken.locked():
+            self._woken.release()
 
     def _take(self) -> tuple[list[Decision], list[threading.Event]]:
         decisions: list[Decision] = []
