@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from doorward.model import HttpRequest, HttpResponse, Secret
-    from doorward.protocol.metadata import ProviderMetadata
+    from doorward.protocol.metadata import IssuerMetadata, ProviderMetadata
 
 __all__ = [
     "Introspection",
@@ -71,7 +71,7 @@ def parse_revocation_response(response: HttpResponse, *, request: HttpRequest, n
 
 
 def build_introspection_request(  # noqa: PLR0913 - keyword-only
-    metadata: ProviderMetadata,
+    metadata: ProviderMetadata | IssuerMetadata,
     client: Client,
     token: Secret,
     *,

@@ -1,0 +1,91 @@
+"""What must hold of a token that its issuer calls active, before this service takes it. Nobody is asked here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from doorward.errors import MissingClaim, UnknownIssuer, WrongAudience, WrongType, printable
+from doorward.protocol.claims import audience, optional_string, validate_times
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__all__ = ["Introspected", "Rules"]
+
+_NO_END = 253_402_300_799  # where the answer gives no `exp`: it is asked about again soon enough
+_BEARER_TYPES = frozenset({"bearer", "access_token", "urn:ietf:params:oauth:token-type:access_token"})
+_KIND_CLAIMS = ("typ", "token_use")  # of Keycloak and of Hydra
+_OTHER_KINDS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token"})
+
+
+@dataclass(frozen=True, slots=True)
+class Introspected:
+    """An active token whose claims held. Instants are epoch seconds in UTC.
+
+    ``expires_at`` is None where the issuer did not say; after ``good_until`` the issuer wants to be asked again.
+    """
+
+    claims: Mapping[str, Any] = field(repr=False)
+    subject: str
+    audience: tuple[str, ...]
+    jti: str | None
+    issued_at: int | None
+    expires_at: int | None
+    asked_at: float
+    good_until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Whose tokens are taken, meant for whom. Described at ``Introspection``."""
+
+    issuer: str
+    audiences: frozenset[str]
+    leeway_s: int
+    ttl_s: float
+
+    def hold(self, answer: Mapping[str, Any], *, asked_at: float, now: float) -> Introspected:
+        """Hold an active answer against this service. A member that is null counts as absent, as some write it.
+
+        Raises:
+            InvalidCredential: UnknownIssuer, WrongType, WrongAudience, Expired, NotYetValid, MissingClaim or Malformed.
+
+        Source: RFC 7662 sections 2.2 and 4, RFC 9449 section 7.2 on ``cnf``.
+        """
+        claims = {name: value for name, value in answer.items() if value is not None}
+        named = optional_string(claims, "iss")
+        if named is not None and named != self.issuer:
+            message = f"The issuer answers for a token of another one, {printable(named)}: get one of its own."
+            raise UnknownIssuer(message, reason="iss_mismatch")
+        self._hold_kind(claims)
+        meant_for = audience(claims) if self.audiences or "aud" in claims else ()
+        if self.audiences and self.audiences.isdisjoint(meant_for):
+            message = "The token is meant for another service: ask for one with this service's audience."
+            raise WrongAudience(message, reason="audience_mismatch")
+        times = validate_times({"exp": _NO_END, **claims}, now=now, leeway_s=self.leeway_s)
+        subject = optional_string(claims, "sub") or optional_string(claims, "client_id")
+        if subject is None:
+            raise MissingClaim("The issuer does not say whose token it is (sub, client_id).", reason="sub_missing")
+        return Introspected(
+            claims,
+            subject,
+            meant_for,
+            optional_string(claims, "jti"),
+            times.issued_at,
+            times.expires_at if "exp" in claims else None,
+            asked_at,
+            min(asked_at + self.ttl_s, times.expires_at),
+        )
+
+    def _hold_kind(self, claims: Mapping[str, Any]) -> None:
+        kind = optional_string(claims, "token_type")
+        if kind is None and not self.audiences:
+            message = "The issuer says neither what kind of token it is nor for whom: configure audiences."
+            raise MissingClaim(message, reason="token_type_missing")
+        told = {(optional_string(claims, name) or "").lower() for name in _KIND_CLAIMS}
+        if (kind or "bearer").lower() not in _BEARER_TYPES or not told.isdisjoint(_OTHER_KINDS):
+            raise WrongType("The token is no access token for a bearer: send the access token.", reason="token_type")
+        if "cnf" in claims:  # only who holds a key may use it, and nobody has proved that here
+            raise WrongType("The token is bound to a key (DPoP, mTLS): get one without.", reason="token_bound")

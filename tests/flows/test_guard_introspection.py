@@ -1,0 +1,371 @@
+"""Introspection against an issuer that can be told to fail, to lie and to be slow: every way to ask, both drivers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from doorward.errors import (
+    DoorwardError,
+    ProviderUnavailable,
+    Revoked,
+    TransportError,
+    UnavailableError,
+    WrongAudience,
+)
+from doorward.guard.introspection import Introspection
+from doorward.guard.jobs import afinish, finish
+from doorward.protocol.jwk import SigningKey, generate_signing_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from people import MovedClock
+
+    from doorward.guard.introspection import Introspected
+    from doorward.testing import DevIssuer
+
+    Make = Callable[..., Introspection]
+
+SECRET = "planted-introspection-secret"
+AUDIENCE = "urn:api"
+
+
+@pytest.fixture
+def make(issuer: DevIssuer, clock: MovedClock) -> Iterator[Make]:
+    issuer.add_client("api", secret=SECRET)
+    made: list[Introspection] = []
+
+    def build(client_id: str = "api", **settings: Any) -> Introspection:
+        settings = {"client_secret": SECRET, "audiences": [AUDIENCE], "insecure_loopback_http": True, **settings}
+        made.append(Introspection(issuer.url, client_id, clock=clock, **settings))
+        return made[-1]
+
+    yield build
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def ask(request: pytest.FixtureRequest, clock: MovedClock) -> Callable[..., Introspected]:
+    def do(asking: Introspection, token: str, **options: Any) -> Introspected:
+        work = asking.ask(token, now=clock.now(), **options)
+        return finish(work) if request.param == "sync" else asyncio.run(afinish(work))
+
+    return do
+
+
+@pytest.fixture
+def token(issuer: DevIssuer) -> str:
+    return issuer.issue_access_token("alice", audience=AUDIENCE, scopes=["read"])
+
+
+def refused(call: Callable[..., Any], *arguments: Any, **options: Any) -> DoorwardError:
+    with pytest.raises(DoorwardError) as caught:
+        call(*arguments, **options)
+    assert "planted" not in f"{caught.value}{caught.value.__cause__}"
+    return caught.value
+
+
+def test_an_active_token(make: Make, ask, issuer: DevIssuer, token: str, clock: MovedClock) -> None:
+    said = ask(make(), token)
+    assert (said.subject, said.audience) == ("alice", (AUDIENCE,))
+    assert said.claims["scope"] == "read"
+    assert clock.now() < said.good_until <= clock.now() + 30
+    assert said.good_until < said.expires_at
+
+
+def test_an_answer_is_used_again_for_its_time(
+    make: Make, ask, issuer: DevIssuer, token: str, clock: MovedClock
+) -> None:
+    asking = make()
+    for _ in range(3):
+        ask(asking, token)
+    assert issuer.count("introspect") == 1
+    clock.ahead_s += 31
+    ask(asking, token)
+    assert issuer.count("introspect") == 2
+    assert issuer.count("discovery") == 1
+
+
+def test_a_revoked_token_is_good_for_no_longer_than_its_answer(
+    make: Make, ask, issuer: DevIssuer, token: str, clock: MovedClock
+) -> None:
+    asking = make(cache_ttl_s=10)
+    ask(asking, token)
+    issuer.revoke_everything("alice")
+    clock.ahead_s += 11
+    error = refused(ask, asking, token)
+    assert (type(error), error.reason, error.status_hint) == (Revoked, "inactive", 401)
+
+
+def test_forgetting_asks_again(make: Make, ask, issuer: DevIssuer, token: str) -> None:
+    asking = make()
+    ask(asking, token)
+    issuer.revoke_everything("alice")
+    asking.forget(token)
+    assert refused(ask, asking, token).reason == "inactive"
+
+
+def test_for_high_privilege_it_is_asked_each_time(make: Make, ask, issuer: DevIssuer, token: str) -> None:
+    asking = make(for_scopes=["admin"])
+    ask(asking, token)
+    ask(asking, token, privileged=True)
+    assert issuer.count("introspect") == 2
+    issuer.revoke_everything("alice")
+    assert refused(ask, asking, token, privileged=True).reason == "inactive"
+    assert refused(ask, asking, token).reason == "inactive"  # and the older, better word counts no longer
+
+
+def test_for_high_privilege_within_a_few_seconds(make: Make, ask, issuer: DevIssuer, token: str, clock) -> None:
+    asking = make(for_scopes=["admin"], for_scopes_ttl_s=5)
+    ask(asking, token)
+    ask(asking, token, privileged=True)
+    assert issuer.count("introspect") == 1
+    clock.ahead_s += 6
+    ask(asking, token, privileged=True)
+    assert issuer.count("introspect") == 2
+
+
+def test_a_refusal_is_remembered_briefly(make: Make, ask, issuer: DevIssuer, clock: MovedClock) -> None:
+    asking = make()
+    errors = [refused(ask, asking, "no-such-token") for _ in range(3)]
+    assert {each.reason for each in errors} == {"inactive"}
+    assert len({id(each) for each in errors}) == 3
+    assert issuer.count("introspect") == 1
+    clock.ahead_s += 6
+    refused(ask, asking, "no-such-token")
+    assert issuer.count("introspect") == 2
+
+
+def test_refusals_evict_no_good_token(make: Make, ask, issuer: DevIssuer, token: str) -> None:
+    asking = make(cache_ttl_s=300)
+    ask(asking, token)
+    refused_cache = asking._refused  # noqa: SLF001 - a thousand real questions would take half a minute
+    known = refused(ask, asking, "bad")
+    (entry,) = refused_cache._decisions.values()  # noqa: SLF001 - as above
+    for number in range(3000):
+        refused_cache.put(number.to_bytes(4), entry)
+    assert len(refused_cache) == 1000
+    ask(asking, token)
+    assert issuer.count("introspect") == 2
+    assert known.reason == "inactive"
+
+
+def test_a_token_for_another_service(make: Make, ask, issuer: DevIssuer) -> None:
+    other = issuer.issue_access_token("alice", audience="urn:other")
+    error = refused(ask, make(), other)
+    assert (type(error), error.reason) == (WrongAudience, "audience_mismatch")
+
+
+def test_a_refresh_token_is_no_access_token(make: Make, ask, issuer: DevIssuer, person, sign_in) -> None:
+    session = sign_in()
+    entry = session._vault.get("default")  # noqa: SLF001 - nobody else may see a refresh token
+    refresh_token = entry.refresh_token.reveal()
+    assert refused(ask, make(), refresh_token).reason == "aud_missing"
+    assert refused(ask, make(audiences=()), refresh_token).reason == "token_type_missing"
+
+
+@pytest.mark.parametrize(
+    ("settings", "authorization"),
+    [
+        ({}, "Basic"),
+        ({"secret_method": "client_secret_post"}, None),
+        ({"secret_method": "client_secret_basic"}, "Basic"),
+        ({"endpoint": True}, "Basic"),
+        ({"endpoint": True, "secret_method": "client_secret_post"}, None),
+    ],
+)
+def test_each_way_to_send_the_secret(make: Make, ask, issuer: DevIssuer, token: str, settings, authorization) -> None:
+    if settings.get("endpoint"):
+        settings = {**settings, "endpoint": issuer.endpoint("introspect")}
+    assert ask(make(**settings), token).subject == "alice"
+    assert issuer.count("discovery") == (0 if "endpoint" in settings else 1)
+
+
+@pytest.mark.parametrize("endpoint", [False, True])
+def test_a_signed_assertion(make: Make, ask, issuer: DevIssuer, token: str, *, endpoint: bool) -> None:
+    key: SigningKey = generate_signing_key("ES256", kid="k")
+    issuer.add_client("signer", jwks=json.dumps({"keys": [key.public_jwk()]}).encode())
+    where = {"endpoint": issuer.endpoint("introspect")} if endpoint else {}
+    assert ask(make("signer", client_secret=None, client_key=key, **where), token).subject == "alice"
+
+
+@pytest.mark.parametrize("settings", [{"client_secret": "wrong-secret"}, {"client_secret": None}])
+def test_our_own_credentials_are_refused(make: Make, ask, token: str, settings) -> None:
+    error = refused(ask, make(**settings), token)
+    assert (type(error), error.reason, error.status_hint) == (ProviderUnavailable, "client_refused", 503)
+    assert "client_id" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ({"kind": "status", "status": 503}, "server_failure"),
+        ({"kind": "status", "status": 429, "headers": {"Retry-After": "7"}}, "too_many_requests"),
+        ({"kind": "status", "status": 401, "body": b"{}"}, "client_refused"),
+        ({"kind": "status", "status": 403, "body": b"{}"}, "client_refused"),
+        ({"kind": "status", "status": 404, "body": b"{}"}, "unexpected_status"),
+        ({"kind": "status", "status": 302, "headers": {"Location": "http://169.254.169.254/"}}, "redirect"),
+        ({"kind": "html"}, "not_json"),
+        ({"kind": "status", "status": 200, "body": b"{"}, "invalid_json"),
+        ({"kind": "garbage"}, None),
+        ({"kind": "reset"}, None),
+        ({"kind": "close"}, None),
+        ({"kind": "truncated"}, None),
+        ({"kind": "hang", "delay_s": 3}, None),
+    ],
+)
+@pytest.mark.parametrize("where", ["introspect", "discovery"])
+def test_an_outage_is_no_verdict(make: Make, ask, issuer: DevIssuer, token: str, where: str, fault, reason) -> None:
+    asking = make(timeout_s=1)
+    issuer.fail(where, **fault, times=None)
+    error = refused(ask, asking, token)
+    assert isinstance(error, UnavailableError)
+    assert error.status_hint == 503
+    if reason and where == "introspect":
+        assert error.reason == reason
+    if fault.get("status") == 429:
+        assert error.retry_after_s == 7
+    issuer.behave()
+    if fault["kind"] == "hang":
+        time.sleep(0.5)  # else we would wait for the same question
+    assert ask(asking, token).subject == "alice"  # nothing of it was remembered
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"active": "true"}', b'{"active": 1}', b'{"active": null}', b"[]"])
+def test_what_is_neither_yes_nor_no(make: Make, ask, issuer: DevIssuer, token: str, body: bytes) -> None:
+    issuer.fail("introspect", status=200, body=body)
+    error = refused(ask, make(), token)
+    assert (error.reason, error.status_hint) in {("bad_active", 503), ("invalid_json", 503)}
+
+
+def test_an_issuer_that_offers_none(make: Make, ask, issuer: DevIssuer, token: str) -> None:
+    metadata = json.dumps({"issuer": issuer.url, "jwks_uri": f"{issuer.url}/jwks"}).encode()
+    issuer.fail("discovery", status=200, body=metadata)
+    error = refused(ask, make(), token)
+    assert (error.reason, error.status_hint) == ("no_introspection_endpoint", 503)
+
+
+def test_an_issuer_that_is_down(make: Make, ask, issuer: DevIssuer, token: str) -> None:
+    issuer.stop()
+    error = refused(ask, make(), token)
+    assert (type(error), error.reason) == (TransportError, "connection_refused")
+
+
+def test_a_known_endpoint_outlives_its_metadata(make: Make, ask, issuer: DevIssuer, token: str, clock) -> None:
+    asking = make()
+    ask(asking, token)
+    clock.ahead_s += 3590
+    fresh = issuer.issue_access_token("alice", audience=AUDIENCE)
+    clock.ahead_s += 20
+    issuer.fail("discovery", times=None)
+    ask(asking, fresh)
+    issuer.behave()
+    ask(asking, issuer.issue_access_token("bob", audience=AUDIENCE))
+    assert issuer.count("discovery") == 3
+
+
+def test_many_ask_and_one_question_is_sent(make: Make, issuer: DevIssuer, token: str, clock: MovedClock) -> None:
+    asking = make()
+    issuer.fail("introspect", "delay", delay_s=0.3)
+
+    async def tasks() -> list[Introspected]:
+        return await asyncio.gather(*(afinish(asking.ask(token, now=clock.now())) for _ in range(20)))
+
+    with ThreadPoolExecutor(20) as pool:
+        threads = [pool.submit(lambda: finish(asking.ask(token, now=clock.now()))) for _ in range(20)]
+        said = asyncio.run(tasks()) + [each.result(10) for each in threads]
+    assert {each.subject for each in said} == {"alice"}
+    assert issuer.count("introspect") == 1
+
+
+def test_high_privilege_joins_no_older_question(make: Make, issuer: DevIssuer, token: str, clock: MovedClock) -> None:
+    asking = make(for_scopes=["admin"])
+    issuer.fail("introspect", "delay", delay_s=0.5)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lambda: finish(asking.ask(token, now=clock.now())))
+        deadline = time.monotonic() + 10
+        while not issuer.count("introspect") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        finish(asking.ask(token, now=clock.now(), privileged=True))
+        first.result(10)
+    assert issuer.count("introspect") == 2
+
+
+def test_what_was_forgotten_meanwhile_is_not_remembered(make: Make, issuer: DevIssuer, token: str, clock) -> None:
+    asking = make()
+    issuer.fail("introspect", "delay", delay_s=0.4)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(lambda: finish(asking.ask(token, now=clock.now())))
+        deadline = time.monotonic() + 10
+        while not issuer.count("introspect") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        asking.forget(token)
+        first.result(10)
+    finish(asking.ask(token, now=clock.now()))
+    assert issuer.count("introspect") == 2
+
+
+def test_a_slow_issuer_is_waited_for_no_longer_than_its_time(make: Make, issuer: DevIssuer, token: str, clock) -> None:
+    asking = make(timeout_s=0.3)
+    issuer.fail("introspect", "hang", delay_s=2, times=None)
+    began = time.monotonic()
+    assert isinstance(refused(finish, asking.ask(token, now=clock.now())), UnavailableError)
+    assert time.monotonic() - began < 5
+    issuer.behave()
+
+
+def test_a_question_that_is_late(make: Make, token: str, clock: MovedClock) -> None:
+    work = make().ask(token, now=clock.now())
+    assert next(work).timeout_s == 5
+    with pytest.raises(ProviderUnavailable) as caught:
+        work.throw(TimeoutError())
+    assert caught.value.reason == "introspection_timeout"
+
+
+def test_too_many_questions_are_an_outage(make: Make, issuer: DevIssuer, clock: MovedClock) -> None:
+    asking = make(timeout_s=2)
+    issuer.fail("introspect", "hang", delay_s=1, times=None)
+    works = [asking.ask(f"token-{number}", now=clock.now()) for number in range(100)]
+    reasons = set()
+    for work in works:
+        try:
+            next(work)
+        except UnavailableError as error:
+            reasons.add(error.reason)
+        finally:
+            work.close()
+    assert reasons == {"too_busy"}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_question(make: Make, issuer: DevIssuer, token: str, clock: MovedClock) -> None:
+    asking = make()
+    issuer.fail("introspect", "delay", delay_s=0.5)
+    work = asking.ask(token, now=clock.now())
+    next(work)
+    with asking._lock:  # noqa: SLF001 - as if another thread held it at that moment
+        child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if finish(asking.ask(token, now=clock.now())).subject == "alice" else 1)
+        finally:
+            os._exit(2)
+    work.close()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_nothing_stays_when_it_is_closed(issuer: DevIssuer, token: str, clock: MovedClock, leak_check) -> None:
+    issuer.add_client("api", secret=SECRET)
+    with leak_check():
+        asking = Introspection(issuer.url, "api", client_secret=SECRET, insecure_loopback_http=True, clock=clock)
+        finish(asking.ask(token, now=clock.now()))
+        asking.close()
