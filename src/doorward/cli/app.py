@@ -31,6 +31,7 @@ _COMMANDS = {
     "status": "Show who is signed in, and for how long.",
     "token": "Print a token that is good for a while.",
     "whoami": "Show who you are to the provider.",
+    "keys": "Make, list, rotate and revoke the API keys of a service.",
     "demo": "Watch a sign-in, a call and six forgeries, on this computer.",
 }
 
@@ -47,6 +48,8 @@ Environment:
   DOORWARD_PROFILE        the profile, where --profile is not given
   DOORWARD_HOME           the folder for everything Doorward keeps
   DOORWARD_CLIENT_SECRET  a confidential client's secret
+  DOORWARD_KEYS_DB        the database of API keys, where --db is not given
+  DOORWARD_API_KEY_PEPPER what their digests are keyed with
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
                           the key of a client that signs
   NO_COLOR                no colours
