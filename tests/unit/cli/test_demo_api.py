@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
 from doorward.cli.demo_api import NotesApi
 from doorward.cli.demo_forgeries import forge
-from doorward.errors import Malformed, MissingCredential
+from doorward.errors import ConfigurationError, Malformed, MissingCredential
 from doorward.http.client import HttpClient
 from doorward.model import HttpRequest, Secret
 from doorward.protocol.bearer import build_authorization_header
@@ -60,6 +61,14 @@ def test_six_forgeries_are_refused_each_by_its_name(issuer, api):
         assert call(api, forgery.token.reveal()).status == 401, forgery.name
         assert api.refusals[-1].code == forgery.refused_as.code, forgery.name
     assert call(api, good).status == 200, "the issuer is honest again"
+
+
+@pytest.mark.usefixtures("no_leaks")
+def test_a_missing_server_is_named_and_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    with pytest.raises(ConfigurationError) as refused, NotesApi("http://127.0.0.1:1", SystemClock()):
+        pass
+    assert "pip install 'doorward[demo]'" in refused.value.message
 
 
 @pytest.mark.usefixtures("no_leaks")

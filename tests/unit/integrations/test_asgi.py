@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json
 
+import httpx2
 import pytest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 
 import doorward
 from doorward.errors import (
@@ -234,6 +240,22 @@ async def test_a_mounted_middleware_matches_the_whole_path(guard, app):
     guarded = GuardMiddleware(app, guard, public_paths=["/v1/health"])
     assert (await ask(guarded, http_scope("/v1/health", root_path="/v1")))[0]["status"] == 200
     assert (await ask(guarded, http_scope("/health", root_path="/v1")))[0]["status"] == 401
+
+
+async def test_starlette_can_mount_it_and_cors_can_stand_outside(guard):
+    async def who(request):
+        return PlainTextResponse(str(request.scope["doorward.principal"] and "somebody"))
+
+    notes = Starlette(routes=[Route("/health", who), Route("/notes", who)])
+    guarded = GuardMiddleware(notes, guard, public_paths=["/v1/health"])
+    cors = Middleware(CORSMiddleware, allow_origins=["https://app.example.org"])
+    app = Starlette(routes=[Mount("/v1", app=guarded)], middleware=[cors])
+    preflight = {"origin": "https://app.example.org", "access-control-request-method": "GET"}
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://api.example.org") as client:
+        assert (await client.get("/v1/health")).text == "None"
+        assert (await client.get("/v1/notes")).status_code == 401
+        assert (await client.get("/v1/notes", headers=[BEARER])).text == "somebody"
+        assert (await client.options("/v1/notes", headers=preflight)).status_code == 200
 
 
 async def test_the_clients_address_comes_from_trusted_proxies_alone(guard, app):
