@@ -37,6 +37,8 @@ _FIRST_BACKOFF_S: Final = 1.0
 _MOST_BACKOFF_S: Final = 60.0
 _OUTAGE_KNOWN_S: Final = 2 * _MOST_BACKOFF_S
 """For how long a failure says that the issuer is down. While requests come, the next try is made well before."""
+_GRACE_S: Final = 0.5
+"""So much longer than a fetch may take is it waited for, to learn how it ended."""
 _MOST_WAITING: Final = 64
 """How many may wait for one fetch: more than the threads of a usual server, so that only tasks come to it; and few
 enough that an issuer which hangs holds little for the seconds until that is known."""
@@ -90,6 +92,12 @@ class KeyRing:
         self._flight: _Flight | None = None
         self._asked_kid_at = _NEVER  # monotonic, as are the times of unknown kids: no setting of a clock hastens them
         self._unknown_kids: dict[str, float] | None = None
+
+    @property
+    def waiting(self) -> int | None:
+        """How many wait for the fetch under way; None while none is."""
+        flight = self._under_way()
+        return None if flight is None else flight.waiting
 
     def current(self, now: float) -> Work[JwkSet]:
         """Return keys that may be used now, waiting only where there are none.
@@ -178,7 +186,7 @@ class KeyRing:
         if self.issuer.static_keys is None:
             self._set_fresh_until()
 
-    # What follows is called with the lock held, but for _wait and _fetch
+    # What follows is called with the lock held, but for _wait and _fetch, which take it
 
     def _under_way(self) -> _Flight | None:
         flight = self._flight
@@ -190,7 +198,7 @@ class KeyRing:
     def _start(self) -> _Flight | None:
         rings = self._rings
         try:
-            job = rings.workers.start(self._fetch, timeout_s=rings.fetch_timeout_s)
+            job = rings.workers.start(self._fetch, timeout_s=rings.fetch_timeout_s + _GRACE_S)
         except UnavailableError as error:
             self._note_failure(error)
             return None
