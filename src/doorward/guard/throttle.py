@@ -1,7 +1,8 @@
 """Failed attempts, counted by client network and by credential prefix, and who has to wait for how long.
 
 Only failures count. A network's failures hold up that network and nobody else: who shares a prefix with an attacker,
-but no network, is let in. Where a request came from is said by ``addresses``, and what a failure is by the guard.
+but no network, is let in (decision 13). Where a request came from is said by ``addresses``, what a failure is by the
+guard.
 """
 
 from __future__ import annotations
