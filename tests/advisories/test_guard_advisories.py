@@ -20,6 +20,7 @@ from doorward.errors import (
     InvalidCredential,
     ProviderUnavailable,
     Revoked,
+    StoreError,
     Throttled,
     UnavailableError,
     UnknownApiKey,
@@ -27,6 +28,7 @@ from doorward.errors import (
     UnknownKey,
 )
 from doorward.guard import Admin, ApiKeys, Guard, Issuer, Throttle
+from doorward.guard.stores.memory import MemoryKeyStore
 from doorward.model import Secret
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.jwk import generate_signing_key
@@ -392,6 +394,67 @@ def test_a_revoked_key_is_out_at_once_though_it_was_remembered(clock, api_keys):
     assert ask(guard, secret.reveal())
     api_keys.revoke("batch")
     assert isinstance(refusal(guard, secret.reveal()), (Revoked, UnknownApiKey))
+
+
+class WatchedStore:
+    """A store that notes what is asked of it, and fails when told to."""
+
+    def __init__(self):
+        self.asked = []
+        self.fails = False
+        self._store = MemoryKeyStore()
+
+    def __getattr__(self, name):
+        method = getattr(self._store, name)
+
+        def watched(*values, **options):
+            self.asked.append(name)
+            if self.fails:
+                raise StoreError("The store is down. Wait.")
+            return method(*values, **options)
+
+        return watched
+
+
+@pytest.fixture
+def store():
+    return WatchedStore()
+
+
+@pytest.fixture
+def stored_keys(store, clock):
+    keys = ApiKeys(store, pepper=Secret("a-pepper-of-the-tests-that-is-long-enough"), clock=clock)
+    yield keys
+    store.fails = False
+    keys.close()
+
+
+def test_a_bogus_key_costs_the_store_nothing(store, stored_keys, clock):
+    guard = Guard(api_keys=stored_keys, clock=clock)
+    secret = stored_keys.create("batch")[0].reveal()
+    assert ask(guard, secret)
+    store.asked.clear()
+    for number in range(500):
+        bogus = f"dw_{number:011}_{number:043}_0000000"
+        assert isinstance(refusal(guard, bogus), UnknownApiKey)
+    assert store.asked == []
+
+
+def test_a_store_that_is_down_refuses_nobody_and_lets_nobody_in(store, stored_keys, clock):
+    guard = Guard(api_keys=stored_keys, throttle=Throttle(free_failures=1), clock=clock)
+    known, fresh = (stored_keys.create(name)[0].reveal() for name in ("known", "fresh"))
+    assert ask(guard, known)
+    store.fails = True
+    assert ask(guard, known).subject == "known"  # for the time that it is remembered
+    for _ in range(5):
+        error = refusal(guard, fresh, client_ip="192.0.2.7")
+        assert isinstance(error, StoreError)
+        assert error.status_hint == 503
+    clock.ahead_s += 3600
+    assert isinstance(refusal(guard, known), StoreError)
+    store.fails = False
+    assert ask(guard, fresh, client_ip="192.0.2.7").subject == "fresh"
+    assert ask(guard, known).subject == "known"
 
 
 # Throttling

@@ -41,6 +41,9 @@ def hostile_tokens(  # noqa: PLR0913 - keyword-only, and each has a default
                     answer = client.get("/me", headers={"Authorization": f"Bearer {hostile.token}"})
                     assert answer.status_code == 401, hostile
 
+    Not all of them are attacks by themselves: that ``exp`` is a string or a payload begins with a byte order mark is
+    refused because two readers might disagree. What a guard of another make lets in of these is for its owner to judge.
+
     A server may itself refuse the longest with 400 or 431. They are more than a throttle allows one address: give the
     guard under test none.
 
