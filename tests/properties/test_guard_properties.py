@@ -41,14 +41,15 @@ GRANTS = st.dictionaries(
     st.sampled_from(["public", "team", "lab"]),
     LISTS | st.fixed_dictionaries({}, optional={"read": LISTS, "mint": LISTS}),
 )
-PRINCIPALS = st.builds(
-    Principal,
-    issuer=st.just("https://id.example.org"),
-    subject=NAMES,
-    email=st.none() | NAMES.map("{}@X.org".format),
-    email_verified=st.booleans(),
-    groups=st.lists(NAMES, max_size=2).map(tuple),
-)
+PRINCIPALS = st.fixed_dictionaries(
+    {
+        "issuer": st.just("https://id.example.org"),
+        "subject": NAMES,
+        "email": st.none() | NAMES.map("{}@X.org".format),
+        "email_verified": st.booleans(),
+        "groups": st.lists(NAMES, max_size=2).map(tuple),
+    }
+).map(lambda facts: Principal(**facts))
 
 
 def wait_s(throttle, address, prefix, now):
