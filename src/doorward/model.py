@@ -6,6 +6,8 @@ import hmac
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, final
 
+import msgspec
+
 from doorward.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -93,9 +95,11 @@ class TokenSet:
     """How far this computer's clock is ahead of the provider's, by the ``Date`` of its answer; None if it gave none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
-    """A verified ``(issuer, subject)``. An e-mail address is something to show, never a key."""
+class Principal(msgspec.Struct, frozen=True):
+    """A verified ``(issuer, subject)``. An e-mail address is something to show, never a key.
+
+    Made for every new token, hence a msgspec struct: a frozen dataclass takes five times as long.
+    """
 
     issuer: str
     subject: str
@@ -108,7 +112,10 @@ class Principal:
     is_admin: bool = False
     may_delegate: bool = False
     expires_at: float | None = None
-    claims: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    claims: Mapping[str, Any] = {}
+
+    def __repr__(self) -> str:  # the claims are personal
+        return f"Principal(issuer={self.issuer!r}, subject={self.subject!r}, kind={self.kind!r})"
 
 
 @dataclass(frozen=True, slots=True)

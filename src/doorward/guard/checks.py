@@ -1,4 +1,4 @@
-"""How each kind of credential is checked: signed token, API key, opaque token. One ``Work`` each, chosen by shape.
+"""How each kind of credential is checked: signed token, API key, opaque token. ``Guard`` chooses by shape.
 
 What comes out was verified, is not revoked, and says for how long and on what it stands. Throttling, scopes, the caches
 and the audit are the guard's.
@@ -16,41 +16,80 @@ from doorward.guard.validation import validate_claims
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
 
 if TYPE_CHECKING:
-    from doorward.guard.api_keys import ApiKeys
     from doorward.guard.introspection import Introspection
     from doorward.guard.jobs import Work
     from doorward.guard.parts import Parts
 
-__all__ = ["check_credential", "confirm", "looks_signed", "refuse_revoked", "signed_part"]
+__all__ = ["check_other", "check_signed", "confirm", "looks_signed", "refuse_revoked", "signed_part"]
 
 _JSON_STARTS = ("ey", "ew")  # base64url of an opening brace and what may follow it: every header begins so
 
 
 def looks_signed(credential: str) -> bool:
-    """Tell a JWT, or what pretends to be one, by its shape."""
-    return credential.startswith(_JSON_STARTS) and credential.count(".") > 1
+    """Tell a JWT, or what pretends to be one, by its shape: no failure of one kind falls through to another."""
+    return credential.startswith(_JSON_STARTS) and credential.find(".") != credential.rfind(".")
 
 
-def check_credential(parts: Parts, credential: str, *, now: float) -> Work[Accepted]:
-    """Check one credential, in the one way that its shape calls for: no failure falls through to another way.
+def check_signed(parts: Parts, token: str, now: float) -> Work[Accepted]:
+    """Check a JWT by its signature and claims.
 
     Raises:
         InvalidCredential: it is not good; the class says why.
         UnavailableError: nobody can say now.
     """
-    if looks_signed(credential):
-        return (yield from _check_jwt(parts, credential, now))
-    if parts.api_keys is not None:
-        recognized = parts.api_keys.recognizes(credential)
-        if not recognized and now >= parts.api_keys.fresh_until:
-            yield from parts.api_keys.current(now)
-            recognized = parts.api_keys.recognizes(credential)
-        if recognized:
-            return (yield from _check_api_key(parts, parts.api_keys, credential, now))
-    if parts.introspection is not None:
-        return (yield from _check_opaque(parts, parts.introspection, credential, now))
-    message = "The credential is neither a signed token nor an API key of this service: send one of those."
-    raise Malformed(message, reason="unknown_shape")
+    jwt = parse_jwt(token)
+    named = require_string(jwt.claims, "iss")
+    ring = parts.rings.get(named)
+    if ring is None:
+        raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
+    issuer = ring.issuer
+    keys = ring.keys if now < ring.fresh_until else (yield from ring.current(now))
+    try:
+        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    except UnknownKey as error:
+        newer = (yield from ring.newer(keys, jwt.header.kid, now)) if error.reason == "unknown_kid" else None
+        if newer is None:
+            raise
+        keys = newer
+        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    facts = validate_claims(signed, issuer, now=now)
+    principal = parts.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
+    accepted = Accepted(
+        principal, facts.expires_at, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input
+    )
+    if now >= parts.revocations.fresh_until:
+        yield from parts.revocations.current(now)
+    refuse_revoked(parts, accepted)
+    return accepted
+
+
+def check_other(parts: Parts, credential: str, now: float) -> Work[Accepted]:
+    """Check an API key, or an opaque token. Errors are those of ``check_signed``."""
+    version_of_api_keys = parts.version_of_api_keys
+    accepted = None
+    if parts.api_keys is not None and (yield from parts.api_keys.is_ours(credential, now=now)):
+        key = yield from parts.api_keys.check(credential, now=now)
+        accepted = Accepted(
+            parts.policy.api_key_principal(key), inf if key.expires_at is None else key.expires_at, kid=key.key_id
+        )
+    if accepted is None:
+        accepted = yield from _check_opaque(parts, credential, now)
+    accepted.version_of_api_keys = version_of_api_keys
+    if now >= parts.revocations.fresh_until:
+        yield from parts.revocations.current(now)
+    refuse_revoked(parts, accepted)
+    return accepted
+
+
+def _check_opaque(parts: Parts, token: str, now: float) -> Work[Accepted]:
+    if parts.introspection is None or parts.opaque_issuer is None:
+        message = "The credential is neither a signed token nor an API key of this service: send one of those."
+        raise Malformed(message, reason="unknown_shape")
+    said = yield from parts.introspection.ask(token, now=now)
+    principal = parts.policy.principal(
+        parts.opaque_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
+    )
+    return Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at, signed=signed_part(token))
 
 
 def confirm(introspection: Introspection, token: str, *, now: float) -> Work[None]:
@@ -87,52 +126,3 @@ def refuse_revoked(parts: Parts, accepted: Accepted) -> None:
             fingerprint=fingerprint(accepted.signed),
         )
     accepted.version_of_revocations = version
-
-
-def _check_jwt(parts: Parts, token: str, now: float) -> Work[Accepted]:
-    jwt = parse_jwt(token)
-    named = require_string(jwt.claims, "iss")
-    ring = parts.rings.get(named)
-    if ring is None:
-        raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
-    issuer = ring.issuer
-    keys = ring.keys if now < ring.fresh_until else (yield from ring.current(now))
-    try:
-        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
-    except UnknownKey as error:
-        newer = (yield from ring.newer(keys, jwt.header.kid, now)) if error.reason == "unknown_kid" else None
-        if newer is None:
-            raise
-        keys = newer
-        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
-    facts = validate_claims(signed, issuer, now=now)
-    principal = parts.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
-    accepted = Accepted(
-        principal, facts.expires_at, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input
-    )
-    yield from _look_up_revocations(parts, accepted, now)
-    return accepted
-
-
-def _check_api_key(parts: Parts, api_keys: ApiKeys, credential: str, now: float) -> Work[Accepted]:
-    key = yield from api_keys.check(credential, now=now)
-    accepted = Accepted(parts.policy.api_key_principal(key), key.expires_at or inf, kid=key.key_id)
-    yield from _look_up_revocations(parts, accepted, now)
-    return accepted
-
-
-def _check_opaque(parts: Parts, introspection: Introspection, token: str, now: float) -> Work[Accepted]:
-    said = yield from introspection.ask(token, now=now)
-    assert parts.opaque_issuer is not None  # noqa: S101 - it goes with the introspection
-    principal = parts.policy.principal(
-        parts.opaque_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
-    )
-    accepted = Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at, signed=signed_part(token))
-    yield from _look_up_revocations(parts, accepted, now)
-    return accepted
-
-
-def _look_up_revocations(parts: Parts, accepted: Accepted, now: float) -> Work[None]:
-    if now >= parts.revocations.fresh_until:
-        yield from parts.revocations.current(now)
-    refuse_revoked(parts, accepted)

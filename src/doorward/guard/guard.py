@@ -7,7 +7,7 @@ against the address they came from; outages never do, and never let anybody in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from doorward.errors import (
     AlgorithmNotAllowed,
@@ -25,7 +25,7 @@ from doorward.errors import (
     WrongAudience,
     WrongType,
 )
-from doorward.guard.checks import check_credential, confirm, looks_signed, refuse_revoked, signed_part
+from doorward.guard.checks import check_other, check_signed, confirm, looks_signed, refuse_revoked, signed_part
 from doorward.guard.jobs import afinish, finish
 from doorward.guard.parts import GuardOptions, assemble
 from doorward.guard.records import Request, accepted_decision, refused_decision
@@ -54,6 +54,7 @@ _GUESSES = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllo
 # What the same credential meets again and again: no fetch, store or clock turns it into something else.
 _FINAL = (Malformed, BadSignature, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
 _REJECTED_TTL_S = 60.0
+# What failures of one API key or opaque token are counted by. The head of a JWT says nothing about whose it is.
 _PREFIX_LENGTH = 16  # "dw_", the id of an API key, "_"
 
 
@@ -133,7 +134,7 @@ class Guard:
         options = dict(arguments)
         issuers, api_keys = options.pop("issuers", ()), options.pop("api_keys", None)
         before = self._parts
-        self._parts = assemble(issuers, api_keys, options, clock=self._clock, previous=before)
+        self._parts = assemble(issuers, api_keys, cast("GuardOptions", options), clock=self._clock, previous=before)
         self._settings = (settings, arguments)
         before.close(but=self._parts)
 
@@ -160,7 +161,8 @@ class Guard:
             UnavailableError: nobody can say now (503).
         """
         request = Request(authorization, client_ip, scopes, resource, self._digest(authorization))
-        return self._recall(request) or finish(self._decide(request))
+        known = self._recall(request)
+        return finish(self._decide(request)) if known is None else known
 
     async def aauthenticate(
         self,
@@ -172,7 +174,8 @@ class Guard:
     ) -> Principal:
         """Return who is calling: ``authenticate`` for asyncio, which waits without holding up its loop."""
         request = Request(authorization, client_ip, scopes, resource, self._digest(authorization))
-        return self._recall(request) or await afinish(self._decide(request))
+        known = self._recall(request)
+        return await afinish(self._decide(request)) if known is None else known
 
     def known(
         self,
@@ -220,45 +223,33 @@ class Guard:
 
     def _decide(self, request: Request) -> Work[Principal]:
         parts, now = self._parts, self._now()
-        credential, prefix, accepted = "", None, None
+        credential, prefix, accepted, rejected = "", None, None, None
         try:
             credential = parse_authorization_header(request.authorization)
-            prefix = _prefix(credential)
+            signed = looks_signed(credential)
+            prefix = None if signed else credential[:_PREFIX_LENGTH]
             parts.throttle.check(request.client_ip, prefix, now=now)
-            accepted = yield from self._check(parts, request, credential, now)
-            missing = _missing(request, accepted.principal)
-            if missing:
-                message = "The credential lacks a scope that is needed here: ask for one that has it."
-                raise Forbidden(message, missing_scopes=missing)
-            if parts.introspection is not None and _wants_confirmation(parts, request, accepted.principal):
-                yield from confirm(parts.introspection, credential, now=now)
+            rejected = parts.rejected.get(request.digest)
+            if rejected is not None and now < rejected.until:
+                raise rejected.again()
+            accepted = yield from (check_signed if signed else check_other)(parts, credential, now)
+            ttl_s = parts.api_key_ttl_s if accepted.principal.kind == "api_key" else parts.token_ttl_s
+            accepted.until = min(accepted.until, now + ttl_s)
+            parts.accepted.put(request.digest, accepted)
+            if request.scopes:
+                yield from _require_scopes(parts, request, credential, accepted.principal, now)
         except DoorwardError as error:
             if isinstance(error, _GUESSES):
                 parts.throttle.failed(request.client_ip, prefix, now=now)
+            if isinstance(error, _FINAL) and rejected is None:
+                until = now + _REJECTED_TTL_S
+                parts.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, until))
             if parts.audit is not None:
                 parts.audit.record(refused_decision(request, error, credential, accepted, now=now))
             raise
         if parts.audit is not None:
             parts.audit.record(accepted_decision(request, accepted, now=now))
         return accepted.principal
-
-    def _check(self, parts: Parts, request: Request, credential: str, now: float) -> Work[Accepted]:
-        """Check a credential, by what is remembered of it or anew, and remember the outcome."""
-        rejected = parts.rejected.get(request.digest)
-        if rejected is not None and now < rejected.until:
-            raise rejected.again()
-        version_of_api_keys = parts.version_of_api_keys
-        try:
-            accepted = yield from check_credential(parts, credential, now=now)
-        except _FINAL as error:
-            until = now + _REJECTED_TTL_S
-            parts.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, until))
-            raise
-        accepted.version_of_api_keys = version_of_api_keys
-        ttl_s = parts.api_key_ttl_s if accepted.principal.kind == "api_key" else parts.token_ttl_s
-        accepted.until = min(accepted.until, now + ttl_s)
-        parts.accepted.put(request.digest, accepted)
-        return accepted
 
     @property
     def revocations(self) -> Revocations:
@@ -312,14 +303,18 @@ class Guard:
         return f"Guard(issuers={[ring.issuer.url for ring in self._parts.rings.values()]!r})"
 
 
-def _prefix(credential: str) -> str | None:
-    """What failures of one API key or opaque token are counted by. The head of a JWT says nothing about whose it is."""
-    return None if looks_signed(credential) else credential[:_PREFIX_LENGTH]
-
-
 def _missing(request: Request, principal: Principal) -> tuple[str, ...]:
     held = principal.scopes
     return tuple(scope for scope in request.scopes if scope not in held)
+
+
+def _require_scopes(parts: Parts, request: Request, credential: str, principal: Principal, now: float) -> Work[None]:
+    missing = _missing(request, principal)
+    if missing:
+        message = "The credential lacks a scope that is needed here: ask for one that has it."
+        raise Forbidden(message, missing_scopes=missing)
+    if parts.introspection is not None and _wants_confirmation(parts, request, principal):
+        yield from confirm(parts.introspection, credential, now=now)
 
 
 def _wants_confirmation(parts: Parts, request: Request, principal: Principal) -> bool:

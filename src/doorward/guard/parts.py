@@ -121,7 +121,7 @@ def assemble(
             clock=clock,
             refresh_s=options.get("jwks_refresh_s", 3600),
             max_stale_s=options.get("jwks_max_stale_s", 3600),
-            previous=previous and previous.rings,
+            previous=None if previous is None else previous.rings,
         ),
         api_keys=api_keys,
         introspection=introspection,

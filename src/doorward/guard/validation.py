@@ -78,6 +78,7 @@ def validate_claims(signed: SignedClaims, issuer: Issuer, *, now: float) -> Fact
         )
     times = validate_times(claims, now=now, leeway_s=issuer.leeway_s, max_age_s=issuer.max_token_age_s)
     meant_for = claims.get("aud")
+    named: tuple[str, ...]
     if type(meant_for) is str and meant_for in issuer.audiences:
         named = (meant_for,)
     else:
