@@ -17,6 +17,7 @@ from doorward.errors import (
     Revoked,
     TransportError,
     UnavailableError,
+    UnknownIssuer,
     WrongAudience,
 )
 from doorward.guard.introspection import Introspection
@@ -162,6 +163,13 @@ def test_a_token_for_another_service(make: Make, ask, issuer: DevIssuer) -> None
     other = issuer.issue_access_token("alice", audience="urn:other")
     error = refused(ask, make(), other)
     assert (type(error), error.reason) == (WrongAudience, "audience_mismatch")
+
+
+def test_a_token_of_another_issuer_is_not_shown_to_this_one(make: Make, ask, issuer: DevIssuer, token: str) -> None:
+    error = refused(ask, make(), token, issuer="https://other.example", privileged=True)
+    assert (type(error), error.reason) == (UnknownIssuer, "other_issuer")
+    assert not issuer.requests
+    assert ask(make(), token, issuer=issuer.url).subject == "alice"
 
 
 def test_a_refresh_token_is_no_access_token(make: Make, ask, issuer: DevIssuer, person, sign_in) -> None:

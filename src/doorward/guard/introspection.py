@@ -21,6 +21,7 @@ from doorward.errors import (
     ProviderUnavailable,
     Revoked,
     UnavailableError,
+    UnknownIssuer,
     printable,
 )
 from doorward.guard.discovery import OneDeadline, discover
@@ -168,16 +169,18 @@ class Introspection:
         """Say whether a request that requires ``scopes`` is one that a JWT is asked about for."""
         return not self._for_scopes.isdisjoint(scopes)
 
-    def ask(self, token: str, *, now: float, privileged: bool = False) -> Work[Introspected]:
+    def ask(self, token: str, *, now: float, issuer: str | None = None, privileged: bool = False) -> Work[Introspected]:
         """Ask about a token, or answer from what was said a moment ago.
 
         Args:
             token: as it was received.
             now: epoch seconds.
+            issuer: whose token it is, where that is known. One of another issuer is refused, not sent.
             privileged: an answer older than ``for_scopes_ttl_s`` will not do.
 
         Raises:
             Revoked: it is not active (``inactive``): expired, revoked, unknown, or not for us to know.
+            UnknownIssuer: ``other_issuer``: this issuer can't say anything about it.
             InvalidCredential: it is active, but not for this service, not now, or no access token; the class says why.
             UnavailableError: nobody could say. ``client_refused``: the issuer does not accept our own credentials;
                 other reasons are those of the failure.
@@ -186,6 +189,9 @@ class Introspection:
         """
         if not _TOKEN.fullmatch(token):
             raise Malformed("The token has characters that no token has: send it whole.", reason="token_malformed")
+        if issuer not in (None, self.issuer):
+            message = f"{printable(self.issuer)} can't confirm a token of another issuer: get one of its own for this."
+            raise UnknownIssuer(message, reason="other_issuer")
         digest = self._digest(token)
         known = self._known(digest, now, self._for_scopes_ttl_s if privileged else inf)
         if known is None:
