@@ -31,6 +31,8 @@ _COMMANDS = {
     "status": "Show who is signed in, and for how long.",
     "token": "Print a token that is good for a while.",
     "whoami": "Show who you are to the provider.",
+    "explain": "Say why a guard accepts or refuses a token.",
+    "audit": "Check and read a guard's audit log.",
     "keys": "Make, list, rotate and revoke the API keys of a service.",
     "demo": "Watch a sign-in, a call and six forgeries, on this computer.",
 }
@@ -52,6 +54,7 @@ Environment:
   DOORWARD_API_KEY_PEPPER what their digests are keyed with
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
                           the key of a client that signs
+  DOORWARD_AUDIT_KEY      the key of an audit log's chain
   NO_COLOR                no colours
   DOORWARD_DEBUG=1        show where Doorward made a mistake
 """

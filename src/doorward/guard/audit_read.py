@@ -109,8 +109,15 @@ def tail(path: str | PathLike[str], n: int = 20) -> list[dict[str, Any]]:
     return [_members(line) for line in last]
 
 
-def follow(path: str | PathLike[str], *, clock: Clock | None = None) -> Iterator[dict[str, Any]]:
+def follow(
+    path: str | PathLike[str], *, after: int | None = None, clock: Clock | None = None
+) -> Iterator[dict[str, Any]]:
     """Yield each line that is written from now on, for ever, into the next file and so on.
+
+    Args:
+        path: the log.
+        after: begin with the line after this number instead, as far as it is in the newest file.
+        clock: for tests.
 
     Raises:
         ConfigurationError: there is no such log (``field`` is ``path``).
@@ -120,13 +127,15 @@ def follow(path: str | PathLike[str], *, clock: Clock | None = None) -> Iterator
     place = _absolute(path)
     with _errors(place):
         _refuse_missing(place)
-        name, begin, read = place, os.SEEK_END, None
+        name, begin, read = place, os.SEEK_SET if after else os.SEEK_END, None
         while True:
             try:
                 with _open(name) as file:
                     read = _identity(os.fstat(file.fileno()))
                     file.seek(0, begin)
-                    yield from _lines_until_rotated(file, place, clock)
+                    for line in _lines_until_rotated(file, place, clock):
+                        if after is None or line.get("seq", 0) > after:
+                            yield line
             except FileNotFoundError:  # in the middle of a rotation, or pruned
                 clock.sleep(_LOOK_S)
             name, begin = _file_after(read, place), os.SEEK_SET

@@ -1,0 +1,128 @@
+"""``doorward audit``: does an audit log's chain hold, and what does it say."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from doorward.cli.ending import FAILED
+from doorward.cli.options import json_option
+from doorward.cli.terminal import print_json, print_line, print_text
+from doorward.errors import ConfigurationError, printable
+from doorward.guard.audit_read import follow, tail, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from doorward.guard.audit_read import Finding
+
+__all__ = ["command"]
+
+_EXPECTED = re.compile(r"([1-9][0-9]{0,18}):([0-9a-f]{64})")
+
+
+@click.group("audit")
+def command() -> None:
+    """Check and read a guard's audit log."""
+
+
+@command.command("verify")
+@click.argument("path")
+@click.option(
+    "--expect", metavar="SEQ:HASH", help="A line that must be there: what an earlier run printed as its last."
+)
+@json_option
+def _verify(*, path: str, expect: str | None, as_json: bool) -> int:
+    """Check that no line was changed, removed, inserted or moved.
+
+    Keep the last line's SEQ:HASH elsewhere and give it as --expect next time: then it shows, too, if the last lines
+    were removed together with the log's head. A log written with a key needs it in DOORWARD_AUDIT_KEY.
+    """
+    found = verify(path, key=os.environ.get("DOORWARD_AUDIT_KEY") or None, expect=_expected(expect))
+    if as_json:
+        print_json(
+            {
+                "ok": found.ok,
+                "files": found.files,
+                "lines": found.lines,
+                "first_seq": found.first_seq,
+                "last_seq": found.last_seq,
+                "last_hash": found.last_hash,
+                "problems": [finding._asdict() for finding in found.problems],
+                "remarks": [finding._asdict() for finding in found.remarks],
+                "more": found.more,
+            }
+        )
+        return 0 if found.ok else FAILED
+    for finding in found.problems:
+        print_text(f"PROBLEM  {_place(finding)}: {finding.text}")
+    for finding in found.remarks:
+        print_text(f"remark   {_place(finding)}: {finding.text}")
+    if found.more:
+        print_text(f"… and {found.more} more.")
+    verdict = "The chain holds" if found.ok else "The chain is broken"
+    print_text(f"{verdict}: {found.lines} lines, {found.first_seq} to {found.last_seq}, in {found.files} file(s).")
+    print_line(f"Last line: {found.last_seq}:{found.last_hash}")
+    return 0 if found.ok else FAILED
+
+
+@command.command("tail")
+@click.argument("path")
+@click.option("-n", "count", type=click.IntRange(0, 100_000), default=20, show_default=True, help="How many lines.")
+@click.option("--follow", "following", is_flag=True, help="Go on with each new line, until Ctrl-C.")
+@json_option
+def _tail(*, path: str, count: int, following: bool, as_json: bool) -> None:
+    """Show the last decisions, one a line: when, outcome, who, from where, what for, why. Verifies nothing."""
+    lines = tail(path, max(count, 1))
+    last = max((line.get("seq", 0) for line in lines), default=0)
+    new = follow(path, after=last) if following else iter(())
+    for line in chain(lines if count else (), new):
+        print_line(json.dumps(line) if as_json else _in_words(line))
+        if following:
+            sys.stdout.flush()  # somebody waits for it, also behind a pipe
+
+
+def _expected(text: str | None) -> tuple[int, str] | None:
+    if text is None:
+        return None
+    found = _EXPECTED.fullmatch(text)
+    if found is None:
+        message = "--expect takes SEQ:HASH, as doorward audit verify prints it after 'Last line'."
+        raise ConfigurationError(message, field="expect", reason="expect_malformed")
+    return int(found[1]), found[2]
+
+
+def _place(finding: Finding) -> str:
+    return f"{finding.file}, line {finding.line}" if finding.line else finding.file
+
+
+def _in_words(line: Mapping[str, Any]) -> str:
+    """Return a line for people. What was refused only claims to be somebody."""
+    if line.get("unreadable"):
+        return "(a line that is none of ours: see doorward audit verify)"
+    said = {name: printable(str(value)) for name, value in line.items()}
+    words = [said.get("at", "").partition(".")[0] + "Z"]
+    if "event" in line:
+        facts = (f"{name}={value}" for name, value in said.items() if name not in _OF_EVERY_LINE)
+        return " ".join([*words, f"[{said['event']}]", *facts])
+    words.append(f"{said.get('outcome', ''):<11}")
+    who = said.get("subject") or said.get("key_id") or "nobody known"
+    if "issuer" in said:
+        who += f" of {said['issuer']}"
+    believed = said.get("outcome") in ("accepted", "forbidden")
+    words.append(who if believed or who == "nobody known" else f"{who} (claimed)")
+    words += [f"{word} {said[name]}" for word, name in _WORDS if name in said]
+    if said.get("code"):
+        why = said["code"] if said.get("reason", said["code"]) == said["code"] else f"{said['code']}: {said['reason']}"
+        words.append(f"because {why}")
+    return " ".join(words)
+
+
+_OF_EVERY_LINE = {"seq", "at", "event", "prev", "hash"}
+_WORDS = (("from", "client_ip"), ("for", "resource"), ("with", "kind"), ("needing", "scopes"))
