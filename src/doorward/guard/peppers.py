@@ -123,9 +123,11 @@ def read_pepper_file(path: str) -> tuple[Pepper, ...]:
         return ()
     except OSError as error:
         raise _refused(path, error) from error
-    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+    try:
         _check(path, os.fstat(fd))
-        content = file.read(_FILE_BYTES + 1)
+        content = os.read(fd, _FILE_BYTES)
+    finally:
+        os.close(fd)
     try:
         return parse_peppers(content.decode(), field=path)
     except (ConfigurationError, UnicodeDecodeError):

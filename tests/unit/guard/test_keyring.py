@@ -22,7 +22,13 @@ def entry(**members):
 def test_micromegas_shape_is_taken_as_it_is():
     keys = ApiKeys.keyring(json.dumps([entry(), entry(name="other", key="12345678")]))
     found = finish(keys.check(PLANTED, now=NOW))
-    assert (found.name, found.scopes, found.groups, found.may_delegate, found.expires_at) == ("bot", (), (), False, None)
+    assert (found.name, found.scopes, found.groups, found.may_delegate, found.expires_at) == (
+        "bot",
+        (),
+        (),
+        False,
+        None,
+    )
     assert keys.recognizes("12345678")
     assert not keys.recognizes("12345679")
     assert [key.name for key in keys.list()] == ["bot", "other"]

@@ -1,0 +1,177 @@
+"""``doorward keys`` as people and scripts meet it: real processes, SQLite and PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from doorward.guard.api_keys import ApiKeys
+from doorward.guard.jobs import finish
+
+DOORWARD = Path(sys.executable).with_name("doorward")
+KEY = re.compile(r"dw_[0-9A-Za-z]{11}_[0-9A-Za-z]{43}_[0-9A-Za-z]{7}\n")
+PLANTED = "planted-key-0123456789"
+PASSWORD = "planted-database-password"
+
+
+def run(*arguments, given="", **environment):
+    done = subprocess.run(
+        [DOORWARD, "keys", *arguments],
+        env={**os.environ, **environment},
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def done_well(*arguments, **options):
+    done = run(*arguments, **options)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done
+
+
+def json_of(*arguments, **options):
+    return json.loads(done_well(*arguments, "--json", **options).stdout)
+
+
+def state_of(path, secret):
+    keys = ApiKeys.sqlite(path)
+    try:
+        return finish(keys.check(secret.strip(), now=time.time()))
+    finally:
+        keys.close()
+
+
+def test_the_life_of_a_key(doorward_home):
+    made = done_well("create", "bot", "--scope", "read", "--scope", "write", "--group", "eng", "--expires", "90d")
+    assert KEY.fullmatch(made.stdout)
+    assert made.stdout.strip() not in made.stderr
+    assert "shown this once" in made.stderr
+    found = state_of(doorward_home / "keys.db", made.stdout)
+    assert (found.name, found.scopes, found.groups, found.may_delegate) == ("bot", ("read", "write"), ("eng",), False)
+    assert found.expires_at - found.created_at == pytest.approx(90 * 86_400, abs=60)
+    assert (doorward_home / "keys.db").stat().st_mode & 0o777 == 0o600
+
+    rotated = done_well("rotate", "bot", "--overlap", "1h")
+    assert KEY.fullmatch(rotated.stdout)
+    assert "1 h" in rotated.stderr
+    assert state_of(doorward_home / "keys.db", made.stdout).replaced_by
+
+    listed = done_well("list").stdout
+    assert listed.count("bot") == 2
+    assert "replaced, good for" in listed
+    shown = done_well("show", "bot").stdout
+    for text in ("read write", "eng", "never", found.pepper_id):
+        assert text in shown
+
+    assert found.key_id in done_well("revoke", "bot").stdout
+    assert "already" in done_well("revoke", "bot").stdout
+    assert "There is no key" in done_well("list").stdout
+    assert done_well("list", "--all").stdout.count("revoked") == 2
+    assert "Revoked" in done_well("show", "bot").stdout
+
+    everything = listed + shown + "".join(done_well(*each).stdout for each in (["list", "--all"], ["show", "bot"]))
+    for secret in (made.stdout, rotated.stdout):
+        assert secret.split("_")[2] not in everything
+
+
+def test_programs_get_json():
+    made = json_of("create", "bot", "--may-delegate")
+    assert KEY.fullmatch(made.pop("key") + "\n")
+    assert made["may_delegate"] is True
+    assert json_of("list") == [made] == [json_of("show", made["id"])]
+    rotated = json_of("rotate", "bot", "--overlap", "0s")
+    assert rotated["id"] != made["id"]
+    assert json_of("revoke", rotated["id"]) == {"revoked": [rotated["id"]]}
+    assert json_of("list") == []
+    error = json.loads(run("create", "a b", "--json").stdout)["error"]
+    assert (error["code"], error["reason"]) == ("configuration", "key_name")
+
+
+def test_keys_are_imported_from_a_file_or_a_pipe(tmp_path, doorward_home):
+    text = json.dumps([{"name": "old", "key": PLANTED, "scopes": ["read"]}])
+    (tmp_path / "keys.json").write_text(text)
+    done = done_well("import", str(tmp_path / "keys.json"))
+    assert "old" in done.stdout
+    assert PLANTED not in done.stdout + done.stderr
+    assert state_of(doorward_home / "keys.db", PLANTED).imported
+    assert json_of("import", "-", given=text.replace("old", "new").replace(PLANTED, PLANTED + "x"))[0]["name"] == "new"
+    again = run("import", "-", given=text.replace("old", "other"))
+    assert again.returncode == 2
+    assert PLANTED not in again.stderr + again.stdout
+    assert PLANTED.encode() not in (doorward_home / "keys.db").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["create"], "NAME"),
+        (["create", "bot", "--expires", "soon"], "90d"),
+        (["create", "bot", "--expires", "0d"], "expires_at"),
+        (["create", "bot", "--scope", "a b"], "scopes"),
+        (["rotate", "nobody"], "no database"),
+        (["list"], "doorward keys create"),
+        (["import", "/nowhere/keys.json"], "No such file"),
+        (["import", "-"], "not valid JSON"),
+        (["create", "bot", "--db", f"postgresql://u:{PASSWORD}@127.0.0.1/x"], "DOORWARD_KEYS_DB"),
+        (["create", "bot", "--db", f"postgresql://127.0.0.1/x?password={PASSWORD}"], "DOORWARD_KEYS_DB"),
+        (["create", "bot", "--db", "postgresql://u@127.0.0.1/x"], "DOORWARD_API_KEY_PEPPER"),
+        (["create", "bot", "--db", "mysql://u@127.0.0.1/x"], "postgresql://"),
+    ],
+)
+def test_a_mistake_is_explained(arguments, says, doorward_home):
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert says in done.stderr
+    assert PASSWORD not in done.stderr
+    assert not (doorward_home / "keys.db").exists()
+
+
+def test_a_large_import_is_refused():
+    assert "1 MiB" in run("import", "-", given=" " * 1_100_000).stderr
+
+
+def test_a_database_that_can_not_be_reached_is_an_outage(tmp_path):
+    assert run("create", "bot", "--db", str(tmp_path / "missing" / "keys.db")).returncode == 4
+    url = f"postgresql://u:{PASSWORD}@127.0.0.1:1/x"
+    done = run("list", DOORWARD_KEYS_DB=url, DOORWARD_API_KEY_PEPPER="p" * 32)
+    assert done.returncode == 4
+    assert PASSWORD not in done.stderr
+
+
+def test_a_path_may_be_given(tmp_path):
+    made = done_well("create", "bot", "--db", str(tmp_path / "k.db"))
+    assert state_of(tmp_path / "k.db", made.stdout).name == "bot"
+    assert "bot" in done_well("list", DOORWARD_KEYS_DB=str(tmp_path / "k.db")).stdout
+
+
+def test_help_and_pepper():
+    assert "revoke" in done_well().stdout
+    pepper = done_well("pepper").stdout
+    assert len(pepper.strip()) == 43
+    assert pepper != done_well("pepper").stdout
+
+
+@pytest.mark.peer
+def test_postgresql_is_managed_alike(postgresql):
+    database = {"DOORWARD_KEYS_DB": postgresql, "DOORWARD_API_KEY_PEPPER": done_well("pepper").stdout.strip()}
+    made = done_well("create", "bot", **database)
+    assert KEY.fullmatch(made.stdout)
+    assert json_of("list", **database)[0]["name"] == "bot"
+    without = postgresql.replace(f":{PASSWORD}", "")
+    pepper = {"DOORWARD_API_KEY_PEPPER": database["DOORWARD_API_KEY_PEPPER"]}
+    assert json_of("list", "--db", without, PGPASSWORD=PASSWORD, **pepper)[0]["name"] == "bot"
+    done_well("revoke", "bot", **database)
+    assert json_of("list", **database) == []
