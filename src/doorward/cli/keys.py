@@ -74,7 +74,7 @@ def command(context: click.Context) -> None:
 @click.option("--may-delegate", is_flag=True, help="It may act for others.")
 @_database_option
 @json_option
-def create(  # noqa: PLR0913 - the options of the command, all by keyword
+def _create(  # noqa: PLR0913 - the options of the command, all by keyword
     *,
     name: str,
     scopes: tuple[str, ...],
@@ -101,7 +101,7 @@ def create(  # noqa: PLR0913 - the options of the command, all by keyword
 @click.option("--all", "ended", is_flag=True, help="Also those that are revoked or have expired.")
 @_database_option
 @json_option
-def list_keys(*, ended: bool, database: str | None, as_json: bool) -> None:
+def _list_keys(*, ended: bool, database: str | None, as_json: bool) -> None:
     """List the keys that are good now."""
     with closing(_opened(database, existing=True)) as keys:
         found = keys.list(ended=ended)
@@ -118,7 +118,7 @@ def list_keys(*, ended: bool, database: str | None, as_json: bool) -> None:
 @click.argument("name_or_id", metavar="NAME|ID")
 @_database_option
 @json_option
-def show(*, name_or_id: str, database: str | None, as_json: bool) -> None:
+def _show(*, name_or_id: str, database: str | None, as_json: bool) -> None:
     """Show a key by its id, or the newest of a name."""
     with closing(_opened(database, existing=True)) as keys:
         key = keys.show(name_or_id)
@@ -155,7 +155,7 @@ def show(*, name_or_id: str, database: str | None, as_json: bool) -> None:
 )
 @_database_option
 @json_option
-def rotate(*, name: str, overlap_s: float, database: str | None, as_json: bool) -> None:
+def _rotate(*, name: str, overlap_s: float, database: str | None, as_json: bool) -> None:
     """Replace a key by a new one, and print that, this once."""
     with closing(_opened(database, existing=True)) as keys:
         secret, key = keys.rotate(name, overlap_s=overlap_s, by=_user())
@@ -169,7 +169,7 @@ def rotate(*, name: str, overlap_s: float, database: str | None, as_json: bool) 
 @click.argument("name_or_id", metavar="NAME|ID")
 @_database_option
 @json_option
-def revoke(*, name_or_id: str, database: str | None, as_json: bool) -> None:
+def _revoke(*, name_or_id: str, database: str | None, as_json: bool) -> None:
     """End a key by its id, or all keys of a name."""
     with closing(_opened(database, existing=True)) as keys:
         ended = keys.revoke(name_or_id, by=_user())
@@ -187,7 +187,7 @@ def revoke(*, name_or_id: str, database: str | None, as_json: bool) -> None:
 @click.argument("file")
 @_database_option
 @json_option
-def import_keys(*, file: str, database: str | None, as_json: bool) -> None:
+def _import_keys(*, file: str, database: str | None, as_json: bool) -> None:
     """Take over keys that were made elsewhere.
 
     They go on working; only digests of them are kept. FILE (- for standard input) holds [{"name": …, "key": …}, …];
@@ -203,7 +203,7 @@ def import_keys(*, file: str, database: str | None, as_json: bool) -> None:
 
 
 @command.command("pepper")
-def pepper() -> None:
+def _pepper() -> None:
     """Print a new pepper, for DOORWARD_API_KEY_PEPPER.
 
     To replace one, put the new one before it, with a space between: keys made with either are good then.

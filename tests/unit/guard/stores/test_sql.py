@@ -110,9 +110,13 @@ def test_a_step_that_fails_leaves_nothing(url, monkeypatch):
 
 
 def test_an_exception_undoes_what_was_written(database):
-    with pytest.raises(ZeroDivisionError), database.writing() as connection:
-        connection.execute(sa.insert(schema.schema).values(version=1000))
-        raise ZeroDivisionError
+    def write_and_fail():
+        with database.writing() as connection:
+            connection.execute(sa.insert(schema.schema).values(version=1000))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_and_fail()
     with database.reading() as connection:
         assert 1000 not in connection.execute(sa.select(schema.schema.c.version)).scalars().all()
 
