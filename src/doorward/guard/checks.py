@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from doorward.errors import Malformed, UnknownIssuer, UnknownKey, printable
 from doorward.guard.revocation import fingerprint
+from doorward.guard.shapes import signed_part
 from doorward.guard.tokens import Accepted
 from doorward.guard.validation import validate_claims
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
@@ -19,15 +20,9 @@ if TYPE_CHECKING:
     from doorward.guard.introspection import Introspection
     from doorward.guard.jobs import Work
     from doorward.guard.parts import Parts
+    from doorward.model import Principal
 
-__all__ = ["check_other", "check_signed", "confirm", "looks_signed", "refuse_revoked", "signed_part"]
-
-_JSON_STARTS = ("ey", "ew")  # base64url of an opening brace and what may follow it: every header begins so
-
-
-def looks_signed(credential: str) -> bool:
-    """Tell a JWT, or what pretends to be one, by its shape: no failure of one kind falls through to another."""
-    return credential.startswith(_JSON_STARTS) and credential.find(".") != credential.rfind(".")
+__all__ = ["check_other", "check_signed", "confirm", "refuse_revoked"]
 
 
 def check_signed(parts: Parts, token: str, now: float) -> Work[Accepted]:
@@ -82,29 +77,25 @@ def check_other(parts: Parts, credential: str, now: float) -> Work[Accepted]:
 
 
 def _check_opaque(parts: Parts, token: str, now: float) -> Work[Accepted]:
-    if parts.introspection is None or parts.opaque_issuer is None:
+    if parts.introspection is None:
         message = "The credential is neither a signed token nor an API key of this service: send one of those."
         raise Malformed(message, reason="unknown_shape")
     said = yield from parts.introspection.ask(token, now=now)
     principal = parts.policy.principal(
-        parts.opaque_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
+        parts.introspection.as_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
     )
     return Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at, signed=signed_part(token))
 
 
-def confirm(introspection: Introspection, token: str, *, now: float) -> Work[None]:
+def confirm(introspection: Introspection, token: str, principal: Principal, *, now: float) -> Work[None]:
     """Ask the issuer itself whether a signed token is still good, for what is too precious for a list of ours.
 
     Raises:
         Revoked: it is not.
+        UnknownIssuer: it is of an issuer that nobody asks here.
         UnavailableError: the issuer does not answer.
     """
-    yield from introspection.ask(token, now=now, privileged=True)
-
-
-def signed_part(token: str) -> bytes:
-    """Return what an accepted token is known by: what its signature covers, or all of it where there is none."""
-    return (token.rpartition(".")[0] if looks_signed(token) else token).encode("utf-8", "surrogatepass")
+    yield from introspection.ask(token, now=now, issuer=principal.issuer, privileged=True)
 
 
 def refuse_revoked(parts: Parts, accepted: Accepted) -> None:

@@ -25,10 +25,11 @@ from doorward.errors import (
     WrongAudience,
     WrongType,
 )
-from doorward.guard.checks import check_other, check_signed, confirm, looks_signed, refuse_revoked, signed_part
+from doorward.guard.checks import check_other, check_signed, confirm, refuse_revoked
 from doorward.guard.jobs import afinish, finish
 from doorward.guard.parts import GuardOptions, assemble
 from doorward.guard.records import Request, accepted_decision, refused_decision
+from doorward.guard.shapes import looks_signed, signed_part
 from doorward.guard.tokens import Rejected, digester
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.system import SystemClock
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from doorward.guard.api_keys import ApiKeys
+    from doorward.guard.explain import Explanation
     from doorward.guard.issuers import Issuer
     from doorward.guard.jobs import Work
     from doorward.guard.parts import Parts
@@ -239,9 +241,9 @@ class Guard:
             if request.scopes:
                 yield from _require_scopes(parts, request, credential, accepted.principal, now)
         except DoorwardError as error:
-            if isinstance(error, _GUESSES):
+            if accepted is None and isinstance(error, _GUESSES):
                 parts.throttle.failed(request.client_ip, prefix, now=now)
-            if isinstance(error, _FINAL) and rejected is None:
+            if accepted is None and rejected is None and isinstance(error, _FINAL):
                 until = now + _REJECTED_TTL_S
                 parts.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, until))
             if parts.audit is not None:
@@ -250,6 +252,16 @@ class Guard:
         if parts.audit is not None:
             parts.audit.record(accepted_decision(request, accepted, now=now))
         return accepted.principal
+
+    def explain(self, credential: str) -> Explanation:
+        """Say step by step why a token or API key is accepted or refused. Nothing is throttled, cached or recorded.
+
+        Args:
+            credential: without ``Bearer``.
+        """
+        from doorward.guard.explain import explain  # noqa: PLC0415 - for people, now and then
+
+        return finish(explain(self._parts, credential, now=self._now()))
 
     @property
     def revocations(self) -> Revocations:
@@ -314,7 +326,7 @@ def _require_scopes(parts: Parts, request: Request, credential: str, principal: 
         message = "The credential lacks a scope that is needed here: ask for one that has it."
         raise Forbidden(message, missing_scopes=missing)
     if parts.introspection is not None and _wants_confirmation(parts, request, principal):
-        yield from confirm(parts.introspection, credential, now=now)
+        yield from confirm(parts.introspection, credential, principal, now=now)
 
 
 def _wants_confirmation(parts: Parts, request: Request, principal: Principal) -> bool:

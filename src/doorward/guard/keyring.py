@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError, Malformed, printable
 from doorward.guard.key_records import ApiKey, check_name, check_texts
+from doorward.guard.shapes import looks_signed
 from doorward.model import Secret
 from doorward.protocol.strict_json import loads_object
 
@@ -146,7 +147,7 @@ def _checked_secret(secret: Any, where: str) -> Secret:
     if not _SENDABLE.fullmatch(secret):
         message = f"{where} has a key that can't be sent as a bearer token. Take letters, digits and any of - . _ ~ + /"
         raise ConfigurationError(message, field=where, reason="keyring_key_unsendable")
-    if secret.startswith(("ey", "ew")) and secret.count(".") > 1:  # base64url of an opening brace
+    if looks_signed(secret):
         message = f"{where} has a key that looks like a signed token, and would be taken for one. Take another."
         raise ConfigurationError(message, field=where, reason="keyring_key_jwt")
     return Secret(secret)

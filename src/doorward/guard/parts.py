@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from doorward.errors import ConfigurationError
-from doorward.guard.issuers import Issuer
 from doorward.guard.key_rings import KeyRings
 from doorward.guard.policy import Admin, Policy, is_email
 from doorward.guard.revocation import Revocations
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from doorward.guard.api_keys import ApiKeys
     from doorward.guard.audit_chain import Decision
     from doorward.guard.introspection import Introspection
+    from doorward.guard.issuers import Issuer
     from doorward.ports import Clock
 
 __all__ = ["Audit", "GuardOptions", "Parts", "assemble"]
@@ -71,7 +71,6 @@ class Parts:
     revocations: Revocations
     throttle: Throttle
     policy: Policy
-    opaque_issuer: Issuer | None
     audit: Audit | None
     accepted: DecisionCache[Accepted]
     rejected: DecisionCache[Rejected]
@@ -129,7 +128,6 @@ def assemble(
         or (previous.revocations if previous else Revocations.memory(clock=clock)),
         throttle=options.get("throttle") or (previous.throttle if previous else Throttle()),
         policy=Policy(_bound(options.get("admins", ()), issuers), issuers),
-        opaque_issuer=_opaque_issuer(introspection, issuers),
         audit=options.get("audit"),
         accepted=DecisionCache(int(size)),
         rejected=DecisionCache(min(int(size), _REJECTED_SIZE)),
@@ -154,14 +152,6 @@ def _bound(admins: Iterable[Admin | str], issuers: tuple[Issuer, ...]) -> list[A
         name = {"email": admin} if is_email(admin) else {"subject": admin}
         bound.append(Admin(issuers[0].url, **name))
     return bound
-
-
-def _opaque_issuer(introspection: Introspection | None, issuers: tuple[Issuer, ...]) -> Issuer | None:
-    """Return the settings by which claims from introspection are read: those of the same issuer, if it has any."""
-    if introspection is None:
-        return None
-    same = [issuer for issuer in issuers if issuer.url == introspection.issuer]
-    return same[0] if same else Issuer(introspection.issuer, ["opaque tokens"], insecure_loopback_http=True)
 
 
 def _within(field: str, value: float, most: float) -> float:

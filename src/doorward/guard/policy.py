@@ -147,7 +147,7 @@ class Policy:
 
     def __init__(self, admins: Iterable[Admin] = (), issuers: Iterable[Issuer] = ()) -> None:
         self._admins = tuple(admins)
-        self._readers = {issuer.url: _Reader(issuer, self._admins) for issuer in issuers}
+        self._readers = {id(issuer): _Reader(issuer, self._admins) for issuer in issuers}
         self._admin_keys = frozenset(
             admin.subject for admin in self._admins if admin.subject and admin.issuer == API_KEY_ISSUER
         )
@@ -177,9 +177,9 @@ class Policy:
 
         Source: OIDC Core section 5.1; RFC 8693 section 4.2 (``scope``).
         """
-        reader = self._readers.get(issuer.url)
-        if reader is None or reader.issuer is not issuer:  # one object for each, so this is rare
-            reader = self._readers[issuer.url] = _Reader(issuer, self._admins)
+        reader = self._readers.get(id(issuer))  # which the reader keeps alive
+        if reader is None:
+            reader = self._readers[id(issuer)] = _Reader(issuer, self._admins)
         email, verified = _email(claims, reader.profile)
         verified = verified and reader.trust_email
         is_admin = subject in reader.admin_subjects

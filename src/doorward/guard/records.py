@@ -8,7 +8,7 @@ import msgspec
 
 from doorward.errors import DoorwardError, Forbidden, Throttled, UnavailableError
 from doorward.guard.audit_chain import Decision
-from doorward.guard.checks import looks_signed
+from doorward.guard.shapes import looks_signed
 from doorward.protocol.claims import parse_jwt
 
 if TYPE_CHECKING:

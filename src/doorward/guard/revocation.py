@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from doorward.errors import AlgorithmNotAllowed, ConfigurationError, Malformed, StoreError, UnavailableError, printable
 from doorward.guard.jobs import Job, Workers, renew_after_fork
 from doorward.guard.revocation_list import Revocation, RevocationList, fingerprint
+from doorward.guard.shapes import looks_signed
 from doorward.protocol.claims import optional_numeric_date, parse_jwt
 from doorward.system import SystemClock
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RevocationStore", "Revocations", "fingerprint"]
 
-_JWT_STARTS = ("ey", "ew")  # as `checks.looks_signed` has it
 _LONGEST_LEEWAY_S = 300  # what an issuer's settings may allow beyond `exp`
 _LONGEST_TEXT = 2048
 _PATIENCE_S = 1.0  # for a store that may be hanging, while what is known would still do
@@ -344,7 +344,7 @@ def _read_token(token: str) -> tuple[str, float]:
     if not token.isascii() or not token.isprintable() or " " in token:
         message = "The token has characters that no token has: give it alone, without Bearer, blanks or line breaks."
         raise ConfigurationError(message, field="token", reason="token_malformed")
-    if not (token.startswith(_JWT_STARTS) and token.count(".") > 1):
+    if not looks_signed(token):
         return fingerprint(token.encode()).hex(), inf
     try:
         jwt = parse_jwt(token)

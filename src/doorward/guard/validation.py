@@ -76,6 +76,11 @@ def validate_claims(signed: SignedClaims, issuer: Issuer, *, now: float) -> Fact
         raise WrongType(
             "The token is a security event, such as a logout: send an access token.", reason="security_event"
         )
+    if "cnf" in claims:  # RFC 9449 section 7.2, RFC 8705 section 3
+        raise WrongType(
+            "The token is bound to its sender's key and no bearer token: ask for one that is.",
+            reason="sender_constrained",
+        )
     times = validate_times(claims, now=now, leeway_s=issuer.leeway_s, max_age_s=issuer.max_token_age_s)
     meant_for = claims.get("aud")
     named: tuple[str, ...]

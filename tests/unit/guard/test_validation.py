@@ -71,6 +71,12 @@ def test_a_logout_token_signs_nobody_in(token_type):
     assert refused.value.reason == "security_event"
 
 
+def test_a_token_bound_to_a_key_is_no_bearer_token():
+    with pytest.raises(WrongType) as refused:
+        validate(changes={"cnf": {"jkt": "x"}})
+    assert refused.value.reason == "sender_constrained"
+
+
 @pytest.mark.parametrize(
     ("aud", "error"),
     [

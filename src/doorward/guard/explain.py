@@ -1,0 +1,200 @@
+"""Why a credential is accepted or refused, step by step, in words for whoever has to mend it. Nothing is decided here.
+
+Each step runs what the guard runs, in its order, and ends where the guard would. Of what stands in a token, the
+registered claims are shown, where they help; never the token or key itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, UnknownKey, printable
+from doorward.guard.checks import check_other, check_signed
+from doorward.guard.shapes import looks_signed
+from doorward.guard.validation import validate_claims
+from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
+from doorward.vault.times import format_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from doorward.guard.issuers import Issuer
+    from doorward.guard.jobs import Work
+    from doorward.guard.parts import Parts
+    from doorward.guard.tokens import Accepted
+    from doorward.protocol.jwk import JwkSet
+    from doorward.protocol.jws import JoseHeader
+
+__all__ = ["Explanation", "Step", "explain", "explain_alone"]
+
+_TIMES = {"iat": "issued", "nbf": "not before", "exp": "expires"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that was looked at, and what was found. A ``note`` is neither good nor bad."""
+
+    name: str
+    outcome: Literal["ok", "refused", "unavailable", "note"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The verdict, None where nobody can say, its code and reason as the audit has them, and how it came about."""
+
+    accepted: bool | None
+    code: str
+    reason: str
+    steps: tuple[Step, ...]
+
+
+class _Steps:
+    """The steps so far, and what is being looked at now."""
+
+    def __init__(self) -> None:
+        self._taken: list[Step] = []
+        self._name = ""
+
+    def look_at(self, name: str) -> None:
+        self._name = name
+
+    def note(self, text: str) -> None:
+        self._taken.append(Step(self._name, "note", text))
+
+    def ok(self, text: str) -> None:
+        self._taken.append(Step(self._name, "ok", text))
+
+    def end(self, error: DoorwardError | None, *, sure: bool = True) -> Explanation:
+        if error is None:
+            return Explanation(True if sure else None, "", "", tuple(self._taken))
+        refused = isinstance(error, InvalidCredential)
+        last = Step(self._name, "refused" if refused else "unavailable", error.message)
+        return Explanation(False if refused else None, error.code, error.reason, (*self._taken, last))
+
+
+def explain(parts: Parts, credential: str, *, now: float) -> Work[Explanation]:
+    """Look at a credential as the guard does. Keys are fetched and stores asked where it would.
+
+    Args:
+        parts: the configuration in force.
+        credential: a token or API key, without ``Bearer``.
+        now: epoch seconds.
+    """
+    steps = _Steps()
+    try:
+        if looks_signed(credential):
+            yield from _signed(parts, credential, now, steps)
+        else:
+            steps.look_at("shape")
+            steps.ok("Not a signed token, so it must be an API key of this service, or a token to ask an issuer about.")
+            steps.look_at("lookup")
+            _principal(steps, (yield from check_other(parts, credential, now)))
+    except DoorwardError as error:
+        return steps.end(error)
+    return steps.end(None)
+
+
+def explain_alone(token: str, *, now: float) -> Explanation:
+    """Say what a token says of itself, where there is no configuration to hold it against. Nothing is verified."""
+    steps = _Steps()
+    try:
+        steps.look_at("shape")
+        jwt = parse_jwt(token)
+        steps.ok(_header(jwt.header))
+        steps.look_at("issuer")
+        steps.note(f"It says that it is from {_shown(jwt.claims.get('iss', 'nobody'))}.")
+        steps.look_at("claims")
+        steps.note(_claims(jwt.claims, now))
+        steps.look_at("signature")
+        steps.note("Not verified: without a guard's settings nobody knows whose keys to trust.")
+    except DoorwardError as error:
+        return steps.end(error)
+    return steps.end(None, sure=False)
+
+
+def _signed(parts: Parts, token: str, now: float, steps: _Steps) -> Work[None]:
+    steps.look_at("shape")
+    jwt = parse_jwt(token)
+    steps.ok(_header(jwt.header))
+    steps.look_at("issuer")
+    named = require_string(jwt.claims, "iss")
+    ring = parts.rings.get(named)
+    if ring is None:
+        trusted = ", ".join(each.issuer.url for each in parts.rings.values()) or "none"
+        raise UnknownIssuer(f"{printable(named)} is not trusted here, to the letter. Trusted: {trusted}.")
+    issuer = ring.issuer
+    steps.ok(f"{issuer.url}, which is trusted for tokens of type {issuer.token_type}.")
+    steps.look_at("keys")
+    keys = ring.keys if now < ring.fresh_until else (yield from ring.current(now))
+    steps.ok(_keys(keys, issuer))
+    steps.look_at("signature")
+    try:
+        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    except UnknownKey as error:
+        newer = (yield from ring.newer(keys, jwt.header.kid, now)) if error.reason == "unknown_kid" else None
+        if newer is None:
+            raise
+        steps.note("The key is not among them, so they were fetched again.")
+        signed = verify_jwt(jwt, newer, algorithms=issuer.algorithms)
+    steps.ok("Made with that issuer's key.")
+    steps.look_at("claims")
+    steps.note(_claims(signed.claims, now))
+    validate_claims(signed, issuer, now=now)
+    steps.ok(f"Meant for this service ({', '.join(sorted(issuer.audiences))}), and good now.")
+    steps.look_at("revocation")
+    accepted = yield from check_signed(parts, token, now)
+    steps.ok("Not revoked.")
+    _principal(steps, accepted)
+
+
+def _header(header: JoseHeader) -> str:
+    kid = "no key named" if header.kid is None else f"key {printable(header.kid)}"
+    typ = "no type" if header.typ is None else f"type {printable(header.typ)}"
+    return f"A signed token, strictly read: {header.alg}, {kid}, {typ}."
+
+
+def _keys(keys: JwkSet, issuer: Issuer) -> str:
+    source = "given in the settings" if issuer.jwks is not None else "fetched from the issuer"
+    named = ", ".join(f"{printable(key.kid or '(unnamed)')} ({key.kty})" for key in keys.keys) or "none"
+    left_out = "".join(f" Left out: {printable(kid or '(unnamed)')}, {why}." for kid, why in keys.rejected.items())
+    return f"{len(keys.keys)} usable, {source}: {named}. Allowed: {', '.join(sorted(issuer.algorithms))}.{left_out}"
+
+
+def _claims(claims: Mapping[str, Any], now: float) -> str:
+    said = [f"{name} {_shown(claims[name])}" for name in ("sub", "aud", "azp", "client_id", "scope") if name in claims]
+    said += [f"{word} {_moment(claims[name], now)}" for name, word in _TIMES.items() if name in claims]
+    return "It says: " + ("; ".join(said) or "nothing that counts") + "."
+
+
+def _shown(value: object) -> str:
+    return printable(value if isinstance(value, str) else repr(value))
+
+
+def _moment(value: object, now: float) -> str:
+    if type(value) is not int:
+        return _shown(value)
+    try:
+        moment = format_instant(value).partition(".")[0] + "Z"
+    except ValueError:
+        return _shown(value)
+    return f"{moment} ({value - now:+.0f} s)"
+
+
+def _principal(steps: _Steps, accepted: Accepted) -> None:
+    principal = accepted.principal
+    steps.look_at("principal")
+    said = [
+        f"{printable(principal.subject)} at {printable(principal.issuer)}.",
+        f"Scopes: {printable(' '.join(principal.scopes)) or 'none'}.",
+        f"Groups: {printable(', '.join(principal.groups)) or 'none'}.",
+    ]
+    if principal.email is not None:
+        trust = "counts" if principal.email_verified else "only to show: not verified, or its issuer not trusted for it"
+        said.append(f"E-mail: {printable(principal.email)} ({trust}).")
+    if principal.is_admin:
+        said.append("An administrator.")
+    if principal.may_delegate:
+        said.append("May act for others.")
+    steps.ok(" ".join(said))
