@@ -104,7 +104,8 @@ class AuditLog:
         """Take a decision to be written. Returns at once; waits ``wait_s`` where too many are waiting.
 
         Raises:
-            StoreError: there is no room (reason ``audit_full``): nobody would know of this decision.
+            StoreError: there is no room (reason ``audit_full``), or no thread (``audit_no_thread``): nobody would know of
+                this decision.
         """
         writer = self._writer
         queue = writer.queue
@@ -205,9 +206,13 @@ class _Writer:
         """Have the thread look at the queue. It is started where there is none."""
         with self._lock:
             if not self.started:
-                self.started, self._ending = True, False
                 self._thread = threading.Thread(target=self._run, name="doorward-audit", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:
+                    message = "The system gives no thread to write the audit log. See how many this process may have."
+                    raise StoreError(message, reason="audit_no_thread") from None
+                self.started, self._ending = True, False
             self._rouse()
 
     def end(self, timeout_s: float) -> bool:
