@@ -15,12 +15,9 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from doorward.errors import UnavailableError
-
-if TYPE_CHECKING:
-    import asyncio
 
 __all__ = ["Forkable", "Job", "Work", "Workers", "afinish", "finish", "renew_after_fork"]
 
@@ -66,10 +63,8 @@ async def afinish(work: Work[T]) -> T:
             try:
                 # Late or cancelled, the wait is cancelled, so that nothing is reported to a loop that is gone; the job
                 # runs, and what runs can't be cancelled.
-                waiting = asyncio.wrap_future(job.future)
-                waiting.add_done_callback(_look_at)
                 async with asyncio.timeout(job.timeout_s):
-                    result = await waiting
+                    result = await asyncio.wrap_future(job.future)
             except Exception as error:  # noqa: BLE001 - as above
                 job = work.throw(error)
             else:
@@ -78,11 +73,6 @@ async def afinish(work: Work[T]) -> T:
         return end.value  # type: ignore[no-any-return] # as above
     finally:
         work.close()
-
-
-def _look_at(waiting: asyncio.Future[Any]) -> None:
-    if not waiting.cancelled():
-        waiting.exception()  # looked at, so that nobody is told of it who has stopped waiting
 
 
 class Workers:

@@ -559,9 +559,15 @@ def test_a_kid_asked_for_in_vain_is_remembered_for_a_while(ring, publisher, cloc
     publisher.publish("b", "c")
     assert newer(ring, seen := ring.keys, "c", clock) == ["b", "c"]  # new keys: what was in vain is forgotten
     assert ring.keys is not seen
+    clock.moved_s += COOLDOWN_S
+    assert newer(ring, ring.keys, "x", clock) is None
     publisher.publish("a")
     clock.moved_s += COOLDOWN_S
     assert newer(ring, ring.keys, "a", clock) == ["a"]
+    clock.moved_s += COOLDOWN_S
+    fetches = publisher.fetches
+    assert newer(ring, ring.keys, "x", clock) is None
+    assert publisher.fetches == fetches + 1
 
 
 def test_whoever_guesses_the_next_kid_keeps_it_out_for_ten_cooldowns_at_most(ring, publisher, clock):
@@ -717,19 +723,21 @@ def test_nothing_is_left_behind(publisher, clock, leak_check):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_fork_in_the_middle_of_a_fetch(ring, publisher, clock):
+def test_a_fork_in_the_middle_of_a_fetch(rings_of, publisher, clock):
+    ring = (rings := rings_of(issuer_at(publisher))).get(publisher.url)
     publisher.hold()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(current, ring, clock)
         eventually(lambda: publisher.asked)
-        child = os.fork()
-        if child == 0:
-            signal.alarm(PATIENCE_S)
-            status = 1
-            try:
-                status = 0 if current(ring, clock) == ["a"] else 2
-            finally:
-                os._exit(status)
+        with rings.lock:  # as a thread could that is not there in the child
+            child = os.fork()
+            if child == 0:
+                signal.alarm(PATIENCE_S)
+                status = 1
+                try:
+                    status = 0 if current(ring, clock) == ["a"] else 2
+                finally:
+                    os._exit(status)
         publisher.let_go()
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert waiting.result(PATIENCE_S) == ["a"]
