@@ -104,7 +104,7 @@ class AuditLog:
         """Take a decision to be written. Returns at once; waits ``wait_s`` where too many are waiting.
 
         Raises:
-            StoreError: there is no room (reason ``audit_full``) or no thread (``audit_no_thread``), so that nobody would
+            StoreError: there is no room (reason ``audit_full``) or no thread (``audit_no_thread``): nobody would
                 know of this decision.
         """
         writer = self._writer
