@@ -82,8 +82,8 @@ def _show_issuers(report: Report, chosen: argparse.Namespace) -> None:
     key = generate_signing_key(_ALG, kid="2026-11")
     cases = []
     for issuers, keys in ((1, 1), (100, 1), (500 if chosen.quick else 10_000, 1), (1, 100)):
-        rings, names = _rings(issuers, keys, key), [_url(number) for number in range(issuers)]
-        random.shuffle(names)
+        rings = _rings(issuers, keys, key)
+        names = random.sample([ring.issuer.url for ring in rings.values()], issuers)
         following = cycle(names).__next__
 
         def look_up(rings: KeyRings = rings, following: Callable[[], str] = following) -> object:
@@ -95,6 +95,22 @@ def _show_issuers(report: Report, chosen: argparse.Namespace) -> None:
     rows = measure(cases, quick=chosen.quick)
     report.table("From a token's issuer and kid to its key, issuers in turn", rows, reference="to one")
     report.goal("look-up, to one issuer with one key", max(row.ratio for row in rows), most=1.5)
+    _show_checks(report, chosen, key)
+
+
+def _show_checks(report: Report, chosen: argparse.Namespace, key: SigningKey) -> None:
+    """Show what the look-up's share is in a check: what grows are misses of the processor's cache."""
+    few, many = 1, 500 if chosen.quick else 10_000
+    tokens = [_authorization(_url(number % many), key) for number in range(50 if chosen.quick else 500)]
+    ours = [_authorization(_url(0), key) for _ in tokens]
+    cases = []
+    for issuers, credentials in ((few, ours), (many, random.sample(tokens, len(tokens)))):
+        settings = [Issuer(_url(number), [_AUDIENCE], jwks={"keys": [key.public_jwk()]}) for number in range(issuers)]
+        guard = Guard(settings, token_cache_size=0)
+        each(guard.authenticate, credentials)(len(credentials))
+        cases.append(Case(f"{issuers} issuers", each(guard.authenticate, credentials), most=len(credentials)))
+    rows = measure(cases, quick=chosen.quick)
+    report.table(f"A cold check, {_ALG}", rows, reference="to one")
 
 
 # API keys

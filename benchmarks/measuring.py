@@ -82,6 +82,7 @@ def measure(cases: Sequence[Case], *, quick: bool, rounds: int = 31, batch_ms: f
     sizes = {case.name: _batch_size(case, batch_ms) for case in cases}
     taken: dict[str, list[float]] = {case.name: [] for case in cases}
     gc.collect()
+    gc.freeze()  # what is there by now is no garbage, and need not be looked at again
     for _ in range(rounds):
         for case in random.sample(cases, len(cases)):
             taken[case.name].append(_time_ns(case, sizes[case.name]))
