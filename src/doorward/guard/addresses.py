@@ -50,6 +50,9 @@ class Networks:
         ranges = tuple(_parse_network(text, f"{field}[{place}]") for place, text in enumerate(named) if text != _UNIX)
         return cls(ranges, _UNIX in named)
 
+    def __bool__(self) -> bool:
+        return self.unix or bool(self.ranges)
+
     def __contains__(self, address: bytes) -> bool:
         """Say whether a packed address is in one of them."""
         size, number = len(address), int.from_bytes(address, "big")

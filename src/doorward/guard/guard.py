@@ -38,8 +38,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
+    from doorward.guard.addresses import Networks
     from doorward.guard.api_keys import ApiKeys
     from doorward.guard.explain import Explanation
+    from doorward.guard.grants import Grants
     from doorward.guard.issuers import Issuer
     from doorward.guard.jobs import Work
     from doorward.guard.parts import Parts
@@ -268,6 +270,16 @@ class Guard:
         """What is no longer good: ``guard.revocations.revoke(…)`` counts from the next request on."""
         return self._parts.revocations
 
+    @property
+    def trusted_proxies(self) -> Networks:
+        """Whose ``X-Forwarded-For`` is believed, for whoever finds out the client's address."""
+        return self._parts.trusted_proxies
+
+    @property
+    def grants(self) -> Grants | None:
+        """Who may read and mint what, where the settings say."""
+        return self._parts.grants
+
     def invalidate(
         self,
         *,
@@ -304,8 +316,15 @@ class Guard:
         return parts.accepted.drop_where(fits)
 
     def warm_up(self) -> None:
-        """Start to fetch the issuers' keys, and wait for none of them: call it when the service starts."""
+        """Start to fetch the issuers' keys, and wait for none of them: call it when the service starts.
+
+        Raises:
+            ConfigurationError, StoreError: the audit can't be written where it should be.
+        """
         self._parts.rings.warm_up()
+        check = getattr(self._parts.audit, "check", None)
+        if check is not None:
+            check()
 
     def close(self) -> None:
         """Write what is still to be written, and let threads and connections end. The guard can be used again."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from doorward.errors import ConfigurationError
+from doorward.guard.addresses import Networks
 from doorward.guard.key_rings import KeyRings
 from doorward.guard.policy import Admin, Policy, is_email
 from doorward.guard.revocation import Revocations
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from doorward.guard.api_keys import ApiKeys
     from doorward.guard.audit_chain import Decision
+    from doorward.guard.grants import Grants
     from doorward.guard.introspection import Introspection
     from doorward.guard.issuers import Issuer
     from doorward.ports import Clock
@@ -49,6 +51,10 @@ class GuardOptions(TypedDict, total=False):
     """Where every decision is recorded."""
     admins: Iterable[Admin | str]
     """Who is an administrator: ``Admin`` values, or, with exactly one issuer, its subjects and e-mail addresses."""
+    trusted_proxies: Iterable[str]
+    """Networks whose ``X-Forwarded-For`` the middleware believes."""
+    grants: Grants | None
+    """Who may read and mint what: kept for the service, which asks it."""
     token_cache_size: int
     """How many accepted credentials are remembered (1000); 0 for none."""
     token_cache_ttl_s: float
@@ -71,6 +77,8 @@ class Parts:
     revocations: Revocations
     throttle: Throttle
     policy: Policy
+    trusted_proxies: Networks
+    grants: Grants | None
     audit: Audit | None
     accepted: DecisionCache[Accepted]
     rejected: DecisionCache[Rejected]
@@ -113,6 +121,11 @@ def assemble(
     if not issuers and api_keys is None and introspection is None:
         message = "This guard would let nobody in: give it issuers, API keys or introspection."
         raise ConfigurationError(message, field="issuers", reason="nobody_allowed")
+    revocations, throttle = options.get("revocations"), options.get("throttle")
+    if revocations is None:
+        revocations = Revocations.memory(clock=clock) if previous is None else previous.revocations
+    if throttle is None:
+        throttle = Throttle() if previous is None else previous.throttle
     size = _within("token_cache_size", options.get("token_cache_size", 1000), _MOST_TOKENS)
     return Parts(
         rings=KeyRings(
@@ -124,10 +137,11 @@ def assemble(
         ),
         api_keys=api_keys,
         introspection=introspection,
-        revocations=options.get("revocations")
-        or (previous.revocations if previous else Revocations.memory(clock=clock)),
-        throttle=options.get("throttle") or (previous.throttle if previous else Throttle()),
+        revocations=revocations,
+        throttle=throttle,
         policy=Policy(_bound(options.get("admins", ()), issuers), issuers),
+        trusted_proxies=Networks.parse(options.get("trusted_proxies", ()), field="trusted_proxies"),
+        grants=options.get("grants"),
         audit=options.get("audit"),
         accepted=DecisionCache(int(size)),
         rejected=DecisionCache(min(int(size), _REJECTED_SIZE)),

@@ -66,9 +66,9 @@ class GuardSettings:
     options: Mapping[str, Any] = field(default_factory=dict)
     """Sizes and times, of ``GuardOptions``."""
     trusted_proxies: tuple[str, ...] = ()
-    """For the middleware: the guard itself is told the client's address."""
+    """For the middleware, which finds them in the guard."""
     grants: Grants | None = field(default=None, compare=False)
-    """For the service: the guard itself grants nothing."""
+    """For the service, which finds them in the guard."""
     places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
     """Where the parts' settings stand, for messages."""
 
@@ -82,7 +82,13 @@ class GuardSettings:
         Raises:
             ConfigurationError: a part finds fault with its settings; ``field`` names the place.
         """
-        made: dict[str, Any] = {"issuers": self.issuers, "admins": self.admins, **self.options}
+        made: dict[str, Any] = {
+            "issuers": self.issuers,
+            "admins": self.admins,
+            "trusted_proxies": self.trusted_proxies,
+            "grants": self.grants,
+            **self.options,
+        }
         for name, make in _PARTS.items():
             arguments = getattr(self, name)
             if arguments is None:

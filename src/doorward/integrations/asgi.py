@@ -38,13 +38,12 @@ class Doorkeeper:
 
     Args:
         guard: who decides.
-        trusted_proxies: networks whose ``X-Forwarded-For`` is believed.
+        trusted_proxies: networks whose ``X-Forwarded-For`` is believed; None for the guard's own.
     """
 
-    def __init__(self, guard: Guard, *, trusted_proxies: Iterable[str] = ()) -> None:
+    def __init__(self, guard: Guard, *, trusted_proxies: Iterable[str] | None = None) -> None:
         self.guard = guard
-        self._trusted = Networks.parse(trusted_proxies, field="trusted_proxies")
-        self._trusts_any = self._trusted != Networks()
+        self._trusted = None if trusted_proxies is None else Networks.parse(trusted_proxies, field="trusted_proxies")
 
     async def admit(self, scope: _Scope, scopes: Sequence[str]) -> Principal:
         """Return who is calling. Raises what ``Guard.authenticate`` raises."""
@@ -58,10 +57,11 @@ class Doorkeeper:
     def _client_address(self, scope: _Scope) -> str | None:
         client = scope.get("client")
         peer = client[0] or None if client else None
-        if not self._trusts_any:
+        trusted = self.guard.trusted_proxies if self._trusted is None else self._trusted
+        if not trusted:
             return peer
         forwarded_for = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        return client_address(peer, forwarded_for, self._trusted)
+        return client_address(peer, forwarded_for, trusted)
 
 
 class GuardMiddleware:
@@ -79,9 +79,9 @@ class GuardMiddleware:
         guard: who decides. Its keys are fetched ahead when the server starts; whoever made it closes it.
         public_paths: what needs no credential, by whatever method: a path, exactly as it is sent, or all below one
             (``/static/*``). Always the whole path, with the mount points of Starlette and the server's ``root_path``.
-        trusted_proxies: addresses and networks whose ``X-Forwarded-For`` is believed, read from its right end. Servers
-            may believe some themselves and change the peer's address before it gets here, as uvicorn does by default
-            for 127.0.0.1 (``--no-proxy-headers``).
+        trusted_proxies: addresses and networks whose ``X-Forwarded-For`` is believed, read from its right end; without
+            it, those of the guard's settings. Servers may believe some themselves and change the peer's address before
+            it gets here, as uvicorn does by default for 127.0.0.1 (``--no-proxy-headers``).
         scopes: what every request needs.
         realm: named in the challenges.
         resource_metadata: URL named in the challenges, by which a client learns where to get a token (RFC 9728).
@@ -97,7 +97,7 @@ class GuardMiddleware:
         guard: Guard,
         *,
         public_paths: Iterable[str] = (),
-        trusted_proxies: Iterable[str] = (),
+        trusted_proxies: Iterable[str] | None = None,
         scopes: Collection[str] = (),
         realm: str | None = None,
         resource_metadata: str | None = None,

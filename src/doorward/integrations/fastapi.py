@@ -58,7 +58,7 @@ class Authenticate(SecurityBase):
         scopes: "Collection[str]" = (),
         openid_issuer: str | None = None,
         scheme_name: str = "doorward",
-        trusted_proxies: "Iterable[str]" = (),
+        trusted_proxies: "Iterable[str] | None" = None,
         realm: str | None = None,
         resource_metadata: str | None = None,
     ) -> None:

@@ -134,7 +134,12 @@ def test_every_variable_is_read(tmp_path):
 
 def test_an_empty_variable_is_none():
     settings = from_env(OIDC_CONFIG=ONE_ISSUER, API_KEYS="", ADMINS="", AUDIT_LOG="")
-    assert settings.arguments() == {"issuers": settings.issuers, "admins": ()}
+    assert settings.arguments() == {
+        "issuers": settings.issuers,
+        "admins": (),
+        "trusted_proxies": (),
+        "grants": None,
+    }
 
 
 def test_nothing_at_all_is_a_mistake():

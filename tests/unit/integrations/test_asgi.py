@@ -21,6 +21,7 @@ from doorward.errors import (
     ProviderUnavailable,
     Throttled,
 )
+from doorward.guard.addresses import Networks
 from doorward.integrations.asgi import GuardMiddleware
 from doorward.model import Principal
 
@@ -29,6 +30,8 @@ ALICE = Principal("https://id.example.org", "alice", scopes=("read",))
 
 class ScriptedGuard:
     """Lets ``Bearer good`` in; refuses any other with the error it was given."""
+
+    trusted_proxies = Networks()
 
     def __init__(self, refuses_with=None):
         self.asked = []
