@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -106,7 +107,7 @@ class DecisionCache(Generic[T]):
     def __init__(self, size: int) -> None:
         self._size = size
         self._lock = threading.Lock()
-        self._decisions: dict[bytes, T] = {}
+        self._decisions: OrderedDict[bytes, T] = OrderedDict()  # a dict would search for its oldest, ever longer
         self.get = self._decisions.get
 
     def put(self, digest: bytes, decision: T) -> None:
@@ -116,7 +117,7 @@ class DecisionCache(Generic[T]):
         with self._lock:
             self._decisions.pop(digest, None)
             if len(self._decisions) >= self._size:
-                del self._decisions[next(iter(self._decisions))]
+                self._decisions.popitem(last=False)
             self._decisions[digest] = decision
 
     def drop(self, digest: bytes) -> None:
