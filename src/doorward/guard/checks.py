@@ -33,9 +33,10 @@ def check_signed(parts: Parts, token: str, now: float) -> Work[Accepted]:
         UnavailableError: nobody can say now.
     """
     jwt = parse_jwt(token)
-    named = require_string(jwt.claims, "iss")
-    ring = parts.rings.get(named)
+    named = jwt.claims.get("iss")
+    ring = parts.rings.get(named) if type(named) is str else None
     if ring is None:
+        named = require_string(jwt.claims, "iss")
         raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
     issuer = ring.issuer
     keys = ring.keys if now < ring.fresh_until else (yield from ring.current(now))

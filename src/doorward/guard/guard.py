@@ -58,6 +58,7 @@ _GUESSES = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllo
 # What the same credential meets again and again: no fetch, store or clock turns it into something else.
 _FINAL = (Malformed, BadSignature, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
 _REJECTED_TTL_S = 60.0
+_SIGNED_STARTS = ("Bearer eyJ", "bearer eyJ")
 # What failures of one API key or opaque token are counted by. The head of a JWT says nothing about whose it is.
 _PREFIX_LENGTH = 16  # "dw_", the id of an API key, "_"
 
@@ -229,8 +230,7 @@ class Guard:
         parts, now = self._parts, self._now()
         credential, prefix, accepted, rejected = "", None, None, None
         try:
-            credential = parse_authorization_header(request.authorization)
-            signed = looks_signed(credential)
+            credential, signed = _read(request.authorization)
             prefix = None if signed else credential[:_PREFIX_LENGTH]
             parts.throttle.check(request.client_ip, prefix, now=now)
             rejected = parts.rejected.get(request.digest)
@@ -332,6 +332,16 @@ class Guard:
 
     def __repr__(self) -> str:
         return f"Guard(issuers={[ring.issuer.url for ring in self._parts.rings.values()]!r})"
+
+
+def _read(authorization: str | None) -> tuple[str, bool]:
+    """Return the credential, and whether it has the shape of a JWT, whose characters its own stricter parser checks."""
+    if authorization is not None and authorization.startswith(_SIGNED_STARTS):
+        credential = authorization[len("Bearer ") :]
+        if looks_signed(credential):
+            return credential, True
+    credential = parse_authorization_header(authorization)
+    return credential, looks_signed(credential)
 
 
 def _missing(request: Request, principal: Principal) -> tuple[str, ...]:

@@ -93,9 +93,11 @@ def validate_claims(signed: SignedClaims, issuer: Issuer, *, now: float) -> Fact
             raise WrongAudience(message, reason="audience_mismatch")
     if is_id:
         _validate_id_claims(claims, named, issuer)
-    return Facts(
-        require_string(claims, "sub"), named, times.expires_at, times.issued_at, optional_string(claims, "jti")
-    )
+    subject = claims.get("sub")
+    if type(subject) is not str or not subject:
+        subject = require_string(claims, "sub")
+    jti = optional_string(claims, "jti") if "jti" in claims else None
+    return Facts(subject, named, times.expires_at, times.issued_at, jti)
 
 
 def _validate_id_claims(claims: Mapping[str, Any], named: tuple[str, ...], issuer: Issuer) -> None:
