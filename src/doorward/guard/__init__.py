@@ -1,17 +1,22 @@
-"""The far door: a credential in, a ``Principal`` out, or the error that says why not. These are its public names."""
+"""The far door: a credential in, a ``Principal`` out, or the error that says why not. These are its public names.
 
-from __future__ import annotations
+Each is imported when first used: a guard of signed tokens alone need not pay for databases, logs and introspection.
+"""
 
-from doorward.guard.api_keys import ApiKeys
-from doorward.guard.audit import AuditLog
-from doorward.guard.grants import Grants
-from doorward.guard.guard import Guard
-from doorward.guard.introspection import Introspection
-from doorward.guard.issuers import Issuer
-from doorward.guard.parts import GuardOptions
-from doorward.guard.policy import Admin
-from doorward.guard.revocation import Revocations
-from doorward.guard.throttle import Throttle
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from doorward.guard.api_keys import ApiKeys
+    from doorward.guard.audit import AuditLog
+    from doorward.guard.grants import Grants
+    from doorward.guard.guard import Guard
+    from doorward.guard.introspection import Introspection
+    from doorward.guard.issuers import Issuer
+    from doorward.guard.parts import GuardOptions
+    from doorward.guard.policy import Admin
+    from doorward.guard.revocation import Revocations
+    from doorward.guard.throttle import Throttle
 
 __all__ = [
     "Admin",
@@ -25,3 +30,23 @@ __all__ = [
     "Revocations",
     "Throttle",
 ]
+
+_HOMES = {
+    "Admin": "policy",
+    "ApiKeys": "api_keys",
+    "AuditLog": "audit",
+    "Grants": "grants",
+    "Guard": "guard",
+    "GuardOptions": "parts",
+    "Introspection": "introspection",
+    "Issuer": "issuers",
+    "Revocations": "revocation",
+    "Throttle": "throttle",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
