@@ -9,7 +9,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
+from fastapi import FastAPI, Security
 
 from doorward.errors import (
     DoorwardError,
@@ -20,8 +22,12 @@ from doorward.errors import (
     UnknownIssuer,
     WrongAudience,
 )
+from doorward.guard.guard import Guard
 from doorward.guard.introspection import Introspection
+from doorward.guard.issuers import Issuer
 from doorward.guard.jobs import afinish, finish
+from doorward.integrations.asgi import GuardMiddleware
+from doorward.integrations.fastapi import Authenticate
 from doorward.protocol.jwk import SigningKey, generate_signing_key
 
 if TYPE_CHECKING:
@@ -122,6 +128,24 @@ def test_for_high_privilege_it_is_asked_each_time(make: Make, ask, issuer: DevIs
     issuer.revoke_everything("alice")
     assert refused(ask, asking, token, privileged=True).reason == "inactive"
     assert refused(ask, asking, token).reason == "inactive"  # and the older, better word counts no longer
+
+
+async def test_a_route_that_needs_a_high_privilege_asks_behind_a_middleware_that_does_not(
+    make: Make, issuer: DevIssuer
+) -> None:
+    asking = make(for_scopes=["admin"])
+    guard = Guard([Issuer(issuer.url, [AUDIENCE], insecure_loopback_http=True)], introspection=asking)
+    api = FastAPI()
+    may_erase = Security(Authenticate(guard), scopes=["admin"])
+    api.get("/erase", dependencies=[may_erase])(lambda: "erased")
+    token = issuer.issue_access_token("alice", audience=AUDIENCE, scopes=["admin"])
+    transport = httpx2.ASGITransport(GuardMiddleware(api, guard))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://api.example.org") as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        assert (await client.get("/erase")).status_code == 200
+        issuer.revoke_everything("alice")
+        assert (await client.get("/erase")).status_code == 401
+    guard.close()
 
 
 def test_for_high_privilege_within_a_few_seconds(make: Make, ask, issuer: DevIssuer, token: str, clock) -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from doorward.errors import ConfigurationError, printable
+from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.guard.addresses import Networks, client_address
 from doorward.integrations.identity_headers import IdentityHeaders
 from doorward.integrations.public_paths import PublicPaths
@@ -117,7 +117,13 @@ class GuardMiddleware:
             return
         stripped = self._stripped
         headers = [header for header in scope["headers"] if not stripped[header[0]]]
-        inner = {**scope, "headers": headers, "doorward.guard": self._guard, "doorward.principal": None}
+        inner = {
+            **scope,
+            "headers": headers,
+            "doorward.guard": self._guard,
+            "doorward.scopes": self._scopes,
+            "doorward.principal": None,
+        }
         if not self._public.includes(scope["path"], scope.get("raw_path")):
             try:
                 inner["doorward.principal"] = await self._doorkeeper.admit(inner, self._scopes)
@@ -130,7 +136,12 @@ class GuardMiddleware:
         if scope["type"] != "lifespan":
             message = f"A guard knows http and websocket, and lets nothing else pass: {printable(str(scope['type']))}."
             raise ConfigurationError(message, field="scope", reason="unknown_scope_type")
-        self._guard.warm_up()
+        try:
+            self._guard.warm_up()
+        except DoorwardError as error:  # an exception would tell servers that we know no lifespan, and they would go on
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
         await self._app(scope, receive, send)
 
 

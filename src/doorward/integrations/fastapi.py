@@ -36,8 +36,9 @@ class Authenticate(SecurityBase):
     """A dependency that gives the ``Principal`` of a request, or refuses it.
 
     Use it as ``Depends(auth)``, or with the scopes of a route as ``Security(auth, scopes=["notes:read"])``. Behind a
-    ``GuardMiddleware`` with the same guard it looks at scopes alone; otherwise it authenticates by itself. A refusal is
-    an ``HTTPException`` with the middleware's status, headers and, as ``detail``, its body.
+    ``GuardMiddleware`` with the same guard it asks that guard only about scopes which the middleware did not ask for;
+    otherwise it authenticates by itself. A refusal is an ``HTTPException`` with the middleware's status, headers and,
+    as ``detail``, its body.
 
     Args:
         guard: who decides.
@@ -74,9 +75,10 @@ class Authenticate(SecurityBase):
     async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> "Principal":
         scope = connection.scope
         needed = self._scopes.union(security_scopes.scopes)
-        if scope.get("doorward.guard") is self._doorkeeper.guard:
+        # That a principal holds a scope is not all: for some, the guard asks the issuer whether the token is still good.
+        if scope.get("doorward.guard") is self._doorkeeper.guard and needed.issubset(scope["doorward.scopes"]):
             known: Principal | None = scope["doorward.principal"]
-            if known is not None and needed.issubset(known.scopes):
+            if known is not None:
                 return known
         try:
             return await self._doorkeeper.admit(scope, sorted(needed))

@@ -22,6 +22,9 @@ from doorward.errors import (
     Throttled,
 )
 from doorward.guard.addresses import Networks
+from doorward.guard.api_keys import ApiKeys
+from doorward.guard.audit import AuditLog
+from doorward.guard.guard import Guard
 from doorward.integrations.asgi import GuardMiddleware
 from doorward.model import Principal
 
@@ -302,6 +305,23 @@ async def test_when_the_server_starts_keys_are_fetched_and_the_application_start
     await ask(GuardMiddleware(app, guard), scope)
     assert guard.warmed_up == 1
     assert app.scopes == [scope]
+
+
+async def test_a_guard_that_cannot_work_stops_the_server(app, tmp_path):
+    guard = Guard(api_keys=ApiKeys.memory(), audit=AuditLog(tmp_path / "no" / "audit.log"))
+    sent = []
+
+    async def receive():
+        return {"type": "lifespan.startup"}
+
+    async def send(message):
+        sent.append(message)
+
+    await GuardMiddleware(app, guard)({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    (told,) = sent
+    assert told["type"] == "lifespan.startup.failed", "after an exception servers go on without a lifespan"
+    assert "Make its folder" in told["message"]
+    assert app.scopes == []
 
 
 @pytest.mark.parametrize("kind", ["webtransport", "HTTP", "", "http\n"])

@@ -132,10 +132,16 @@ async def test_a_mistake_in_the_guard_is_no_way_in():
         await get(application(Authenticate(ScriptedGuard(RuntimeError("a bug")))), "/notes", "Bearer bad")
 
 
-async def test_behind_the_middleware_only_scopes_are_looked_at(guard):
-    app = GuardMiddleware(application(Authenticate(guard)), guard)
+async def test_behind_the_middleware_nothing_is_asked_twice(guard):
+    app = GuardMiddleware(application(Authenticate(guard, scopes=["read"])), guard, scopes=["read"])
     assert (await get(app, "/read", "Bearer good")).status_code == 200
     assert len(guard.asked) == 1
+
+
+async def test_scopes_that_the_middleware_did_not_ask_for_are_the_guards_to_judge(guard):
+    app = GuardMiddleware(application(Authenticate(guard)), guard)
+    assert (await get(app, "/read", "Bearer good")).status_code == 200
+    assert [scopes for _, _, scopes, _ in guard.asked] == [[], ["read"]], "to hold a scope may not be enough"
     assert (await get(app, "/write", "Bearer good")).status_code == 403
     assert guard.asked[-1][2] == ["write"], "the guard refuses, and so records it"
 
