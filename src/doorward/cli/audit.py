@@ -109,7 +109,7 @@ def _in_words(line: Mapping[str, Any]) -> str:
     said = {name: printable(str(value)) for name, value in line.items()}
     words = [said.get("at", "").partition(".")[0] + "Z"]
     if "event" in line:
-        facts = (f"{name}={value}" for name, value in said.items() if name not in _OF_EVERY_LINE)
+        facts = (f"{printable(name)}={value}" for name, value in said.items() if name not in _OF_EVERY_LINE)
         return " ".join([*words, f"[{said['event']}]", *facts])
     words.append(f"{said.get('outcome', ''):<11}")
     who = said.get("subject") or said.get("key_id") or "nobody known"

@@ -61,7 +61,8 @@ class AuditLog:
         keep: how many full files stay; None: all.
         fsync_s: how often the disk is made to hold what was written.
         queue_size: how many decisions may wait to be written.
-        wait_s: how long ``record`` waits for room.
+        wait_s: how long ``record`` waits for room. It holds up an event loop, so once it has waited in vain, others are
+            refused at once, until something is written.
 
     Raises:
         ConfigurationError: a setting is wrong; ``field`` names it.
@@ -171,7 +172,8 @@ class AuditLog:
     def _await_room(self, writer: _Writer) -> None:
         give_up_at = self._clock.monotonic() + self._wait_s
         while len(writer.queue) >= self._queue_size:
-            if writer.failure or self._clock.monotonic() >= give_up_at:
+            if writer.failure or writer.stalled or self._clock.monotonic() >= give_up_at:
+                writer.stalled = True
                 message = (
                     f"The audit log {printable(str(self._path))} does not keep up, and nothing is decided without a "
                     f"record. {writer.failure or 'Look at its disk.'}"
@@ -191,6 +193,7 @@ class _Writer:
         self.queue: deque[Decision | threading.Event] = deque()
         self.asleep = True  # whoever adds to the queue has to wake the thread
         self.started = False
+        self.stalled = False  # somebody has waited for room in vain
         self.failure = ""
         self._file = file
         self._fsync_s = fsync_s
@@ -256,7 +259,9 @@ class _Writer:
     def _await_work(self) -> bool:
         """Wait for decisions, or until what was written has to be synced. False: end."""
         with self._lock:
-            self.asleep = not self.queue
+            self.asleep = True  # before looking: whoever adds to the queue from now on wakes us
+            if self.queue:
+                self.asleep = False
             if self.asleep and self._ending and self._sync_at is None:
                 self.started = False
                 self._file.close()
@@ -279,6 +284,7 @@ class _Writer:
     def _take(self) -> tuple[list[Decision], list[threading.Event]]:
         decisions: list[Decision] = []
         waiting: list[threading.Event] = []
+        self.stalled = False
         while self.queue and len(decisions) < _BATCH and not waiting:
             item = self.queue.popleft()
             if isinstance(item, Decision):

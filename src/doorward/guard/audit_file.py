@@ -7,8 +7,9 @@ What happens here is written into the chain itself, as lines with an ``event``:
 
 - ``continued``, the first of a new file: which file came before, and which were ``pruned``;
 - ``recovered``: the last writer died in the middle of a line (``torn_bytes``, ``torn_sha256``), or the head and the log
-  do not agree (``head``: ``missing``, ``unreadable``, ``ahead``, ``differs``). Where the head knows of more than the
-  log holds, the chain goes on from the head: that the lines in between are gone then shows for ever.
+  do not agree (``head``: ``missing``, ``unreadable``, ``ahead``, ``differs``), or both know less than this process has
+  written itself (``head``: ``older``). Where the head or we know of more than the log holds, the chain goes on from
+  there: that the lines in between are gone then shows for ever.
 """
 
 from __future__ import annotations
@@ -192,9 +193,12 @@ class ChainFile:
         if end is None:
             if said or link.seq or odd:
                 odd["head"] = "unreadable" if said else "missing"
-        elif end.seq > link.seq or (end.seq == link.seq and end.hash != link.hash):
-            odd["head"] = "ahead" if end.seq > link.seq else "differs"
-            link = end
+        else:
+            disagreement, link = _settle(link, end)
+            odd |= disagreement
+        if self._link.seq > link.seq:  # log and head were both put back, or removed, under our hands
+            odd["head"] = "older"
+            link = self._link
         self._link, self._end = link, size
         events = []
         if full and not size:
@@ -329,6 +333,15 @@ def _last_good(fd: int, size: int, key: bytes | None) -> tuple[int, Line | None]
         if start == 0:
             break
     return start, None
+
+
+def _settle(link: Link, end: Link) -> tuple[dict[str, str], Link]:
+    """Return where the chain goes on from what the log and the head say, and how they disagree."""
+    if end.seq > link.seq:
+        return {"head": "ahead"}, end
+    if end.seq == link.seq and end.hash != link.hash:
+        return {"head": "differs"}, end
+    return {}, link
 
 
 def _link_of(full: Path, key: bytes | None) -> Link:

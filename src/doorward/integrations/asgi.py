@@ -147,7 +147,8 @@ class GuardMiddleware:
 
 def _resource(scope: _Scope) -> str:
     """Name what was asked for, for the audit log: without the query, which may hold secrets."""
-    resource = f"{scope.get('method', 'WEBSOCKET')} {scope['path']}"
+    path = scope["path"].replace("?", "%3F")  # it was sent encoded: the log cuts off what looks like a query
+    resource = f"{scope.get('method', 'WEBSOCKET')} {path}"
     return resource if len(resource) <= _LONGEST_RESOURCE and resource.isprintable() else printable(resource)
 
 

@@ -75,7 +75,7 @@ class Authenticate(SecurityBase):
     async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> "Principal":
         scope = connection.scope
         needed = self._scopes.union(security_scopes.scopes)
-        # That a principal holds a scope is not all: for some, the guard asks the issuer whether the token is still good.
+        # To hold a scope is not all: for some, the guard asks the issuer whether the token is still good.
         if scope.get("doorward.guard") is self._doorkeeper.guard and needed.issubset(scope["doorward.scopes"]):
             known: Principal | None = scope["doorward.principal"]
             if known is not None:

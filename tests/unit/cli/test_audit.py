@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from doorward.guard.audit import AuditLog, Decision
+from doorward.guard.audit_chain import BEGINNING, build_line
 
 KEY = "0123456789abcdef-key"
 
@@ -99,6 +100,15 @@ def test_tail_shows_what_the_log_says_of_itself(path, capsys):
     assert "none of ours" in said
     assert "[recovered] torn_bytes=9" in said
     assert "\x1b" not in said
+
+
+def test_tail_prints_no_escape_that_somebody_wrote_into_the_log(path, capsys):
+    members = {"event": "\x1b[2J", "\x1b]0;owned\x07": "\x1b[31m"}
+    path.write_bytes(build_line(members, BEGINNING, at=1.0, key=None)[0])
+    assert run("tail", path) == 0
+    said = capsys.readouterr().out
+    assert "owned" in said
+    assert said.removesuffix("\n").isprintable()
 
 
 def test_following(path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -11,7 +12,9 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
@@ -226,6 +229,23 @@ def test_an_exchanged_last_line_shows_for_ever_once_somebody_writes_on(path, wri
     assert kinds(verify(path).problems) == ["head_differs"]
     write(1)
     assert kinds(verify(path).problems) == ["detached"]
+
+
+@pytest.mark.parametrize(("how", "what"), [("put_back", "removed"), ("removed", "beginning_missing")])
+def test_an_older_log_and_head_show_for_ever_where_a_writer_still_runs(path, how, what):
+    log, head = AuditLog(path, key=KEY), path.with_name("audit.log.head")
+    log.record(decision(0))
+    log.flush()
+    older = [(file, file.read_bytes()) for file in (path, head)]
+    for number in range(1, 4):
+        log.record(decision(number))
+    log.flush()
+    for file, content in older:
+        file.write_bytes(content) if how == "put_back" else file.unlink()
+    log.record(decision(4))
+    log.close()
+    assert kinds(verify(path, key=KEY).problems) == [what]
+    assert [line.get("head") for line in tail(path, 2)] == ["older", None]
 
 
 def test_a_removed_log_shows(path, write):
@@ -490,6 +510,22 @@ def test_a_full_queue_makes_a_request_wait_no_longer_than_it_may(path):
         log.record(decision(number))  # each waits for the one before to be written
     log.close()
     assert verify(path).lines == 200
+
+
+def test_while_nothing_is_written_only_the_first_request_waits(path):
+    log = AuditLog(path, queue_size=1, wait_s=0.3)
+    with path.with_name("audit.log.head").open("ab") as head:
+        fcntl.flock(head, fcntl.LOCK_EX)  # the writer waits two seconds for it, and nothing has failed meanwhile
+        waited = 0
+        for number in range(20):
+            began = time.monotonic()
+            with suppress(StoreError):
+                log.record(decision(number))
+            waited += time.monotonic() - began > 0.25
+    assert waited <= 2
+    log.close()
+    log.record(decision())  # and where there is room, nobody is refused
+    log.close()
 
 
 def test_a_full_disk_leaves_no_half_lines(path):

@@ -283,6 +283,11 @@ async def test_what_the_log_hears_of_the_request_is_printable_and_short(guard, a
     assert "secret" not in resource
 
 
+async def test_the_log_hears_of_all_of_a_path_that_has_a_question_mark(guard, app):
+    await ask(GuardMiddleware(app, guard), http_scope("/notes?/../admin", raw_path=b"/notes%3F/../admin"))
+    assert guard.asked[0][3] == "GET /notes%3F/../admin"
+
+
 async def test_a_websocket_is_refused_before_it_opens(guard, app):
     guarded = GuardMiddleware(app, guard)
     offered = await ask(guarded, websocket_scope(extensions={"websocket.http.response": {}}))
