@@ -6,14 +6,17 @@ How a request is sent stands in ``wire``, where it may go in ``target``, whom TL
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from doorward.errors import DoorwardError
 from doorward.http.settings import ClientSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from typing import Self
 
+    from doorward.http.wire import StreamedResponse
     from doorward.model import HttpRequest, HttpResponse
 
 __all__ = ["AsyncHttpClient", "HttpClient"]
@@ -56,6 +59,35 @@ class HttpClient:
         if isinstance(outcome, DoorwardError):
             raise outcome
         return outcome
+
+    @contextmanager
+    def stream(
+        self, request: HttpRequest, *, idle_timeout_s: float = 30.0, user_agent: str | None = None
+    ) -> Generator[StreamedResponse]:
+        """Send ``request`` and give its response as it comes in, whatever its status.
+
+        ``total_timeout_s`` ends with the response's head; from then on the server must go on within ``idle_timeout_s``,
+        and whoever needs a bound for the whole sets it between two parts. Leaving the context closes the connection.
+
+        Args:
+            request: what to send; its ``max_response_bytes`` is the bound of the body.
+            idle_timeout_s: the longest wait for the next part of the body.
+            user_agent: what to present ourselves as, where a session is tied to the browser it was made with.
+
+        Raises:
+            ConfigurationError, TransportError: as ``send`` does; here and while the body comes in, with the reason
+                ``timeout_idle`` besides.
+            InvalidResponse: when the body is asked for; ``response_too_large`` or ``response_encoded``.
+        """
+        from doorward.http.wire import open_stream  # noqa: PLC0415 - see the module's head
+
+        response = open_stream(request, self._settings, idle_timeout_s=idle_timeout_s, user_agent=user_agent)
+        if isinstance(response, DoorwardError):
+            raise response
+        try:
+            yield response
+        finally:
+            response.close()
 
     def close(self) -> None:
         """Do nothing, for nothing is held between requests. Here so that a client reads like other resources."""

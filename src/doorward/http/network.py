@@ -50,6 +50,10 @@ class Deadline:
             raise DeadlinePassed
         return left
 
+    def renew(self, seconds: float) -> None:
+        """Begin anew: ``seconds`` from now."""
+        self._at = self._clock.monotonic() + seconds
+
     def sooner(self, seconds: float | None) -> Deadline:
         """Return a deadline ``seconds`` from now, or one as late as this if that comes first."""
         left = self.remaining()

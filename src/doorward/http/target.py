@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Proxy", "Target", "check_target", "choose_proxy"]
 
+_LONGEST_URL = 8192
+"""Signed addresses of papers and SAML requests are longer than the URLs of a provider."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -53,7 +56,7 @@ def check_target(request: HttpRequest, *, insecure_loopback_http: bool) -> Targe
         ConfigurationError: field ``url``; the reason is a flaw of ``protocol.urls``, such as ``not_https``, or
             ``not_a_host``.
     """
-    if flaw := url_flaw(request.url, loopback_http=insecure_loopback_http, query=True):
+    if flaw := url_flaw(request.url, loopback_http=insecure_loopback_http, query=True, longest=_LONGEST_URL):
         # The URL is not shown: one with a user name may have a password.
         message = f"The URL of {request.purpose} {FLAWS[flaw]}. Only https is used, and http for loopback if allowed."
         raise ConfigurationError(message, field="url", reason=flaw)

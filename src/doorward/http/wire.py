@@ -1,4 +1,4 @@
-"""One request out and its whole response in, blocking and asynchronous, on httpcore2.
+"""One request out and its response in, on httpcore2: whole, blocking and asynchronous, or as it comes, blocking.
 
 Every request has a connection of its own, and httpx2's client is left out for what it brings (decision 8): redirects,
 cookies, netrc, decompression, URLs in the log.
@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
 
-from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse, printable
+from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse, TransportError, printable
 from doorward.http.faults import EXPECTED, explain
 from doorward.http.network import AsyncNetwork, Deadline, Network
 from doorward.http.target import Proxy, Target, check_target, choose_proxy
@@ -27,11 +27,12 @@ from doorward.system import SystemClock
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator, Mapping
 
     from doorward.http.settings import ClientSettings
     from doorward.model import HttpRequest
 
-__all__ = ["exchange", "exchange_async"]
+__all__ = ["StreamedResponse", "exchange", "exchange_async", "open_stream"]
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # ASCII on one line, no blank at either end
@@ -84,6 +85,88 @@ async def exchange_async(request: HttpRequest, settings: ClientSettings) -> Http
         return explain(error, where=call.where, proxy=call.proxy)
 
 
+def open_stream(
+    request: HttpRequest, settings: ClientSettings, *, idle_timeout_s: float, user_agent: str | None
+) -> StreamedResponse | DoorwardError:
+    """Send ``request`` and return the response once its head is there. Whoever gets one closes it."""
+    call = _plan(request, settings, user_agent)
+    if isinstance(call, DoorwardError):
+        return call
+    deadline = Deadline(SystemClock(), settings.total_timeout_s)
+    try:
+        with ExitStack() as opened:
+            network = Network(deadline)
+            pool = opened.enter_context(httpcore2.ConnectionPool(call.trust, call.tunnel(), network_backend=network))
+            response = opened.enter_context(pool.stream(**call.arguments()))
+            return StreamedResponse(call, response, deadline, idle_timeout_s, opened.pop_all())
+    except EXPECTED as error:
+        return explain(error, where=call.where, proxy=call.proxy)
+
+
+class StreamedResponse:
+    """A response whose body is still to come. Header names are lower case; nothing of it shows in a ``repr``."""
+
+    def __init__(
+        self,
+        call: _Call,
+        response: httpcore2.Response,
+        deadline: Deadline,
+        idle_timeout_s: float,
+        opened: ExitStack,
+    ) -> None:
+        self._call = call
+        self._response = response
+        self._deadline = deadline
+        self._idle_timeout_s = idle_timeout_s
+        self._opened = opened
+        self.status = response.status
+        self.headers = _join_headers(response.headers)
+        self.set_cookies = tuple(
+            value.decode("latin-1") for name, value in response.headers if name.lower() == b"set-cookie"
+        )
+        """Each ``Set-Cookie`` by itself: joined, they can't be told apart (RFC 6265 section 3)."""
+
+    def __repr__(self) -> str:
+        return f"StreamedResponse(status={self.status})"
+
+    def chunks(self) -> Iterator[bytes]:
+        """Give the body in parts of some 64 KiB. Ask once, and only within the context of ``HttpClient.stream``.
+
+        Raises:
+            TransportError: the body ends early, or nothing of it came for ``idle_timeout_s`` (``timeout_idle``).
+            InvalidResponse: ``response_too_large`` or ``response_encoded``.
+        """
+        failure: DoorwardError | None = _refusal(self._call, self.headers)
+        body = self._response.iter_stream()
+        received = 0
+        while failure is None:
+            self._deadline.renew(self._idle_timeout_s)
+            try:
+                chunk = next(body, None)
+            except EXPECTED as error:
+                failure = self._explain(error)
+                break
+            if chunk is None:
+                return
+            received += len(chunk)
+            if received > self._call.request.max_response_bytes:
+                failure = _too_large(self._call)
+            else:
+                yield chunk
+        raise failure
+
+    def close(self) -> None:
+        """Close the connection, whatever is still to come."""
+        self._opened.close()
+
+    def _explain(self, error: Exception) -> TransportError:
+        explained = explain(error, where=self._call.where, proxy=self._call.proxy)
+        if explained.reason != "timeout_total":
+            return explained
+        message = f"{self._call.where} sent nothing more for {self._idle_timeout_s:g} s. Try again later."
+        return TransportError(message[0].upper() + message[1:], reason="timeout_idle")
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     """A request with all that was decided about it before anything is sent."""
@@ -93,6 +176,7 @@ class _Call:
     proxy: Proxy | None
     trust: ssl.SSLContext
     connect_timeout_s: float
+    user_agent: str
 
     @property
     def where(self) -> str:
@@ -118,7 +202,7 @@ class _Call:
             "headers": {
                 **{name.lower(): value for name, value in self.request.headers.items()},
                 "host": target.authority,
-                "user-agent": _USER_AGENT,
+                "user-agent": self.user_agent,
                 "accept-encoding": "identity",
                 "connection": "close",
             },
@@ -127,63 +211,68 @@ class _Call:
         }
 
 
-def _plan(request: HttpRequest, settings: ClientSettings) -> _Call | ConfigurationError:
+def _plan(request: HttpRequest, settings: ClientSettings, user_agent: str | None = None) -> _Call | ConfigurationError:
+    presented = user_agent or _USER_AGENT
     try:
-        _check_headers(request)
+        _check_headers(request.purpose, {**request.headers, "User-Agent": presented})
         target = check_target(request, insecure_loopback_http=settings.insecure_loopback_http)
         proxy = choose_proxy(target, os.environ)
-        return _Call(request, target, proxy, settings.trust, settings.connect_timeout_s)
+        return _Call(request, target, proxy, settings.trust, settings.connect_timeout_s, presented)
     except ConfigurationError as error:
         return error.with_traceback(None)
 
 
-def _check_headers(request: HttpRequest) -> None:
+def _check_headers(purpose: str, headers: Mapping[str, str]) -> None:
     """Refuse what could break out of a header. The header is named, its value is not."""
-    for name, value in request.headers.items():
+    for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             message = (
-                f"The header {printable(name)} for {request.purpose} holds characters that HTTP does not allow. Check "
+                f"The header {printable(name)} for {purpose} holds characters that HTTP does not allow. Check "
                 "the client id, secret or token that it is made of."
             )
             raise ConfigurationError(message, field="headers", reason="header_malformed")
 
 
 class _Answer:
-    """A response as it comes in, refused once it is known to be too large or compressed.
-
-    We ask for no compression, which RFC 9110 section 12.5.3 lets a server heed. One that does not is refused, so there
-    is no decompressor here for a bomb to go off in.
-    """
+    """A response as it comes in, refused once it is known to be too large or compressed."""
 
     def __init__(self, call: _Call, response: httpcore2.Response) -> None:
         self._call = call
         self._status = response.status
         self._headers = _join_headers(response.headers)
         self._body = bytearray()
-        self.refusal: InvalidResponse | None = None
-        length = self._headers.get("content-length", "0")
-        if self._headers.get("content-encoding", "identity").strip().lower() != "identity":
-            message = (
-                f"The answer from {call.where} is compressed, which was not asked for. Report it to whoever runs it."
-            )
-            self.refusal = InvalidResponse(message, reason="response_encoded")
-        elif length.isdecimal() and int(length) > call.request.max_response_bytes:
-            self.refusal = self._too_large()
+        self.refusal = _refusal(call, self._headers)
 
     def take(self, chunk: bytes) -> bool:
         """Add a part of the body. False when there is too much of it."""
         self._body += chunk
         if len(self._body) > self._call.request.max_response_bytes:
-            self.refusal = self._too_large()
+            self.refusal = _too_large(self._call)
         return self.refusal is None
 
     def outcome(self) -> HttpResponse | InvalidResponse:
         return self.refusal or HttpResponse(self._status, self._headers, bytes(self._body))
 
-    def _too_large(self) -> InvalidResponse:
-        limit = self._call.request.max_response_bytes
-        message = f"The answer from {self._call.where} is larger than {limit} bytes. Check that the address is right."
-        return InvalidResponse(message, reason="response_too_large")
+
+def _refusal(call: _Call, headers: Mapping[str, str]) -> InvalidResponse | None:
+    """Refuse a body by its headers: a compressed one, or one that says it is too large.
+
+    We ask for no compression, which RFC 9110 section 12.5.3 lets a server heed. One that does not is refused, so there
+    is no decompressor here for a bomb to go off in.
+    """
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        message = f"The answer from {call.where} is compressed, which was not asked for. Report it to whoever runs it."
+        return InvalidResponse(message, reason="response_encoded")
+    length = headers.get("content-length", "0")
+    if length.isdecimal() and int(length) > call.request.max_response_bytes:
+        return _too_large(call)
+    return None
+
+
+def _too_large(call: _Call) -> InvalidResponse:
+    limit = call.request.max_response_bytes
+    message = f"The answer from {call.where} is larger than {limit} bytes. Check that the address is right."
+    return InvalidResponse(message, reason="response_too_large")
 
 
 def _join_headers(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:

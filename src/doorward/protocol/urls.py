@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FLAWS", "encode_form", "is_loopback_host", "url_flaw"]
 
-_URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]{1,2048}")
+_URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _LOOPBACK_V4 = IPv4Network("127.0.0.0/8")
 _LOOPBACK_V6 = IPv6Address("::1")
 
@@ -45,7 +45,9 @@ def is_loopback_host(host: str) -> bool:
     return address in _LOOPBACK_V4 if isinstance(address, IPv4Address) else address == _LOOPBACK_V6
 
 
-def url_flaw(url: object, *, loopback_http: bool, query: bool = False, fragment: bool = False) -> str:
+def url_flaw(
+    url: object, *, loopback_http: bool, query: bool = False, fragment: bool = False, longest: int = 2048
+) -> str:
     """Say what is wrong with an absolute https URL, as a slug; empty when nothing is.
 
     Args:
@@ -53,10 +55,11 @@ def url_flaw(url: object, *, loopback_http: bool, query: bool = False, fragment:
         loopback_http: Allow http where the host is this machine.
         query: Allow a query.
         fragment: Allow a fragment.
+        longest: How many characters it may have.
     """
     if not isinstance(url, str):
         return "not_a_string"
-    if not _URL_CHARACTERS.fullmatch(url):
+    if len(url) > longest or not _URL_CHARACTERS.fullmatch(url):
         return "bad_characters"
     try:
         parts = urlsplit(url)
