@@ -57,6 +57,11 @@ def validate_claims(signed: SignedClaims, issuer: Issuer, *, now: float) -> Fact
     Source: RFC 7519 section 4.1; RFC 9068 section 4 for ``access``; OIDC Core 3.1.3.7 for ``id``, as far as a service
     can: it knows no nonce and has no access token beside it.
     """
+    if "cnf" in signed.claims:  # RFC 9449 section 7.2, RFC 8705 section 3
+        raise WrongType(
+            "The token is bound to its sender's key and no bearer token: ask for one that is.",
+            reason="sender_constrained",
+        )
     if issuer.token_type == "access":  # noqa: S105 - a kind
         accepted = validate_access_token(
             signed,
@@ -75,11 +80,6 @@ def validate_claims(signed: SignedClaims, issuer: Issuer, *, now: float) -> Fact
     if "events" in claims:  # RFC 8417: a logout token has the same header, audience and subject as an ID token
         raise WrongType(
             "The token is a security event, such as a logout: send an access token.", reason="security_event"
-        )
-    if "cnf" in claims:  # RFC 9449 section 7.2, RFC 8705 section 3
-        raise WrongType(
-            "The token is bound to its sender's key and no bearer token: ask for one that is.",
-            reason="sender_constrained",
         )
     times = validate_times(claims, now=now, leeway_s=issuer.leeway_s, max_age_s=issuer.max_token_age_s)
     meant_for = claims.get("aud")

@@ -55,6 +55,15 @@ def test_an_id_token_is_no_access_token(typ):
         validate(typ=typ, token_type="access")
 
 
+@pytest.mark.parametrize("kind", ["any", "access", "id"])
+@pytest.mark.parametrize("bound", [{"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}, {}, None])
+def test_what_is_bound_to_a_key_is_no_bearer_token(kind, bound):
+    changes = {"client_id": "cli", "jti": "1", "cnf": bound}
+    with pytest.raises(WrongType) as refused:
+        validate(typ="at+jwt" if kind == "access" else "JWT", token_type=kind, changes=changes)
+    assert refused.value.reason == "sender_constrained"
+
+
 def test_an_access_token_by_the_profile():
     whole = {"client_id": "cli", "jti": "1"}
     assert validate(typ="at+jwt", token_type="access", changes=whole).jti == "1"
