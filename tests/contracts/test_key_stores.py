@@ -6,14 +6,16 @@ import dataclasses
 import threading
 
 import pytest
+import sqlalchemy as sa
 
-from doorward.errors import ConfigurationError, Expired, Revoked, UnknownApiKey
+from doorward.errors import ConfigurationError, Expired, Revoked, StoreError, UnknownApiKey
 from doorward.guard.api_keys import ApiKeys
 from doorward.guard.jobs import afinish, finish
 from doorward.guard.key_records import ApiKey, StoredKey
 from doorward.guard.peppers import generate_pepper
 from doorward.guard.stores.memory import MemoryKeyStore
 from doorward.guard.stores.opening import open_database, sqlite_url
+from doorward.guard.stores.schema import api_keys
 from doorward.guard.stores.sql_keys import SqlKeyStore
 
 NOW = 1_800_000_000.0
@@ -243,3 +245,30 @@ def test_last_used_is_written_when_closed(key_store, clock):
 async def test_a_key_is_checked_in_a_task_too(keys):
     secret, made = keys.create("bot")
     assert await afinish(keys.check(secret.reveal(), now=NOW)) == made
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("digest", "\u00e9" * 48), ("scopes", "7"), ("groups", '"admin"'), ("scopes", "[")],
+)
+def test_an_entry_that_somebody_damaged_is_an_outage(column, value, tmp_path):
+    database = open_database(sqlite_url(tmp_path / "keys.db"))
+    keys = ApiKeys(SqlKeyStore(database), pepper=generate_pepper())
+    secret, _ = keys.create("bot")
+    with database.writing() as connection:
+        connection.execute(sa.update(api_keys).values({column: value}))
+    with pytest.raises(StoreError) as caught:
+        finish(keys.check(secret.reveal(), now=NOW))
+    assert caught.value.reason == "entry_damaged"
+    keys.close()
+
+
+def test_an_end_that_is_no_instant_is_an_outage(tmp_path):
+    database = open_database(sqlite_url(tmp_path / "keys.db"))
+    keys = ApiKeys(SqlKeyStore(database), pepper=generate_pepper())
+    secret, _ = keys.create("bot")
+    with database.writing() as connection:
+        connection.exec_driver_sql("UPDATE doorward_api_keys SET expires_at = 'never'")
+    with pytest.raises(StoreError):
+        finish(keys.check(secret.reveal(), now=NOW))
+    keys.close()

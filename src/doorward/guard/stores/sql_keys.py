@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
-from doorward.errors import StoreError
+from doorward.errors import StoreError, printable
 from doorward.guard.key_records import ApiKey, StoredKey
 from doorward.guard.stores.schema import api_keys
 
@@ -39,7 +39,11 @@ class SqlKeyStore:
     def find(self, key_id: str) -> StoredKey | None:
         with self._database.reading() as connection:
             row = connection.execute(sa.select(api_keys).where(_c.key_id == key_id)).one_or_none()
-        return None if row is None else StoredKey(_key(row), row.digest)
+        if row is None:
+            return None
+        if not (isinstance(row.digest, str) and row.digest.isascii()):
+            raise _damaged(row.key_id)
+        return StoredKey(_key(row), row.digest)
 
     def imported_ids(self) -> frozenset[str]:
         with self._database.reading() as connection:
@@ -139,9 +143,12 @@ def _row(stored: StoredKey) -> dict[str, Any]:
 def _key(row: sa.Row[Any]) -> ApiKey:
     try:
         scopes, groups = json.loads(row.scopes), json.loads(row.groups)
-    except ValueError as error:
-        message = f"The database's entry of key {row.key_id} is damaged. Revoke that key and create another."
-        raise StoreError(message, reason="entry_damaged") from error
+    except (ValueError, TypeError) as error:
+        raise _damaged(row.key_id) from error
+    lists = isinstance(scopes, list) and isinstance(groups, list)
+    instants = all(isinstance(at, float | int | None) for at in (row.expires_at, row.revoked_at))
+    if not (lists and instants):  # SQLite keeps whatever it is given
+        raise _damaged(row.key_id)
     return ApiKey(
         key_id=row.key_id,
         name=row.name,
@@ -158,3 +165,8 @@ def _key(row: sa.Row[Any]) -> ApiKey:
         imported=row.is_imported == 1,
         pepper_id=row.pepper_id,
     )
+
+
+def _damaged(key_id: str) -> StoreError:
+    message = f"The database's entry of key {printable(key_id)} is damaged. Revoke that key and create another."
+    return StoreError(message, reason="entry_damaged")
