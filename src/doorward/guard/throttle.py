@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from doorward.errors import ConfigurationError, StoreError, Throttled
 from doorward.guard.addresses import network_of
+from doorward.guard.jobs import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -96,6 +97,7 @@ class MemoryFailures:
         self._many: _Generations[bytes] = _Generations(max_addresses // 2, forget_after_s)
         self._prefixes: _Generations[int] = _Generations(max(max_addresses // 8, 2), forget_after_s)
         self._lock = threading.Lock()  # for writers; a reader who meets one sees what was there before or after
+        renew_after_fork(self)
 
     def of_network(self, network: bytes) -> Failures | None:
         """Return what ``network`` has failed, if it is remembered."""
@@ -117,6 +119,10 @@ class MemoryFailures:
             if prefix is not None:
                 key = hash(prefix)  # keyed anew in each process: nobody can choose prefixes that collide
                 self._prefixes.put(key, self._one_more(self._prefixes.get(key), now))
+
+    def after_fork(self) -> None:
+        """Have a lock that no thread of the parent holds."""
+        self._lock = threading.Lock()
 
     def _one_more(self, failures: Failures | None, now: float) -> Failures:
         if failures is None or now - failures[1] >= self._forget_after_s:
@@ -184,7 +190,7 @@ class Throttle:
 
         Args:
             client_ip: where the attempt comes from, as ``addresses.client_address`` says; None if nobody knows.
-            prefix: what several attempts at the same credential have in common (``dw_<id>``; issuer and subject).
+            prefix: what several attempts at the same credential have in common, and is no secret: an API key's id.
             now: epoch seconds. A clock that was set back makes nobody wait for longer.
 
         Raises:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import signal
 import threading
 
 import pytest
@@ -246,3 +248,19 @@ def test_settings_out_of_range_stop_the_start(field, settings):
     with pytest.raises(ConfigurationError) as wrong:
         Throttle(**settings)
     assert (wrong.value.field, wrong.value.reason) == (field, f"{field}_range")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_thread_counts_is_not_stuck():
+    throttle = Throttle()
+    with throttle._memory._lock:  # noqa: SLF001 - as if another thread held it at that moment
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        try:
+            throttle.failed("192.0.2.1", None, now=0.0)
+            os._exit(0)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
