@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from doorward.errors import ConfigurationError, DoorwardError, InvalidCredential, Revoked, StoreError, Throttled
+from doorward.errors import (
+    ConfigurationError,
+    DoorwardError,
+    InvalidCredential,
+    ProviderUnavailable,
+    Revoked,
+    StoreError,
+    Throttled,
+)
 from doorward.guard import ApiKeys, AuditLog, Guard, Introspection, Issuer, Revocations
 from doorward.guard.audit_read import verify
 from doorward.integrations.asgi import GuardMiddleware
@@ -278,3 +286,23 @@ def test_many_at_once_cause_one_fetch(issuer: DevIssuer, way: str) -> None:
             thread.join(30)
     assert [principal.subject for principal in principals] == ["alice"] * 40
     assert issuer.count("jwks") == 1
+
+
+@pytest.mark.parametrize("down", ["endpoint", "port"])
+def test_a_new_key_of_an_issuer_that_is_down_is_an_outage(issuer: DevIssuer, clock: MovedClock, down: str) -> None:
+    """Whoever has a token of a key that nobody could fetch yet keeps it, and does not count as a guesser."""
+    guard = Guard([Issuer(issuer.url, ["api"], insecure_loopback_http=True)], clock=clock)
+    known = f"Bearer {issuer.issue_access_token('alice', audience='api')}"
+    guard.authenticate(known)
+    issuer.rotate_keys()
+    value = f"Bearer {issuer.issue_access_token('alice', audience='api')}"
+    if down == "endpoint":
+        issuer.fail("jwks", times=None)
+    else:
+        issuer.stop()
+    for _ in range(30):
+        with pytest.raises(ProviderUnavailable) as caught:
+            guard.authenticate(value, client_ip="192.0.2.1")
+        assert caught.value.reason == "keys_not_current"
+    assert guard.authenticate(known, client_ip="192.0.2.1").subject == "alice"
+    guard.close()

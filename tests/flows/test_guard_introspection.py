@@ -148,6 +148,20 @@ async def test_a_route_that_needs_a_high_privilege_asks_behind_a_middleware_that
     guard.close()
 
 
+def test_a_clock_that_is_set_back_makes_no_answer_younger(
+    make: Make, ask, issuer: DevIssuer, token: str, clock: MovedClock
+) -> None:
+    asking = make(for_scopes=["admin"])
+    clock.ahead_s = 60
+    ask(asking, token, privileged=True)
+    clock.ahead_s = 40
+    ask(asking, token, privileged=True)
+    assert issuer.count("introspect") == 2
+    issuer.revoke_everything("alice")
+    clock.ahead_s = 20
+    assert refused(ask, asking, token).reason == "inactive"
+
+
 def test_for_high_privilege_within_a_few_seconds(make: Make, ask, issuer: DevIssuer, token: str, clock) -> None:
     asking = make(for_scopes=["admin"], for_scopes_ttl_s=5)
     ask(asking, token)

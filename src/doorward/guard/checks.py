@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from doorward.errors import Malformed, UnknownIssuer, UnknownKey, printable
+from doorward.errors import Malformed, ProviderUnavailable, UnknownIssuer, UnknownKey, printable
 from doorward.guard.revocation import fingerprint
 from doorward.guard.shapes import signed_part
 from doorward.guard.tokens import Accepted
@@ -19,10 +19,14 @@ from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
 if TYPE_CHECKING:
     from doorward.guard.introspection import Introspection
     from doorward.guard.jobs import Work
+    from doorward.guard.key_rings import KeyRing
     from doorward.guard.parts import Parts
     from doorward.model import Principal
+    from doorward.protocol.jwk import JwkSet
 
-__all__ = ["check_other", "check_signed", "confirm", "refuse_revoked"]
+_RETRY_AFTER_S = 5.0
+
+__all__ = ["check_other", "check_signed", "confirm", "newer_keys", "refuse_revoked"]
 
 
 def check_signed(parts: Parts, token: str, now: float) -> Work[Accepted]:
@@ -43,20 +47,43 @@ def check_signed(parts: Parts, token: str, now: float) -> Work[Accepted]:
     try:
         signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
     except UnknownKey as error:
-        newer = (yield from ring.newer(keys, jwt.header.kid, now)) if error.reason == "unknown_kid" else None
-        if newer is None:
-            raise
-        keys = newer
+        keys = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
         signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
     facts = validate_claims(signed, issuer, now=now)
     principal = parts.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
-    accepted = Accepted(
-        principal, facts.expires_at, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input
-    )
-    if now >= parts.revocations.fresh_until:
+    until, age_s = facts.expires_at, issuer.max_token_age_s
+    if age_s is not None and facts.issued_at is not None:
+        until = min(until, facts.issued_at + age_s)
+    accepted = Accepted(principal, until, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input)
+    if not parts.revocations.fresh_since <= now < parts.revocations.fresh_until:
         yield from parts.revocations.current(now)
     refuse_revoked(parts, accepted)
     return accepted
+
+
+def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, now: float) -> Work[JwkSet]:
+    """Return newer keys of an issuer for a token whose key is not in ``seen``.
+
+    Args:
+        ring: the issuer's.
+        seen: what was not enough.
+        kid: what it lacks.
+        error: how it showed.
+        now: epoch seconds.
+
+    Raises:
+        UnknownKey: ``error``, where the issuer has no newer keys, or they would not help.
+        ProviderUnavailable: nobody knows whether it has: ``keys_not_current``, or as ``KeyRing.newer``.
+    """
+    if error.reason != "unknown_kid":
+        raise error
+    newer = yield from ring.newer(seen, kid, now)
+    if newer is None and ring.failure:
+        message = f"The token names a key that may be new, and its issuer can't be asked. {ring.failure}"
+        raise ProviderUnavailable(message, reason="keys_not_current", retry_after_s=_RETRY_AFTER_S) from error
+    if newer is None:
+        raise error
+    return newer
 
 
 def check_other(parts: Parts, credential: str, now: float) -> Work[Accepted]:
@@ -65,13 +92,13 @@ def check_other(parts: Parts, credential: str, now: float) -> Work[Accepted]:
     accepted = None
     if parts.api_keys is not None and (yield from parts.api_keys.is_ours(credential, now=now)):
         key = yield from parts.api_keys.check(credential, now=now)
-        accepted = Accepted(
-            parts.policy.api_key_principal(key), inf if key.expires_at is None else key.expires_at, kid=key.key_id
-        )
+        until = inf if key.expires_at is None else key.expires_at
+        accepted = Accepted(parts.policy.api_key_principal(key), until, kid=key.key_id)
     if accepted is None:
         accepted = yield from _check_opaque(parts, credential, now)
     accepted.version_of_api_keys = version_of_api_keys
-    if now >= parts.revocations.fresh_until:
+    accepted.signed = fingerprint(signed_part(credential))
+    if not parts.revocations.fresh_since <= now < parts.revocations.fresh_until:
         yield from parts.revocations.current(now)
     refuse_revoked(parts, accepted)
     return accepted
@@ -85,7 +112,7 @@ def _check_opaque(parts: Parts, token: str, now: float) -> Work[Accepted]:
     principal = parts.policy.principal(
         parts.introspection.as_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
     )
-    return Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at, signed=signed_part(token))
+    return Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at)
 
 
 def confirm(introspection: Introspection, token: str, principal: Principal, *, now: float) -> Work[None]:
@@ -115,6 +142,6 @@ def refuse_revoked(parts: Parts, accepted: Accepted) -> None:
             jti=accepted.jti,
             issued_at=accepted.issued_at,
             kid=accepted.kid,
-            fingerprint=fingerprint(accepted.signed),
+            fingerprint=accepted.signed if accepted.ring is None else fingerprint(accepted.signed),
         )
     accepted.version_of_revocations = version

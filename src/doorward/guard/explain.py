@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, UnknownKey, printable
-from doorward.guard.checks import check_other, check_signed
+from doorward.guard.checks import check_other, check_signed, newer_keys
 from doorward.guard.shapes import looks_signed
 from doorward.guard.validation import validate_claims
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
@@ -133,9 +133,7 @@ def _signed(parts: Parts, token: str, now: float, steps: _Steps) -> Work[None]:
     try:
         signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
     except UnknownKey as error:
-        newer = (yield from ring.newer(keys, jwt.header.kid, now)) if error.reason == "unknown_kid" else None
-        if newer is None:
-            raise
+        newer = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
         steps.note("The key is not among them, so they were fetched again.")
         signed = verify_jwt(jwt, newer, algorithms=issuer.algorithms)
     steps.ok("Made with that issuer's key.")

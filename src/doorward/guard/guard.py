@@ -27,8 +27,10 @@ from doorward.errors import (
 )
 from doorward.guard.checks import check_other, check_signed, confirm, refuse_revoked
 from doorward.guard.jobs import afinish, finish
+from doorward.guard.key_format import key_id_of
 from doorward.guard.parts import GuardOptions, assemble
 from doorward.guard.records import Request, accepted_decision, refused_decision
+from doorward.guard.revocation import fingerprint
 from doorward.guard.shapes import looks_signed, signed_part
 from doorward.guard.tokens import Rejected, digester
 from doorward.protocol.bearer import parse_authorization_header
@@ -55,12 +57,12 @@ __all__ = ["Guard"]
 
 # What may be a guess. Someone whose token has expired, or is meant for another service, did not guess it.
 _GUESSES = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllowed, UnknownApiKey)
-# What the same credential meets again and again: no fetch, store or clock turns it into something else.
-_FINAL = (Malformed, BadSignature, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
+# What the same signed token meets again and again: no fetch, store or clock turns it into something else. A bad
+# signature is none of these: some issuers give a new key the name of the old one. What an issuer or a store said of
+# another credential may be different next time.
+_FINAL = (Malformed, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
 _REJECTED_TTL_S = 60.0
 _SIGNED_STARTS = ("Bearer eyJ", "bearer eyJ")
-# What failures of one API key or opaque token are counted by. The head of a JWT says nothing about whose it is.
-_PREFIX_LENGTH = 16  # "dw_", the id of an API key, "_"
 
 
 class Guard:
@@ -165,7 +167,7 @@ class Guard:
             Throttled: too many failed attempts from this address (429).
             UnavailableError: nobody can say now (503).
         """
-        request = Request(authorization, client_ip, scopes, resource, self._digest(authorization))
+        request = Request(authorization, client_ip, scopes and tuple(scopes), resource, self._digest(authorization))
         known = self._recall(request)
         return finish(self._decide(request)) if known is None else known
 
@@ -178,7 +180,7 @@ class Guard:
         resource: str | None = None,
     ) -> Principal:
         """Return who is calling: ``authenticate`` for asyncio, which waits without holding up its loop."""
-        request = Request(authorization, client_ip, scopes, resource, self._digest(authorization))
+        request = Request(authorization, client_ip, scopes and tuple(scopes), resource, self._digest(authorization))
         known = self._recall(request)
         return await afinish(self._decide(request)) if known is None else known
 
@@ -197,7 +199,9 @@ class Guard:
         Raises:
             StoreError: the audit can't record the decision.
         """
-        return self._recall(Request(authorization, client_ip, scopes, resource, self._digest(authorization)))
+        return self._recall(
+            Request(authorization, client_ip, scopes and tuple(scopes), resource, self._digest(authorization))
+        )
 
     def _recall(self, request: Request) -> Principal | None:
         parts = self._parts
@@ -211,7 +215,11 @@ class Guard:
             if ring is None
             else accepted.keys is ring.keys and now < ring.fresh_until
         )
-        if not (stands and now < accepted.until and now < revocations.fresh_until):
+        if not (
+            stands
+            and accepted.since <= now < accepted.until
+            and revocations.fresh_since <= now < revocations.fresh_until
+        ):
             return None
         if accepted.version_of_revocations != revocations.version:
             try:
@@ -228,26 +236,27 @@ class Guard:
 
     def _decide(self, request: Request) -> Work[Principal]:
         parts, now = self._parts, self._now()
-        credential, prefix, accepted, rejected = "", None, None, None
+        credential, signed, prefix, accepted, rejected = "", False, None, None, None
         try:
             credential, signed = _read(request.authorization)
-            prefix = None if signed else credential[:_PREFIX_LENGTH]
+            prefix = key_id_of(credential)  # nothing else has a part that names it and is no secret
             parts.throttle.check(request.client_ip, prefix, now=now)
             rejected = parts.rejected.get(request.digest)
-            if rejected is not None and now < rejected.until:
+            if rejected is not None and rejected.since <= now < rejected.until:
                 raise rejected.again()
+            rejected = None
             accepted = yield from (check_signed if signed else check_other)(parts, credential, now)
             ttl_s = parts.api_key_ttl_s if accepted.principal.kind == "api_key" else parts.token_ttl_s
-            accepted.until = min(accepted.until, now + ttl_s)
+            accepted.since, accepted.until = now, min(accepted.until, now + ttl_s)
             parts.accepted.put(request.digest, accepted)
             if request.scopes:
                 yield from _require_scopes(parts, request, credential, accepted.principal, now)
         except DoorwardError as error:
             if accepted is None and isinstance(error, _GUESSES):
                 parts.throttle.failed(request.client_ip, prefix, now=now)
-            if accepted is None and rejected is None and isinstance(error, _FINAL):
+            if signed and accepted is None and rejected is None and isinstance(error, _FINAL):
                 until = now + _REJECTED_TTL_S
-                parts.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, until))
+                parts.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, now, until))
             if parts.audit is not None:
                 parts.audit.record(refused_decision(request, error, credential, accepted, now=now))
             raise
@@ -303,11 +312,12 @@ class Guard:
         if token is not None and parts.introspection is not None:
             parts.introspection.forget(token)
         signed = None if token is None else signed_part(token)
+        known = None if signed is None else (signed, fingerprint(signed))
 
         def fits(accepted: Accepted) -> bool:
             principal = accepted.principal
             return (
-                (signed is None or accepted.signed == signed)
+                (known is None or accepted.signed in known)
                 and issuer in {None, principal.issuer}
                 and subject in {None, principal.subject}
                 and jti in {None, accepted.jti}

@@ -218,11 +218,17 @@ class Introspection:
         self._accepted, self._refused = DecisionCache(_CACHE_SIZE), DecisionCache(_CACHE_SIZE)
 
     def _known(self, digest: bytes, now: float, ttl_s: float) -> Introspected | _Refused | None:
-        refused = self._refused.get(digest)
-        if refused is not None and now < refused.good_until:
+        # An answer may be a little younger than the question. One from the future was given before the clock was set
+        # back, and nobody knows how old it is.
+        refused, latest = self._refused.get(digest), now + self._timeout_s
+        if refused is not None and now < refused.good_until <= latest + _REFUSED_FOR_S:
             return refused
         accepted = self._accepted.get(digest)
-        if accepted is not None and now < accepted.good_until and now < accepted.asked_at + ttl_s:
+        if (
+            accepted is not None
+            and now < min(accepted.good_until, accepted.asked_at + ttl_s)
+            and (accepted.asked_at <= latest)
+        ):
             return accepted
         return None
 

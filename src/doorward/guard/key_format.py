@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from doorward.model import Secret
     from doorward.ports import Entropy
 
-__all__ = ["Digested", "Pepper", "digest_foreign_key", "digest_key", "is_key_shaped", "make_key"]
+__all__ = ["Digested", "Pepper", "digest_foreign_key", "digest_key", "is_key_shaped", "key_id_of", "make_key"]
 
 _PREFIX = "dw_"
 _SHAPE = re.compile(r"dw_([0-9A-Za-z]{11})_[0-9A-Za-z]{43}_([0-9A-Za-z]{7})")
+_NAMED = re.compile(r"dw_([0-9A-Za-z]{11})_")
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH, _SECRET_LENGTH, _CHECKSUM_LENGTH = 11, 43, 7
 _ID_BYTES, _SECRET_BYTES, _CHECKSUM_BYTES = 8, 32, 8
@@ -67,6 +68,12 @@ def is_key_shaped(credential: str) -> bool:
     A key with a slip in it counts too: it must not go to the provider that is asked about opaque tokens.
     """
     return credential.startswith(_PREFIX)
+
+
+def key_id_of(credential: str) -> str | None:
+    """Return the id that a credential names, before its secret; None where it has none, or another shape."""
+    named = _NAMED.match(credential)
+    return None if named is None else named[1]
 
 
 def digest_key(credential: str, peppers: Sequence[Pepper]) -> Digested | None:

@@ -58,7 +58,7 @@ class KeyLookup:
             StoreError: Nobody could look.
         """
         refused, until = self._refused.get(key_id, (None, 0.0))
-        if now < until:
+        if until - _REFUSED_FOR_S <= now < until:  # a clock that is set back prolongs nothing
             return refused
         assert self._store is not None  # noqa: S101 - no key has an id without a store
         store = self._store
@@ -69,7 +69,8 @@ class KeyLookup:
         with self._lock:
             while len(self._refused) >= _MOST_REFUSED:
                 del self._refused[next(iter(self._refused))]
-            if self._refused.get(key_id, (None, 0.0))[1] <= now:  # asked anew in the end, however often it is sent
+            until = self._refused.get(key_id, (None, 0.0))[1]
+            if not until - _REFUSED_FOR_S <= now < until:  # asked anew in the end, however often it is sent
                 self._refused[key_id] = stored, now + _REFUSED_FOR_S
 
     def read_imported(self, now: float) -> Work[None]:

@@ -8,6 +8,7 @@ import msgspec
 
 from doorward.errors import DoorwardError, Forbidden, Throttled, UnavailableError
 from doorward.guard.audit_chain import Decision
+from doorward.guard.key_format import is_key_shaped, key_id_of
 from doorward.guard.shapes import looks_signed
 from doorward.protocol.claims import parse_jwt
 
@@ -18,12 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Request", "accepted_decision", "refused_decision"]
 
-_API_KEY_START = "dw_"
-_ID_END = 16  # "dw_", the id, "_": nothing of the secret
-
 
 class Request(msgspec.Struct, frozen=True):
-    """One question to the guard."""
+    """One question to the guard. ``scopes`` is no iterator: it is read twice, and would then ask for nothing."""
 
     authorization: str | None
     client_ip: str | None
@@ -110,8 +108,8 @@ def _said_of_itself(credential: str) -> tuple[_Kind, str, str, str]:
     """Return kind, issuer, subject and key, as far as the credential says."""
     if not credential:
         return "none", "", "", ""
-    if credential.startswith(_API_KEY_START):
-        return "api_key", "", "", credential[len(_API_KEY_START) : _ID_END].partition("_")[0]
+    if is_key_shaped(credential):
+        return "api_key", "", "", key_id_of(credential) or ""
     if not looks_signed(credential):
         return "opaque", "", "", ""
     try:

@@ -7,21 +7,23 @@ Decisions ask the list in memory (``revocation_list``). With a store, that list 
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from math import inf
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
 from doorward.errors import AlgorithmNotAllowed, ConfigurationError, Malformed, StoreError, UnavailableError, printable
 from doorward.guard.jobs import Job, Workers, renew_after_fork
-from doorward.guard.revocation_list import Revocation, RevocationList, fingerprint
+from doorward.guard.revocation_list import Revocation, RevocationList, RevocationStore, fingerprint
 from doorward.guard.shapes import looks_signed
 from doorward.protocol.claims import optional_numeric_date, parse_jwt
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
     from doorward.guard.jobs import Work
-    from doorward.guard.revocation_list import Changes, Kind
+    from doorward.guard.revocation_list import Kind
     from doorward.ports import Clock
 
 __all__ = ["RevocationStore", "Revocations", "fingerprint"]
@@ -33,29 +35,13 @@ _LOADING_TIMEOUT_S = 10.0
 _PRUNE_EVERY_S = 60.0
 
 
-class RevocationStore(Protocol):
-    """Where revocations are kept for several processes, durably. Every failure is a StoreError."""
-
-    def add(self, revocation: Revocation) -> None:
-        """Keep an entry. It is durable, and in reach of every ``read`` that begins later, when this returns."""
-        ...
-
-    def read(self, position: int) -> Changes:
-        """Return what was added after ``position``: 0 for everything, else what the last read gave.
-
-        A position that this store has not given (it was restored from a backup) counts as 0.
-        """
-        ...
-
-    def close(self) -> None: ...
-
-
 class Revocations:
     """What is revoked: by token, ``jti``, subject, signing key or issuer.
 
     ``version`` grows after every change seen, our own or another process's: read it before you ``check``, and check
-    again when it has grown. Before a decision at ``now`` rests on this list, ``now`` must lie before ``fresh_until``;
-    from then on ``current`` brings the list up to date. Both are plain attributes, for the hot path.
+    again when it has grown. Before a decision at ``now`` rests on this list, ``now`` must not lie before
+    ``fresh_since``, and must lie before ``fresh_until``; else ``current`` brings the list up to date. All are plain
+    attributes, for the hot path. A clock that is set back so ends what is known, and does not prolong it.
 
     Without a store, entries live and end with this process.
 
@@ -102,6 +88,7 @@ class Revocations:
         self._retry_at = -inf
         self._prune_at = -inf
         self.version = 0
+        self.fresh_since = -inf
         self.fresh_until = inf if store is None else -inf
         self.check = self._list.check
         """See ``RevocationList.check``; bound here because it is called for every request."""
@@ -190,11 +177,13 @@ class Revocations:
         now = self._clock.now()
         revocation = _revocation(token, issuer, subject, jti, kid, before, until, by, now)
         self._prune(now)
-        self._take([revocation], now)
+        self._list.add(revocation, now=now)
+        self._changed()  # also where it was there: whoever added it this moment may not have said so yet
         if self._store is None:
             return
         try:
-            self._store.add(revocation)
+            with _errors_made_ours():
+                self._store.add(revocation)
         except StoreError as error:
             message = f"Revoked in this process, but perhaps in no other: revoke it again. {error.message}"
             raise StoreError(message, reason=error.reason) from error
@@ -213,6 +202,9 @@ class Revocations:
         Raises:
             StoreError: nothing was loaded yet, or nothing since ``max_stale_s`` ago, and the store fails.
         """
+        moment = self._clock.now()
+        if moment < self._seen_at - self._poll_s:  # the clock was set back, so nobody knows how old the list is
+            self._seen_at = self._retry_at = self.fresh_since = self.fresh_until = -inf
         if now < self.fresh_until:
             return
         job = self._begin_reading(now)
@@ -254,8 +246,9 @@ class Revocations:
         try:
             complete = False
             while not complete:
-                changes = self._store.read(self._position)
-                self._take(changes.revocations, began_at)
+                with _errors_made_ours():
+                    changes = self._store.read(self._position)
+                    self._take(changes.revocations, began_at)
                 self._position, complete = changes.position, changes.complete
         except StoreError as error:
             # What answers next may be another database than before: restored from a backup, or another node.
@@ -264,7 +257,8 @@ class Revocations:
             self._retry_at = self._clock.now() + self._poll_s / 2
             self.fresh_until = min(self._retry_at, self._seen_at + self._max_stale_s)
             raise
-        self._from_the_start, self._failure, self._retry_at, self._seen_at = False, None, -inf, began_at
+        self._from_the_start, self._failure, self._retry_at = False, None, -inf
+        self._seen_at = self.fresh_since = began_at
         self.fresh_until = began_at + self._poll_s / 2  # read ahead, so that a busy guard never waits for it
         self._prune(began_at)
 
@@ -275,8 +269,11 @@ class Revocations:
                 changed |= self._list.add(revocation, now=now)
         finally:
             if changed:
-                with self._lock:
-                    self.version += 1  # after the change: who has read the new number sees it
+                self._changed()
+
+    def _changed(self) -> None:
+        with self._lock:
+            self.version += 1  # after the change: who has read the new number sees it
 
     def _prune(self, now: float) -> None:
         if now >= self._prune_at:
@@ -292,6 +289,18 @@ class Revocations:
         """Let go of what stays in the parent: a reading under way, and locks that another thread held."""
         self._lock, self._job = threading.Lock(), None
         self._list.renew_lock()
+        self.version += 1  # a thread of the parent may have changed the list and not said so yet
+
+
+@contextmanager
+def _errors_made_ours() -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        message = f"The store of revocations failed in a way of its own ({type(error).__name__}). Look at the store."
+        raise StoreError(message, reason="store_failed") from error
 
 
 def _revocation(  # noqa: PLR0913, PLR0917 - the arguments of `revoke` as they came

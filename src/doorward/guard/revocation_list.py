@@ -1,6 +1,6 @@
 """What is revoked, as plain look-ups in memory. It is asked for every token: nothing here waits or is dropped silently.
 
-Where the entries come from is the business of ``revocation``.
+Where the entries come from is the business of ``revocation``; what a store of them must do is said here.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from doorward.errors import Revoked, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Changes", "Kind", "Revocation", "RevocationList", "fingerprint"]
+__all__ = ["Changes", "Kind", "Revocation", "RevocationList", "RevocationStore", "fingerprint"]
 
 Kind: TypeAlias = Literal["token", "jti", "subject", "key", "issuer"]
 
@@ -45,6 +45,23 @@ class Changes:
     revocations: tuple[Revocation, ...]
     position: int
     complete: bool
+
+
+class RevocationStore(Protocol):
+    """Where revocations are kept for several processes, durably. Every failure is a StoreError."""
+
+    def add(self, revocation: Revocation) -> None:
+        """Keep an entry. It is durable, and in reach of every ``read`` that begins later, when this returns."""
+        ...
+
+    def read(self, position: int) -> Changes:
+        """Return what was added after ``position``: 0 for everything, else what the last read gave.
+
+        A position that this store has not given (it was restored from a backup) counts as 0.
+        """
+        ...
+
+    def close(self) -> None: ...
 
 
 _Entries: TypeAlias = "dict[Hashable, tuple[float, float]]"  # before, until

@@ -12,7 +12,10 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import sha256
+from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from doorward.guard.jobs import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +51,8 @@ def digester() -> Callable[[str | None], bytes]:
 class Accepted:
     """A credential that was accepted, and all that must still be as it was for the decision to hold.
 
-    ``signed`` is what revocation by token goes by: what a JWT's signature covers, or the whole of an opaque token.
+    It holds from ``since`` on, until before ``until``: a clock that is set back prolongs nothing. ``signed`` is what
+    revocation by token goes by: what a JWT's signature covers, or the fingerprint of any other credential.
     """
 
     __slots__ = (
@@ -59,6 +63,7 @@ class Accepted:
         "principal",
         "ring",
         "signed",
+        "since",
         "until",
         "version_of_api_keys",
         "version_of_revocations",
@@ -76,6 +81,7 @@ class Accepted:
         signed: bytes = b"",
     ) -> None:
         self.principal = principal
+        self.since = -inf
         self.until = until
         self.ring = ring
         self.keys = keys
@@ -94,6 +100,7 @@ class Rejected:
     kind: type[InvalidCredential]
     message: str
     reason: str
+    since: float
     until: float
 
     def again(self) -> InvalidCredential:
@@ -109,6 +116,7 @@ class DecisionCache(Generic[T]):
         self._lock = threading.Lock()
         self._decisions: OrderedDict[bytes, T] = OrderedDict()  # a dict would search for its oldest, ever longer
         self.get = self._decisions.get
+        renew_after_fork(self)
 
     def put(self, digest: bytes, decision: T) -> None:
         """Remember a decision."""
@@ -132,6 +140,10 @@ class DecisionCache(Generic[T]):
             for digest in found:
                 del self._decisions[digest]
         return len(found)
+
+    def after_fork(self) -> None:
+        """Have a lock that no thread of the parent holds."""
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._decisions)

@@ -23,6 +23,7 @@ from doorward.errors import (
     WrongAudience,
 )
 from doorward.guard import Admin, ApiKeys, Guard, Issuer, Throttle
+from doorward.model import Secret
 from doorward.protocol.claims import sign_claims
 from doorward.protocol.jwk import generate_signing_key
 
@@ -296,6 +297,27 @@ class TestRevoking:
             with pytest.raises(Revoked):
                 guard.authenticate(bearer(other))
 
+    @pytest.mark.parametrize("remembered", [True, False])
+    def test_an_api_key_is_revoked_by_its_text_too(self, clock, remembered):
+        keys = ApiKeys.memory(clock=clock, keyring=[{"name": "fixed", "key": "abcdefgh"}])
+        guard = Guard([issuer()], keys, clock=clock)
+        for value in (keys.create("nightly")[0].reveal(), "abcdefgh"):
+            if remembered:
+                guard.authenticate(bearer(value))
+            guard.revocations.revoke(token=value)
+            with pytest.raises(Revoked) as refused:
+                guard.authenticate(bearer(value))
+            assert refused.value.reason == "token_revoked"
+
+    def test_an_api_key_is_dropped_by_its_text_too(self, clock):
+        keys = ApiKeys.memory(clock=clock)
+        guard = Guard([issuer()], keys, clock=clock)
+        value, other = (keys.create(name)[0].reveal() for name in ("nightly", "daily"))
+        guard.authenticate(bearer(value))
+        guard.authenticate(bearer(other))
+        assert guard.invalidate(token=value) == 1
+        assert [guard.known(bearer(each)) is None for each in (value, other)] == [True, False]
+
     def test_the_other_signature_of_ecdsa_is_the_same_token(self, guard, token):
         value = token()
         head, _, signature = value.rpartition(".")
@@ -313,6 +335,95 @@ class TestRevoking:
         for spelling in (value + "=", value + "==", value.replace("-", "+").replace("_", "/") + "="):
             with pytest.raises(DoorwardError):
                 guard.authenticate(bearer(spelling))
+
+
+class TestClocksAndAges:
+    def test_a_token_that_grows_too_old_is_not_remembered_beyond(self, clock, token):
+        guard = Guard([issuer(max_token_age_s=60, leeway_s=0)], clock=clock)
+        value = bearer(token(exp=int(clock.now()) + 3600))
+        guard.authenticate(value)
+        clock.ahead_s = 61
+        with pytest.raises(Expired) as refused:
+            guard.authenticate(value)
+        assert refused.value.reason == "too_old"
+
+    def test_a_clock_that_was_ahead_for_a_moment_shuts_nobody_out(self, guard, clock, token):
+        value = bearer(token())
+        clock.ahead_s = 86_400
+        with pytest.raises(Expired):
+            guard.authenticate(value)
+        clock.ahead_s = 0
+        assert guard.authenticate(value).subject == "alice"
+
+    def test_a_clock_that_is_set_back_prolongs_nothing(self, clock):
+        keys = ApiKeys.memory(clock=clock)
+        other_process = ApiKeys(keys._store, pepper=keys_pepper(keys), clock=clock)  # noqa: SLF001 - as a database would be shared
+        guard = Guard([issuer()], keys, clock=clock)
+        value = bearer(keys.create("nightly")[0].reveal())
+        clock.ahead_s = 86_400
+        guard.authenticate(value)
+        other_process.revoke("nightly")
+        clock.ahead_s = 0
+        with pytest.raises(Revoked):
+            guard.authenticate(value)
+
+    def test_a_refusal_that_is_over_is_remembered_anew(self, guard, clock, token):
+        value = bearer(token(aud="another", exp=int(clock.now()) + 3000))
+        for clock.ahead_s in (0, 61, 62):
+            with pytest.raises(WrongAudience):
+                guard.authenticate(value)
+        held = guard._parts.rejected.get(guard._digest(value))  # noqa: SLF001 - nothing else tells how often it was checked
+        assert held.until > clock.now() + 50
+
+    def test_a_key_that_takes_the_name_of_another(self, clock, token):
+        key = generate_signing_key("ES256", kid="k1")
+        guard = Guard([issuer()], clock=clock)
+        value = bearer(token(key=key))
+        with pytest.raises(BadSignature):
+            guard.authenticate(value)
+        ring = guard._parts.rings.get(URL)  # noqa: SLF001 - as if it had fetched
+        ring.keys = issuer(key=key).static_keys
+        assert guard.authenticate(value).subject == "alice"
+
+    def test_scopes_that_can_be_read_only_once(self, guard, token):
+        value = bearer(token())
+        for _ in range(2):
+            with pytest.raises(Forbidden):
+                guard.authenticate(value, scopes=iter(["admin"]))
+            assert guard.known(value, scopes=iter(["admin"])) is None
+
+
+def keys_pepper(keys):
+    return Secret(keys._peppers.known[0].key.decode())  # noqa: SLF001 - what the other process has been given
+
+
+class Told:
+    """A store of failures that is shared with other guards: it keeps what it hears."""
+
+    def __init__(self):
+        self.prefixes = set()
+
+    def of_network(self, network):
+        return (1, 0.0)
+
+    def of_prefix(self, prefix):
+        self.prefixes.add(prefix)
+
+    def add(self, network, prefix, *, now):
+        self.prefixes.add(prefix)
+
+
+def test_no_part_of_a_secret_is_counted_elsewhere(clock):
+    told = Told()
+    keys = ApiKeys.memory(clock=clock, keyring=[{"name": "fixed", "key": "dw_planted-secret"}])
+    guard = Guard((), keys, clock=clock, throttle=Throttle(shared=told))
+    own, key = keys.create("nightly")
+    for value in ("opaque-planted-secret", "dw_planted-secret", own.reveal(), own.reveal()[:-1], "dw_planted_secret"):
+        try:
+            guard.authenticate(bearer(value), client_ip="192.0.2.1")
+        except (Malformed, UnknownApiKey):
+            continue
+    assert told.prefixes == {None, key.key_id}
 
 
 def guess(guard, credential, *, client_ip):
@@ -427,8 +538,8 @@ class TestTheAudit:
         ("credential", "kind", "key_id"),
         [
             ("something", "opaque", ""),
-            ("dw_abcdefghijkl_secretsecretsecret_check", "api_key", "abcdefghijkl"),
-            ("dw_secretsecretsecretsecret", "api_key", "secretsecrets"),
+            ("dw_abcdefghijk_secretsecretsecret_check", "api_key", "abcdefghijk"),
+            ("dw_secretsecretsecretsecret", "api_key", ""),
             ("eyJ.e30.AA", "jwt", ""),
         ],
     )

@@ -1,6 +1,10 @@
 """The caches: bounded, keyed by nothing that can be guessed, and no place for a credential."""
 
+import os
+import signal
 import threading
+
+import pytest
 
 from doorward.errors import Malformed
 from doorward.guard.tokens import DecisionCache, Rejected, digester
@@ -59,7 +63,24 @@ def test_many_threads_keep_the_bound():
 
 
 def test_a_refusal_is_raised_anew():
-    rejected = Rejected(Malformed, "No.", "token_parts", 1.0)
+    rejected = Rejected(Malformed, "No.", "token_parts", 0.0, 1.0)
     first, second = rejected.again(), rejected.again()
     assert first is not second
     assert (type(first), first.message, first.reason) == (Malformed, "No.", "token_parts")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_thread_writes_is_not_stuck():
+    cache = DecisionCache(2)
+    with cache._lock:  # noqa: SLF001 - as if another thread held it at that moment
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        try:
+            cache.put(b"1", "decided")
+            cache.drop(b"2")
+            os._exit(0 if cache.get(b"1") == "decided" and cache.drop_where(bool) == 1 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
