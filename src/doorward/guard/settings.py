@@ -7,6 +7,8 @@ or the file of its own, that holds one.
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +49,25 @@ if TYPE_CHECKING:
     from doorward.guard.policy import Admin
 
 __all__ = ["GuardSettings", "read_environment", "read_file"]
+
+_log = logging.getLogger("doorward.guard.settings")
+
+_VARIABLES = (
+    "ADMINS",
+    "API_KEYS",
+    "API_KEYS_DB",
+    "API_KEY_PEPPER",
+    "AUDIT_KEY",
+    "AUDIT_LOG",
+    "GRANTS",
+    "INTROSPECTION",
+    "INTROSPECTION_CLIENT_SECRET",
+    "OIDC_CONFIG",
+    "REVOCATIONS_DB",
+    "TRUSTED_PROXIES",
+)
+_NEARLY = 0.85
+"""How alike, as ``difflib`` counts it, a variable's name must be to one of ours to be taken for a slip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +113,13 @@ class GuardSettings:
         for name, make in _PARTS.items():
             arguments = getattr(self, name)
             if arguments is None:
+                # What is left to the guard stays as it is when settings are read again. So what they asked for before,
+                # and no longer do, is undone here; but what was revoked in memory stays revoked.
+                before = None if previous is None else getattr(previous[0], name)
+                if name == "throttle" and before is not None:
+                    made[name] = Throttle()
+                if name == "revocations" and before is not None and "db" in before:
+                    made[name] = Revocations.memory()
                 continue
             if previous is not None and name in previous[1] and getattr(previous[0], name) == arguments:
                 made[name] = previous[1][name]
@@ -108,6 +136,8 @@ def read_environment(prefix: str = "DOORWARD", environment: Mapping[str, str] | 
     """
     variables = _Variables(prefix, os.environ if environment is None else environment)
     secret, place = variables.secret, variables.place
+    variables.need("AUDIT_LOG", for_the_sake_of="AUDIT_KEY")
+    variables.need("INTROSPECTION", for_the_sake_of="INTROSPECTION_CLIENT_SECRET")
     draft = _Draft()
     config = variables.table("OIDC_CONFIG")
     if config is not None:
@@ -135,6 +165,7 @@ def read_environment(prefix: str = "DOORWARD", environment: Mapping[str, str] | 
         "introspection.client_secret": place("INTROSPECTION_CLIENT_SECRET"),
         "revocations.url": place("REVOCATIONS_DB"),
     }
+    variables.warn_of_unknown()
     draft.proxies((variables.text("TRUSTED_PROXIES") or "").replace(",", " ").split(), place("TRUSTED_PROXIES"))
     if (grants := variables.text("GRANTS")) is not None:
         draft.grants = Grants.parse(grants, field=place("GRANTS").path)
@@ -168,8 +199,11 @@ def read_file(path: str | PathLike[str], environment: Mapping[str, str] | None =
         place = part.place.member("keyring")
         keyring = part.secret("keyring", environment)
         entries = None if keyring is None else read_keyring(read_json(keyring.reveal(), place), place)
-        draft.api_keys(part.database("db", environment), part.secret("pepper", environment), entries, part.place)
+        db = part.database("db", environment)
+        draft.api_keys(db, part.secret("pepper", environment), entries, part.place)
         part.end()
+        if db is None and entries is None:
+            raise part.place.wrong("has no keys: name a db, or a keyring_env or keyring_file.", "missing_setting")
     if (part := table.table("throttle")) is not None:
         draft.part("throttle", read_throttle(part), part.place)
     if (part := table.table("revocations")) is not None:
@@ -194,6 +228,20 @@ class _Variables:
 
     def place(self, name: str) -> Place:
         return Place(f"{self._prefix}_{name}")
+
+    def need(self, name: str, *, for_the_sake_of: str) -> None:
+        """Refuse one that means nothing without another: that one is likely misspelt."""
+        if self.text(for_the_sake_of) is not None and self.text(name) is None:
+            what = f"is set, but {self.place(name)} is not, without which it means nothing: set both or neither."
+            raise self.place(for_the_sake_of).wrong(what, "missing_setting")
+
+    def warn_of_unknown(self) -> None:
+        """Tell of names that are nearly ours. Others with our prefix may be for the service itself."""
+        for name in self._environment:
+            own = name.removeprefix(f"{self._prefix}_")
+            near = difflib.get_close_matches(own, _VARIABLES, 1, _NEARLY) if own != name else []
+            if near and own not in _VARIABLES:
+                _log.warning("%s is no setting; did you mean %s?", printable(name), self.place(near[0]))
 
     def text(self, name: str) -> str | None:
         return self._environment.get(f"{self._prefix}_{name}") or None

@@ -129,7 +129,7 @@ class Table:
     def path(self, name: str) -> str | None:
         """Take a path. A relative one is taken from the folder of the settings file."""
         text = self.text(name)
-        return None if text is None else self._resolved(text)
+        return None if text is None else self._resolved(name, text)
 
     def database(self, name: str, environment: Mapping[str, str]) -> Secret | None:
         """Take a database: a path or URL as ``NAME``, or, with a password in it, as ``NAME_env`` or ``NAME_file``."""
@@ -138,8 +138,8 @@ class Table:
         text = self.need(name)
         self._known += [f"{name}_env", f"{name}_file"]
         if "://" not in text:
-            return Secret(self._resolved(text))
-        if "@" in text:
+            return Secret(self._resolved(name, text))
+        if "@" in text or "password" in text.lower():  # PostgreSQL also takes one behind the question mark
             remedy = f"Name where the URL is: {name}_env or {name}_file."
             raise self.place.member(name).wrong(f"has a user in it, and maybe a password. {remedy}", "secret_in_file")
         return Secret(text)
@@ -165,7 +165,9 @@ class Table:
             raise place.wrong("names a file that is empty or no text.", "file_not_text")
         return Secret(text)
 
-    def _resolved(self, text: str) -> str:
+    def _resolved(self, name: str, text: str) -> str:
+        if "\0" in text:
+            raise self.place.member(name).wrong("must be a path, which has no NUL in it.", "wrong_value")
         return text if self._folder is None else str(self._folder / text)
 
     def _take(self, name: str, fits: Callable[[Any], bool], kind: str) -> Any:

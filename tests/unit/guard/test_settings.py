@@ -132,6 +132,19 @@ def test_every_variable_is_read(tmp_path):
     Guard(**made).close()
 
 
+@pytest.mark.parametrize("name", ["AUDIT_KEY", "INTROSPECTION_CLIENT_SECRET"])
+def test_what_means_nothing_by_itself_is_a_mistake(name):
+    wrong(field=f"MICROMEGAS_{name}", reason="missing_setting", OIDC_CONFIG=ONE_ISSUER, **{name: PLANTED})
+
+
+def test_a_misspelt_variable_is_told_of_and_the_services_own_are_not(caplog):
+    from_env(OIDC_CONFIG=ONE_ISSUER, AUDITLOG=PLANTED, TRUSTED_PROXY=PLANTED, PORT="1", DATABASE="x")
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "MICROMEGAS_AUDITLOG is no setting; did you mean MICROMEGAS_AUDIT_LOG?",
+        "MICROMEGAS_TRUSTED_PROXY is no setting; did you mean MICROMEGAS_TRUSTED_PROXIES?",
+    ]
+
+
 def test_an_empty_variable_is_none():
     settings = from_env(OIDC_CONFIG=ONE_ISSUER, API_KEYS="", ADMINS="", AUDIT_LOG="")
     assert settings.arguments() == {
@@ -412,9 +425,12 @@ audience = "app"
         (MINIMAL + '[audit]\npath = "x"\nkey_file = "empty"', "audit.key_file", "file_not_text"),
         (MINIMAL + '[audit]\npath = "x"\nkey_file = "folder"', "audit.key_file", "file_unreadable"),
         (MINIMAL + '[audit]\npath = "x"\nkey_file = "fifo"', "audit.key_file", "file_unreadable"),
-        (MINIMAL + '[audit]\npath = "x"\nkey_file = "a\\u0000b"', "audit.key_file", "file_unreadable"),
+        (MINIMAL + '[audit]\npath = "x"\nkey_file = "a\\u0000b"', "audit.key_file", "wrong_value"),
+        (MINIMAL + '[audit]\npath = "a\\u0000b"', "audit.path", "wrong_value"),
         (MINIMAL + '[audit]\npath = "x"\nkey_file = "a"\nkey_env = "B"', "audit.key_file", "given_twice"),
         (f'[api_keys]\ndb = "postgresql://u:{PLANTED}@h/d"', "api_keys.db", "secret_in_file"),
+        (f'[api_keys]\ndb = "postgresql://h/d?user=u&password={PLANTED}"', "api_keys.db", "secret_in_file"),
+        (MINIMAL + '[api_keys]\npepper_file = "text"', "api_keys", "missing_setting"),
         (f'[api_keys]\npepper = "{PLANTED}"', "api_keys.pepper", "secret_in_file"),
         ('[api_keys]\nkeyring_file = "empty"', "api_keys.keyring_file", "file_not_text"),
         ('[api_keys]\nkeyring_file = "text"', "api_keys.keyring", "json_syntax"),
@@ -474,6 +490,21 @@ def test_parts_whose_settings_are_the_same_are_taken_over(toml, tmp_path):
     rekeyed = toml(WHOLE, **SECRETS | {"AUDIT_KEY": PLANTED[::-1]})
     again = rekeyed.arguments((before, made))
     assert [name for name in parts if again[name] is not made[name]] == ["audit"]
+
+
+def test_what_is_no_longer_asked_for_is_undone(toml):
+    before = toml(MINIMAL + "[throttle]\nfree_failures = 1000000\n[revocations]\ndb = 'revocations.db'")
+    made = before.arguments()
+    without = toml(MINIMAL)
+    again = without.arguments((before, made))
+    assert again["throttle"] is not made["throttle"]
+    assert again["revocations"] is not made["revocations"]
+    assert {"throttle", "revocations"}.isdisjoint(toml(MINIMAL).arguments((without, again)))
+
+
+def test_what_was_revoked_in_memory_stays_so(toml):
+    before = toml(MINIMAL + "[revocations]\nmax_entries = 10")
+    assert "revocations" not in toml(MINIMAL).arguments((before, before.arguments()))
 
 
 def test_a_guard_reloads_its_file_and_keeps_the_old_when_the_new_is_wrong(tmp_path):
