@@ -25,10 +25,8 @@ def browser_command() -> str:
         ConfigurationError: Playwright or Chromium is missing.
     """
     if find_spec("playwright") is None or _chromium() is None:
-        message = (
-            "--auto needs Chromium, and the playwright package (pip install 'doorward[browser]'). "
-            "Without --auto, the demo uses your own browser."
-        )
+        missing = "the playwright package: pip install 'doorward[browser]'" if _chromium() else "Chromium: install it"
+        message = f"--auto needs {missing}. Without --auto, the demo uses your own browser."
         raise ConfigurationError(message, field="--auto", reason="no_headless_browser")
     return shlex.join([sys.executable, "-P", "-m", __name__, "%s"])
 

@@ -39,7 +39,7 @@ _Entries: TypeAlias = "str | bytes | Iterable[Mapping[str, Any]]"
 
 _DAY_S = 86_400.0
 _NO_DIGEST = "0" * 48
-_NO_PEPPER_FOR_S = 5.0
+_NO_PEPPER_FOR_S = 1.0
 
 
 class KeyOptions(TypedDict, total=False):
@@ -220,7 +220,10 @@ class ApiKeys:
             digested = digest_key(credential, peppers)
             reason = "key_checksum"
         if digested is None:
-            raise UnknownApiKey("This is no API key of this service. Look whether it is whole.", reason=reason)
+            raise UnknownApiKey(
+                "This is no API key of this service: it is not whole, or was made for another database or pepper.",
+                reason=reason,
+            )
         return digested
 
     def _learn_imported(self, now: float) -> Work[None]:
