@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from doorward.errors import ConfigurationError, CorruptEntry, printable
 from doorward.model import Secret
+from doorward.vault.fields import VERSION, count, instant, or_none, read_fields, secret, text, texts, truth
 from doorward.vault.folders import profile_file
-from doorward.vault.times import format_instant, is_fresh, parse_instant
+from doorward.vault.times import format_instant, is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,7 +19,6 @@ __all__ = ["ClientAuthenticationMethod", "ProfileEntry"]
 
 ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 
-_VERSION = 1
 _KIND = "profile"
 
 
@@ -89,7 +88,7 @@ class ProfileEntry:
         return self._to_json(str)
 
     def _to_json(self, show: Callable[[Secret], str]) -> dict[str, Any]:
-        document: dict[str, Any] = {"version": _VERSION, "kind": _KIND}
+        document: dict[str, Any] = {"version": VERSION, "kind": _KIND}
         for name in _READERS:
             value = getattr(self, name)
             if isinstance(value, Secret):
@@ -110,110 +109,54 @@ class ProfileEntry:
         Raises:
             CorruptEntry: It is not what ``to_json`` gives; ``reason="newer_version"`` if a newer Doorward wrote it.
         """
-        if not isinstance(document, dict) or document.get("kind") != _KIND:
-            raise CorruptEntry("The file holds no profile.", reason="wrong_kind")
-        version = document.get("version")
-        if type(version) is not int or version < 1:
-            raise CorruptEntry("The file has no version that was ever in use.", reason="wrong_version")
-        if version > _VERSION:
-            raise CorruptEntry("The file was written by a newer Doorward.", reason="newer_version")
-        unknown = document.keys() - _READERS.keys() - {"version", "kind"}
-        if unknown:
-            message = f"The file has a field that does not belong there: {printable(repr(min(unknown)))}."
-            raise CorruptEntry(message, reason="unknown_field")
-        missing = _READERS.keys() - document.keys()
-        if missing:
-            raise CorruptEntry(f"The file lacks the field {min(missing)}.", reason="missing_field")
-        values: dict[str, Any] = {}
-        for name, read in _READERS.items():
-            try:
-                values[name] = read(document[name])
-            except (TypeError, ValueError, ConfigurationError):
-                raise CorruptEntry(f"The file's field {name} has a wrong value.", reason="wrong_value") from None
-        return cls(**values)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+        return cls(**read_fields(document, kind=_KIND, readers=_READERS))
 
 
 def _profile(value: object) -> str:
-    profile = _text(value)
+    profile = text(value)
     profile_file(profile)
     return profile
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if not isinstance(value, list):
-        raise TypeError
-    return tuple(_text(item) for item in value)
-
-
-def _secret(value: object) -> Secret:
-    return Secret(_text(value))
-
-
-def _instant(value: object) -> float:
-    return parse_instant(_text(value))
-
-
-def _truth(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError
-    return value
-
-
-def _count(value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise ValueError
-    return value
 
 
 def _method(value: object) -> str:
     if value not in get_args(ClientAuthenticationMethod):
         raise ValueError
-    return _text(value)
+    return text(value)
 
 
 def _claims(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError
-    _text(value.get("iss"))
-    _text(value.get("sub"))
+    text(value.get("iss"))
+    text(value.get("sub"))
     return value
-
-
-def _or_none(read: Callable[[object], Any]) -> Callable[[object], Any]:
-    return lambda value: None if value is None else read(value)
 
 
 _READERS: dict[str, Callable[[object], Any]] = {
     "profile": _profile,
-    "issuer": _text,
-    "client_id": _text,
+    "issuer": text,
+    "client_id": text,
     "client_authentication": _method,
-    "created_at": _instant,
-    "scopes": _texts,
-    "audience": _or_none(_text),
-    "resource": _or_none(_text),
-    "insecure_loopback_http": _truth,
-    "redirect_uri": _or_none(_text),
-    "access_token": _or_none(_secret),
-    "access_token_issued_at": _or_none(_instant),
-    "access_token_expires_at": _or_none(_instant),
-    "granted_scopes": _or_none(_texts),
-    "id_token": _or_none(_secret),
-    "id_token_issued_at": _or_none(_instant),
-    "id_token_expires_at": _or_none(_instant),
-    "id_token_renewable": _truth,
-    "nonce": _or_none(_secret),
-    "claims": _or_none(_claims),
-    "refresh_token": _or_none(_secret),
-    "refreshed_at": _or_none(_instant),
-    "ended_at": _or_none(_instant),
-    "ended_reason": _or_none(_text),
-    "retry_at": _or_none(_instant),
-    "failures": _count,
+    "created_at": instant,
+    "scopes": texts,
+    "audience": or_none(text),
+    "resource": or_none(text),
+    "insecure_loopback_http": truth,
+    "redirect_uri": or_none(text),
+    "access_token": or_none(secret),
+    "access_token_issued_at": or_none(instant),
+    "access_token_expires_at": or_none(instant),
+    "granted_scopes": or_none(texts),
+    "id_token": or_none(secret),
+    "id_token_issued_at": or_none(instant),
+    "id_token_expires_at": or_none(instant),
+    "id_token_renewable": truth,
+    "nonce": or_none(secret),
+    "claims": or_none(_claims),
+    "refresh_token": or_none(secret),
+    "refreshed_at": or_none(instant),
+    "ended_at": or_none(instant),
+    "ended_reason": or_none(text),
+    "retry_at": or_none(instant),
+    "failures": count,
 }

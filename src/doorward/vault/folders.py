@@ -1,4 +1,4 @@
-"""Where things are: the data and configuration folders, and the names of a profile's files. Nothing is opened here.
+"""Where things are: the data and configuration folders, and the names of an entry's files. Nothing is opened here.
 
 On the path of ``doorward token``: imports nothing heavy, and ``platformdirs`` only where the answer needs it.
 """
@@ -10,11 +10,11 @@ import sys
 
 from doorward.errors import ConfigurationError, printable
 
-__all__ = ["config_folder", "data_folder", "profile_file", "unanswered_file", "vault_folder"]
+__all__ = ["config_folder", "data_folder", "institution_file", "profile_file", "unanswered_file", "vault_folder"]
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _OTHERS = frozenset("._@+-")
-_LONGEST_PROFILE = 64
+_LONGEST_NAME = 64
 
 
 def data_folder() -> str:
@@ -53,13 +53,16 @@ def profile_file(profile: str) -> str:
     Raises:
         ConfigurationError: Not such a name.
     """
-    if not (0 < len(profile) <= _LONGEST_PROFILE and profile[0] in _LETTERS and set(profile) <= _LETTERS | _OTHERS):
-        message = (
-            f"{printable(profile)!r} can't be the name of a profile. Take 1 to {_LONGEST_PROFILE} letters, digits and "
-            "any of . _ @ + - beginning with a letter or digit."
-        )
-        raise ConfigurationError(message, field="profile", reason="profile_name")
-    return f"profile-{profile.lower()}.json"
+    return _entry_file("profile", profile)
+
+
+def institution_file(name: str) -> str:
+    """Return the name of an institution's file. The rules are those for the name of a profile.
+
+    Raises:
+        ConfigurationError: Not such a name.
+    """
+    return _entry_file("institution", name)
 
 
 def unanswered_file(profile: str) -> str:
@@ -69,6 +72,17 @@ def unanswered_file(profile: str) -> str:
         ConfigurationError: Not a name of a profile.
     """
     return "unanswered-" + profile_file(profile)
+
+
+def _entry_file(noun: str, name: str) -> str:
+    if not (0 < len(name) <= _LONGEST_NAME and name[0] in _LETTERS and set(name) <= _LETTERS | _OTHERS):
+        article = "an" if noun == "institution" else "a"
+        message = (
+            f"{printable(name)!r} can't be the name of {article} {noun}. Take 1 to {_LONGEST_NAME} letters, digits and "
+            "any of . _ @ + - beginning with a letter or digit."
+        )
+        raise ConfigurationError(message, field=noun, reason=f"{noun}_name")
+    return f"{noun}-{name.lower()}.json"
 
 
 def _folder(xdg: str, default: str, function: str) -> str:

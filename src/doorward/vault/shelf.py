@@ -1,0 +1,220 @@
+"""Entries of one kind at rest, a file each. What an entry means, and how files lie on disk, is decided elsewhere.
+
+JSON in and out, strictly; nothing that is read is ever executed. A file that is not what we wrote is set aside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, get_args
+
+from doorward.errors import ConfigurationError, CorruptEntry, Malformed, StoreError, VaultError, printable
+from doorward.protocol.strict_json import loads_object
+from doorward.vault import files
+from doorward.vault.lock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from doorward.ports import Clock
+
+__all__ = ["Entry", "Kind", "LockPurpose", "Shelf"]
+
+LockPurpose = Literal["refresh", "sign_in"]
+
+_MAX_DEPTH = 20
+"""Claims lie one level down, and no token is accepted whose claims are deeper than 16."""
+_LOOKS = 3
+
+
+class Entry(Protocol):
+    """What a shelf keeps."""
+
+    def to_json(self) -> dict[str, Any]: ...
+    def masked(self) -> dict[str, Any]: ...
+
+
+E = TypeVar("E", bound=Entry)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[E]):
+    """What tells one kind of entry from another.
+
+    Attributes:
+        noun: What an entry is about, in a person's words; its file's name begins with it.
+        file_of: The name of the file for a name, whatever its case; ``ConfigurationError`` if it can't be one.
+        name_of: The name that an entry has.
+        read: An entry from decoded JSON that may hold anything, or ``CorruptEntry``.
+        sign_in_again: What replaces a broken entry, as a sentence's beginning; ``{}`` is the name.
+        besides: Names of files that belong to an entry too.
+    """
+
+    noun: str
+    file_of: Callable[[str], str]
+    name_of: Callable[[E], str]
+    read: Callable[[object], E]
+    sign_in_again: str
+    besides: Callable[[str], tuple[str, ...]] = lambda _: ()
+
+
+class Shelf(Generic[E]):
+    """The entries of one kind in a vault's folder. Threads may share a shelf, processes a folder.
+
+    Args:
+        kind: What is kept.
+        folder: Gives the folder's absolute path at each use.
+        clock: Tells when a file was set aside.
+    """
+
+    def __init__(self, kind: Kind[E], folder: Callable[[], str], clock: Clock) -> None:
+        self._kind = kind
+        self._folder = folder
+        self._clock = clock
+
+    def get(self, name: str) -> E | None:
+        """Return the entry of that name, None if there is none.
+
+        Raises:
+            ConfigurationError: It can't be a name.
+            CorruptEntry: The file is not what we wrote; it was set aside, and the message says where.
+            UnsafePermissions: Folder or file is not ours alone.
+            StoreError: The file system refused.
+            VaultError: A newer Doorward wrote it; it stays where it is.
+        """
+        file, again = self._kind.file_of(name), self._kind.sign_in_again.format(repr(name))
+        for _ in range(_LOOKS):
+            try:
+                return self._read(file, file)
+            except CorruptEntry as error:
+                problem, reason = error.message, error.reason
+            # Outside of the handler: what was read must not hang on the next error as its context.
+            if reason == "newer_version":
+                raise VaultError(f"{problem} Upgrade this one, or {again}, which replaces it.", reason=reason)
+            aside = self._set_aside(file)
+            if aside is not None:
+                path = printable(os.path.join(self._folder(), aside))
+                again = again[0].upper() + again[1:]
+                message = f"{problem} It was set aside as {path}, and nothing in it was used. {again}."
+                raise CorruptEntry(message, reason=reason)
+        raise StoreError(f"The file of {self._kind.noun} {name!r} keeps changing. Try again.", reason="keeps_changing")
+
+    def put(self, entry: E) -> None:
+        """Save an entry durably, in place of the one of the same name.
+
+        Raises:
+            ConfigurationError: Its name can't be one.
+            UnsafePermissions: The folder is not ours alone.
+            StoreError: The file system refused; what was saved before is untouched.
+            VaultError: It can't be written in a way that could be read again, such as a token of a megabyte.
+        """
+        name = self._kind.name_of(entry)
+        file = self._kind.file_of(name)
+        content = self._encode(entry, file)
+        if content is None:
+            message = f"What the other side gave for {self._kind.noun} {name!r} is too large or too odd to be kept."
+            raise VaultError(message, reason="not_storable")
+        files.write_private_file(self._folder(), file, content)
+
+    def forget(self, name: str) -> bool:
+        """Remove everything held under a name: its entry, what was set aside of it, what killed writers left.
+
+        Hold the name's lock, or a refresh that is under way may save the entry again.
+
+        Returns:
+            Whether anything was held.
+
+        Raises:
+            ConfigurationError: It can't be a name.
+            UnsafePermissions: The folder is not ours alone.
+            StoreError: The file system refused.
+        """
+        removed = [files.remove_private_file(self._folder(), file) for file in self._files(name)]
+        for purpose in get_args(LockPurpose):
+            if self._lock_file(name, purpose) in files.list_private_files(self._folder()):
+                with self.lock(name, purpose) as lock:
+                    lock.try_acquire()  # releasing it removes the file; one that is held goes when it is released
+        return any(removed)
+
+    def names(self) -> list[str]:
+        """Return the names that have an entry, in lower case, sorted.
+
+        Raises:
+            UnsafePermissions: The folder is not ours alone.
+            StoreError: The file system refused.
+        """
+        found = []
+        for file in files.list_private_files(self._folder()):
+            name = file.removeprefix(f"{self._kind.noun}-").removesuffix(".json")
+            with suppress(ConfigurationError):
+                if self._kind.file_of(name) == file:
+                    found.append(name)
+        return found
+
+    def export(self, name: str) -> dict[str, Any]:
+        """Return what is held under a name as JSON values, each secret as ``<secret>``.
+
+        Returns:
+            The name; ``entry`` (None if there is none); in ``files`` the paths of all files that hold something.
+
+        Raises:
+            The same as ``get``.
+        """
+        entry = self.get(name)
+        held = [os.path.join(self._folder(), file) for file in self._files(name)]
+        return {self._kind.noun: name, "entry": entry and entry.masked(), "files": held}
+
+    def lock(self, name: str, purpose: LockPurpose = "refresh") -> FileLock:
+        """Return the lock of a name, not yet acquired. Each call gives a new one, which excludes all others.
+
+        Raises:
+            ConfigurationError: It can't be a name.
+        """
+        return FileLock(os.path.join(self._folder(), self._lock_file(name, purpose)))
+
+    def _files(self, name: str) -> list[str]:
+        names = self._kind.file_of(name), *self._kind.besides(name)
+        return [file for file in files.list_private_files(self._folder()) if files.original_name(file) in names]
+
+    def _lock_file(self, name: str, purpose: LockPurpose) -> str:
+        return f"{self._kind.file_of(name).removesuffix('.json')}.{purpose}.lock"
+
+    def _read(self, file: str, as_file: str) -> E | None:
+        data = files.read_private_file(self._folder(), file)
+        return None if data is None else self._decode(data, as_file)
+
+    def _set_aside(self, file: str) -> str | None:
+        """Set a corrupt file aside and return its new name; None if it went or was replaced in the meantime."""
+        aside = files.set_aside(self._folder(), file, now=self._clock.now())
+        if aside is None:
+            return None
+        try:
+            self._read(aside, file)
+        except CorruptEntry as error:
+            if error.reason != "newer_version":
+                return aside
+        files.put_back(self._folder(), aside, file)  # a writer was faster: what we moved was its good file
+        return None
+
+    def _encode(self, entry: E, file: str) -> memoryview | None:
+        """Return what to write; None if it could not be read again. A memoryview does not show its content."""
+        try:
+            data = json.dumps(entry.to_json(), allow_nan=False, separators=(",", ":")).encode()
+            self._decode(data, file)
+        except (ValueError, TypeError, RecursionError, CorruptEntry):
+            return None
+        return memoryview(data) if len(data) <= files.MAX_FILE_BYTES else None
+
+    def _decode(self, data: bytes, file: str) -> E:
+        try:
+            document = loads_object(data, what="The file", max_depth=_MAX_DEPTH)
+        except Malformed as error:
+            raise CorruptEntry("The file is not the JSON that we write.", reason=error.reason) from None
+        entry = self._kind.read(document)
+        if self._kind.file_of(self._kind.name_of(entry)) != file:
+            message = f"The file holds another {self._kind.noun} than its name says."
+            raise CorruptEntry(message, reason=f"wrong_{self._kind.noun}")
+        return entry
