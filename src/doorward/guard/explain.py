@@ -13,6 +13,7 @@ from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, Unk
 from doorward.guard.checks import check_other, check_signed, newer_keys
 from doorward.guard.shapes import looks_signed
 from doorward.guard.validation import validate_claims
+from doorward.protocol.bearer import parse_authorization_header
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
 from doorward.vault.times import format_instant
 
@@ -88,6 +89,7 @@ def explain(parts: Parts, credential: str, *, now: float) -> Work[Explanation]:
             yield from _signed(parts, credential, now, steps)
         else:
             steps.look_at("shape")
+            parse_authorization_header(f"Bearer {credential}")  # what no header can hold is sent to no issuer either
             steps.ok("Not a signed token, so it must be an API key of this service, or a token to ask an issuer about.")
             steps.look_at("lookup")
             _principal(steps, (yield from check_other(parts, credential, now)))

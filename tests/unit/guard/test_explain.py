@@ -103,6 +103,17 @@ def test_an_api_key(guard, keys):
     assert guard.explain("nonsense").reason == "unknown_shape"
 
 
+@pytest.mark.parametrize(
+    "credential", ["", "two words", "a,b", "naïve", "a\n", "\udc80", "x" * 20_000, "==", "no-key-of-ours"]
+)
+def test_what_no_header_can_hold_ends_as_at_the_guard(guard, credential):
+    explanation = guard.explain(credential)
+    with pytest.raises(InvalidCredential) as refused:
+        guard.authenticate(f"Bearer {credential}")
+    said = (explanation.accepted, explanation.code, explanation.reason)
+    assert said == (False, refused.value.code, refused.value.reason)
+
+
 def test_an_email_that_is_only_shown(guard):
     explanation = guard.explain(sign_claims({**CLAIMS, "email": "a@example.org"}, KEY))
     assert "only to show" in explanation.steps[-1].text
