@@ -43,7 +43,7 @@ def check_signed(parts: Parts, token: str, now: float) -> Work[Accepted]:
         named = require_string(jwt.claims, "iss")
         raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
     issuer = ring.issuer
-    keys = ring.keys if now < ring.fresh_until else (yield from ring.current(now))
+    keys = ring.keys if ring.fresh_since <= now < ring.fresh_until else (yield from ring.current(now))
     try:
         signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
     except UnknownKey as error:

@@ -129,7 +129,7 @@ def _signed(parts: Parts, token: str, now: float, steps: _Steps) -> Work[None]:
     issuer = ring.issuer
     steps.ok(f"{issuer.url}, which is trusted for tokens of type {issuer.token_type}.")
     steps.look_at("keys")
-    keys = ring.keys if now < ring.fresh_until else (yield from ring.current(now))
+    keys = ring.keys if ring.fresh_since <= now < ring.fresh_until else (yield from ring.current(now))
     steps.ok(_keys(keys, issuer))
     steps.look_at("signature")
     try:

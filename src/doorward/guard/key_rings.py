@@ -39,6 +39,8 @@ _OUTAGE_KNOWN_S: Final = 2 * _MOST_BACKOFF_S
 """For how long a failure says that the issuer is down. While requests come, the next try is made well before."""
 _GRACE_S: Final = 0.5
 """So much longer than a fetch may take is it waited for, to learn how it ended."""
+_CLOCK_STEP_S: Final = 60.0
+"""A fetch that began so much later than now shows that the clock was set back: no request waits as long."""
 _MOST_WAITING: Final = 64
 """How many may wait for one fetch: more than the threads of a usual server, so that only tasks come to it; and few
 enough that an issuer which hangs holds little for the seconds until that is known."""
@@ -50,8 +52,8 @@ _WEEK_S: Final = 7 * 86_400
 class KeyRing:
     """One issuer's keys, made by ``KeyRings``.
 
-    ``keys`` may be used while ``now < fresh_until``; both are plain attributes. Otherwise ask ``current``. Ages go by
-    the wall clock, like ``fresh_until``: a clock set back by an hour lets keys live an hour longer.
+    ``keys`` may be used while ``fresh_since <= now < fresh_until``; all plain attributes. Otherwise ask ``current``.
+    Ages go by the wall clock: where it is set back, nobody knows how old the keys are, so they count as outdated.
 
     - From 80% of refresh_s on, the first who asks starts a fetch aside and all go on with the keys there are.
     - Keys older than refresh_s (nobody asked for long) are used by nobody before a fetch was tried: whoever asks waits
@@ -73,6 +75,7 @@ class KeyRing:
         "_unknown_kids",
         "_wait_s",
         "failure",
+        "fresh_since",
         "fresh_until",
         "issuer",
         "keys",
@@ -81,6 +84,7 @@ class KeyRing:
     def __init__(self, issuer: Issuer, rings: KeyRings) -> None:
         self.issuer = issuer
         self.keys = issuer.static_keys or _NONE
+        self.fresh_since = _NEVER
         self.fresh_until = _NEVER if issuer.static_keys is None else _FOREVER
         self.failure = ""
         """Why the last fetch failed, in words; empty when it did not."""
@@ -111,6 +115,9 @@ class KeyRing:
         """
         rings = self._rings
         with rings.lock:
+            if now < self.fresh_since - _CLOCK_STEP_S:
+                self._fetched_at = now - rings.refresh_s
+                self._set_fresh_until()
             if now < self.fresh_until:
                 return self.keys
             flight, started = self._under_way(), False
@@ -253,6 +260,7 @@ class KeyRing:
 
     def _set_fresh_until(self) -> None:
         rings = self._rings
+        self.fresh_since = self._fetched_at
         if self._failures:
             end_at = self._fetched_at + rings.refresh_s + rings.max_stale_s
             self.fresh_until = min(end_at, self._failed_at + self._wait_s)

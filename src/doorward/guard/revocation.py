@@ -188,6 +188,15 @@ class Revocations:
             message = f"Revoked in this process, but perhaps in no other: revoke it again. {error.message}"
             raise StoreError(message, reason=error.reason) from error
 
+    def take_over(self, other: Revocations) -> None:
+        """Begin with what ``other`` was told, where nothing else keeps it: what has no store ends with its object.
+
+        All of it is taken: it fitted where it was.
+        """
+        if other is not self and other._store is None:
+            self._list.take_over(other._list)
+            self._changed()
+
     def warm_up(self) -> None:
         """Begin to load what the store has. Waits for nothing; what fails will show in ``current``."""
         now = self._clock.now()

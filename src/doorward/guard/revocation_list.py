@@ -164,6 +164,18 @@ class RevocationList:
             self._size += 1
             return True
 
+    def take_over(self, other: RevocationList) -> None:
+        """Add all that stands in another list, also beyond ``max_entries``."""
+        with other._lock:
+            taken = {kind: dict(entries) for kind, entries in other._by_kind.items()}
+        with self._lock:
+            for kind, entries in taken.items():
+                mine = self._by_kind[kind]
+                for key, entry in entries.items():
+                    known = mine.get(key, entry)
+                    mine[key] = max(known[0], entry[0]), max(known[1], entry[1])
+            self._size = sum(map(len, self._by_kind.values()))
+
     def prune(self, *, now: float) -> None:
         """Forget the entries whose time is over."""
         with self._lock:

@@ -362,6 +362,26 @@ def test_nobody_can_say_while_there_never_were_keys(ring, publisher, clock):
     assert ring.failure == ""
 
 
+def test_a_clock_that_was_ahead_for_a_moment_lets_no_withdrawn_key_live(ring, publisher, clock):
+    clock.moved_s = 365 * 86_400
+    current(ring, clock)
+    clock.moved_s = 0
+    publisher.publish("b")
+    assert not ring.fresh_since <= clock.now() < ring.fresh_until
+    assert current(ring, clock) == ["b"]
+    assert ring.fresh_since <= clock.now() < ring.fresh_until
+
+
+def test_a_clock_that_is_set_back_while_the_issuer_is_down(ring, publisher, clock):
+    old = current(ring, clock)
+    clock.moved_s = -365 * 86_400
+    publisher.go_down()
+    assert current(ring, clock) == old  # as outdated keys are, and for as long
+    landed(ring)
+    clock.moved_s += STALE_S + 1
+    assert unavailable(ring, clock).reason == "keys_too_old"
+
+
 def test_only_the_request_that_starts_a_try_waits_for_it(ring, publisher, clock):
     publisher.go_down()
     unavailable(ring, clock)

@@ -539,3 +539,23 @@ def test_whatever_a_store_raises_is_an_outage(mirror, shelf, thrown):
 def test_an_entry_that_can_not_be_read_is_an_outage(mirror, shelf):
     shelf.kept.append(Revocation("token", "", "no hexadecimal", math.inf, math.inf, NOW))
     assert refused(finish, mirror.current(NOW)).reason == "revocations_stale"
+
+
+def test_a_list_in_memory_is_handed_on_when_it_is_replaced(revocations, mirror, clock):
+    revocations.revoke(issuer=ISSUER, subject="alice", before=NOW + 100)
+    revocations.revoke(issuer=ISSUER, jti="j9")
+    for heir in (Revocations.memory(clock=clock, max_entries=1), mirror):
+        heir.revoke(issuer=ISSUER, subject="alice", before=NOW - 100)
+        before = heir.version
+        heir.take_over(revocations)
+        assert ends(heir, issued_at=NOW + 100) == "subject_revoked"
+        assert ends(heir, jti="j9", subject="bob") == "jti_revoked"
+        assert heir.version > before
+        assert len(heir) == 2
+
+
+def test_what_a_store_keeps_is_not_handed_on(revocations, mirror, shelf):
+    shelf.kept.append(subject("alice"))
+    finish(mirror.current(NOW))
+    revocations.take_over(mirror)
+    assert ends(revocations) is None

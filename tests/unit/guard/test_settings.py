@@ -8,7 +8,7 @@ from textwrap import dedent
 
 import pytest
 
-from doorward.errors import ConfigurationError
+from doorward.errors import ConfigurationError, Revoked
 from doorward.guard import Guard
 from doorward.guard.api_keys import ApiKeys
 from doorward.guard.audit import AuditLog
@@ -521,4 +521,19 @@ def test_a_guard_reloads_its_file_and_keeps_the_old_when_the_new_is_wrong(tmp_pa
     file.write_text('[api_keys]\nkeyring_file = "keys"')
     guard.reload()
     assert guard.authenticate("Bearer 0123456789abcdef").subject == "new"
+    guard.close()
+
+
+@pytest.mark.parametrize("after", ["max_entries = 20", "db = 'revocations.db'"])
+def test_a_guard_that_reloads_forgets_nothing_that_was_revoked_in_memory(tmp_path, after):
+    file = tmp_path / "guard.toml"
+    (tmp_path / "keys").write_text('[{"name": "one", "key": "0123456789abcdef"}]')
+    whole = '[api_keys]\nkeyring_file = "keys"\n[revocations]\n'
+    file.write_text(whole + "max_entries = 10")
+    guard = Guard.from_file(file)
+    guard.revocations.revoke(token="0123456789abcdef")
+    file.write_text(whole + after)
+    guard.reload()
+    with pytest.raises(Revoked):
+        guard.authenticate("Bearer 0123456789abcdef")
     guard.close()
