@@ -1,4 +1,4 @@
-"""Reads one JSON object of the vault, member by member, strictly. Which members there are stands with each entry. Pure."""
+"""Reads one JSON object of the vault, member by member, strictly. Which members it has stands with each kind. Pure."""
 
 from __future__ import annotations
 
