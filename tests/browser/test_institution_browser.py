@@ -1,0 +1,520 @@
+"""Signing in at an institution with a real browser: a small service and its identity provider, and every way it ends.
+
+The pages press their own buttons, as the person would; the program under test never does. What the program leaves
+behind is asked of the operating system.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import http.server
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+
+from doorward.errors import (
+    ConfigurationError,
+    SignInCancelled,
+    SignInError,
+    SignInRequired,
+    SignInTimeout,
+    TransportError,
+)
+from doorward.institution.browser import BrowserVisit
+from doorward.institution.evidence import Evidence
+from doorward.institution.installed import InstalledBrowser
+from doorward.institution.observations import Probed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.peer, pytest.mark.slow]
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PLANTED = "PLANTED-cookie-value"
+ASSERTION = "PLANTED-assertion"
+PASSWORD = "PLANTED-password"  # noqa: S105 - a planted one
+
+
+@pytest.fixture(autouse=True)
+def peers(require_peer) -> None:
+    require_peer("Chromium", CHROMIUM)
+    require_peer("Playwright", find_spec("playwright"))
+
+
+@dataclass(frozen=True)
+class Route:
+    kind: str = "shibboleth"
+    host: str = "127.0.0.1"
+
+
+class Patterns:
+    KINDS: ClassVar = {"_shibstate_": "before", "_saml_idp": "before", "IdPToken": "idp", "_shibsession_": "service"}
+
+    def matches(self, name):
+        return next((kind for start, kind in self.KINDS.items() if name.startswith(start)), None)
+
+
+@dataclass(frozen=True)
+class Waits:
+    poll_s: float = 0.1
+    page_timeout_s: float = 20.0
+    login_timeout_s: float = 60.0
+
+
+@dataclass
+class Federation:
+    """A service at 127.0.0.1 and an identity provider at localhost: two hosts, one server each."""
+
+    service: str = ""
+    idp: str = ""
+    login_after_ms: int = 100
+    """When the login form sends itself off, or never."""
+    assertion_delay_s: float = 0.0
+    consent: bool = False
+    accepts: bool = True
+    silently: bool = False
+    """Whether a browser with a session at the identity provider is let through."""
+    hold: threading.Event = field(default_factory=threading.Event)
+    agents: list[str] = field(default_factory=list)
+
+    @property
+    def target(self) -> str:
+        return self.service + "/paper"
+
+    def probe(self, cookies, user_agent) -> Probed:
+        held = "; ".join(f"{each['name']}={each['value']}" for each in cookies if each["domain"] == "127.0.0.1")
+        request = urllib.request.Request(self.target, headers={"Cookie": held, "User-Agent": user_agent})
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return Probed(valid=answer.read() == b"the paper", reason="asked")
+
+
+def page(body: str, script: str = "") -> bytes:
+    return f"<!doctype html><title>page</title>{body}<script>{script}</script>".encode()
+
+
+def submit_after(ms: int) -> str:
+    return f"setTimeout(() => document.forms[0].submit(), {ms})" if ms >= 0 else ""
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    federation: Federation
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, body=b"", status=200, **headers):
+        self.send_response(status)
+        for name, values in headers.items():
+            for value in [values] if isinstance(values, str) else values:
+                self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        with contextlib.suppress(ConnectionError):
+            self.get(self.path.partition("?")[0])
+
+    def do_POST(self):
+        form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        with contextlib.suppress(ConnectionError):
+            self.post(self.path.partition("?")[0], urllib.parse.parse_qs(form))
+
+    def get(self, path):
+        federation, cookies = self.federation, self.headers.get("Cookie", "")
+        if path == "/paper":
+            federation.agents.append(self.headers["User-Agent"])
+            if f"_shibsession_1={PLANTED}" in cookies:
+                return self.answer(b"the paper")
+            relay = urllib.parse.quote(federation.target, safe="")
+            return self.answer(
+                status=302,
+                Location=f"{federation.idp}/login?RelayState={relay}",
+                Set_Cookie=["_shibstate_1=x; Path=/", "_saml_idp=y; Path=/"],
+            )
+        if path == "/login":
+            if federation.silently and "IdPToken" in cookies:
+                return self.answer(self.assertion())
+            body = f'<form method=post action=/login><input name=password value="{PASSWORD}"></form>'
+            return self.answer(page(body, submit_after(federation.login_after_ms)))
+        if path == "/hangs":
+            federation.hold.wait(30)
+            return self.answer(b"late")
+        if path == "/half":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"<title>half")
+            self.wfile.flush()
+            return federation.hold.wait(30)
+        if path == "/closes":
+            return self.answer(page("", "setTimeout(() => window.close(), 300)"))
+        if path == "/restless":  # goes on and on, while it is read
+            return self.answer(page("", "setTimeout(() => location.reload(), 20)"), Set_Cookie=f"n={time.time()}")
+        if path == "/popup":
+            return self.answer(page("", f"window.open('{federation.target}')"))
+        return self.answer(b"", status=404)
+
+    def post(self, path, form):
+        federation = self.federation
+        if path == "/login":
+            if not federation.accepts:
+                return self.answer(page("<form method=post action=/login></form>wrong password", submit_after(200)))
+            body = page("<form method=post action=/consent></form>", submit_after(-1 if federation.consent else 0))
+            return self.answer(body if federation.consent else self.assertion(), Set_Cookie=f"IdPToken={PLANTED}")
+        if path == "/acs":
+            assert form["SAMLResponse"] == [ASSERTION]
+            time.sleep(federation.assertion_delay_s)
+            where = {"Location": federation.target, "Set_Cookie": f"_shibsession_1={PLANTED}; Path=/; HttpOnly"}
+            return self.answer(status=302, **where)
+        return self.answer(b"", status=404)
+
+    def assertion(self):
+        fields = f'<input type=hidden name=RelayState value=x><input type=hidden name=SAMLResponse value="{ASSERTION}">'
+        return page(f'<form method=post action="{self.federation.service}/acs">{fields}</form>', submit_after(0))
+
+
+@pytest.fixture
+def federation() -> Iterator[Federation]:
+    made = Federation()
+    handler = type("Bound", (Handler,), {"federation": made})
+    servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) for _ in range(2)]
+    threads = [threading.Thread(target=each.serve_forever, args=(0.05,)) for each in servers]
+    for thread in threads:
+        thread.start()
+    made.service = f"http://127.0.0.1:{servers[0].server_port}"
+    made.idp = f"http://localhost:{servers[1].server_port}"
+    yield made
+    made.hold.set()
+    for server, thread in zip(servers, threads, strict=True):
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def evidence_for(federation, **options) -> Evidence:
+    return Evidence(Route(), federation.target, Patterns(), **options)
+
+
+def visit(federation, evidence=None, *, url=None, headless=True, cookies=(), probe=None, say=lambda _: None, **waits):
+    return BrowserVisit(headless=headless, cookies=cookies, browser=InstalledBrowser(CHROMIUM, "Chromium")).drive(
+        url or federation.target, evidence or evidence_for(federation), probe or federation.probe, Waits(**waits), say
+    )
+
+
+def descendants() -> dict[int, str]:
+    """Every process below this one, by the kernel's word. Orphans come back to us: we are their reaper (below)."""
+    parents, names = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                stat = (entry / "stat").read_text()
+                name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
+                if rest[0] != "Z":
+                    parents[int(entry.name)], names[int(entry.name)] = int(rest[1]), name
+    found: dict[int, str] = {}
+    ours = {os.getpid()}
+    while new := {pid for pid, parent in parents.items() if parent in ours and pid not in ours}:
+        ours |= new
+        found |= {pid: names[pid] for pid in new}
+    return found
+
+
+def profiles() -> set[str]:
+    return {each.name for each in Path(os.environ.get("TMPDIR", "/tmp")).glob("playwright*")}
+
+
+@pytest.fixture
+def leaves_nothing(leak_check) -> Iterator[None]:
+    """No process, no thread, no descriptor, no profile stays. Orphans are ours to see: PR_SET_CHILD_SUBREAPER."""
+    libc = ctypes.CDLL(None)
+    libc.prctl(36, 1, 0, 0, 0)
+    before, folders = set(descendants()), profiles()
+    with leak_check():
+        yield
+        give_up_at = time.monotonic() + 10
+        while (left := set(descendants()) - before) and time.monotonic() < give_up_at:
+            time.sleep(0.05)
+        assert not left, descendants()
+    libc.prctl(36, 0, 0, 0, 0)
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    assert profiles() <= folders
+
+
+def browser_pid() -> int:
+    """The browser's own process: it leads the group that its children are in."""
+    return next(pid for pid, name in descendants().items() if "chrom" in name and os.getpgid(pid) == pid)
+
+
+def test_a_login_is_seen_and_its_cookies_are_handed_over(federation, leaves_nothing, capfd):
+    said = []
+    evidence = evidence_for(federation)
+    captured = visit(federation, evidence, say=lambda verdict: said.append(verdict.reason))
+    held = {(each["name"], each["domain"]): each["value"] for each in captured.cookies}
+    assert held["_shibsession_1", "127.0.0.1"] == PLANTED
+    assert held["IdPToken", "localhost"] == PLANTED  # a renewal needs it
+    assert len(set(federation.agents)) == 1
+    assert captured.user_agent == federation.agents[0]  # the probe says what the browser says
+    assert "HeadlessChrome" in captured.user_agent  # and the browser says what it is
+    assert said[-1] == "asked"
+    told = "\n".join(f"{at:.1f} {seen} -> {made}" for at, seen, made in evidence.history)
+    assert "took a SAMLResponse to" in told
+    for secret in ("PLANTED", "RelayState", "%2F"):
+        assert secret not in told + repr(captured) + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("delay_s", [0.5, 2, 5])
+def test_a_slow_assertion_loses_no_login(federation, delay_s):
+    federation.assertion_delay_s = delay_s
+    assert visit(federation)
+
+
+@pytest.mark.parametrize("trouble", ["wrong password", "consent", "nobody types"])
+def test_whoever_is_not_through_is_not_signed_in(federation, trouble, leaves_nothing):
+    federation.accepts = trouble != "wrong password"
+    federation.consent = trouble == "consent"
+    federation.login_after_ms = -1 if trouble == "nobody types" else 100
+    with pytest.raises(SignInTimeout) as caught:
+        visit(federation, probe=lambda *_: pytest.fail("there was nothing to ask"), login_timeout_s=4)
+    assert caught.value.reason == "login_timeout"
+
+
+def test_a_page_that_never_rests_breaks_nothing(federation):
+    evidence = evidence_for(federation)
+    with pytest.raises(SignInTimeout):
+        visit(federation, evidence, url=federation.service + "/restless", login_timeout_s=4)
+    assert any("cookies changed: n" in seen for _, seen, _ in evidence.history)
+
+
+def test_a_login_in_a_second_window_counts(federation):
+    assert visit(federation, url=federation.service + "/popup")
+
+
+def test_the_window_is_closed(federation, leaves_nothing):
+    with pytest.raises(SignInCancelled) as caught:
+        visit(federation, url=federation.service + "/closes")
+    assert caught.value.reason == "window_closed"
+
+
+@pytest.mark.parametrize("path", ["/hangs", "/half"])
+def test_a_page_that_never_comes(federation, path, leaves_nothing):
+    with pytest.raises(SignInTimeout) as caught:
+        visit(federation, url=federation.service + path, page_timeout_s=1)
+    assert caught.value.reason == "page_timeout"
+
+
+def test_a_server_that_is_not_there(federation, leaves_nothing):
+    with pytest.raises(TransportError) as caught:
+        visit(federation, url="http://127.0.0.1:9/")
+    assert caught.value.reason == "page_unreachable"
+
+
+class Doing(threading.Thread):
+    """Does something to the browser once it has a page of the login."""
+
+    def __init__(self, federation, deed):
+        super().__init__()
+        self.federation, self.deed = federation, deed
+
+    def run(self):
+        while not self.federation.agents:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        self.deed()
+
+
+@contextlib.contextmanager
+def meanwhile(federation, deed) -> Iterator[None]:
+    doing = Doing(federation, deed)
+    doing.start()
+    yield
+    doing.join()
+
+
+def test_the_browser_is_killed(federation, leaves_nothing):
+    federation.login_after_ms = -1
+    with (
+        meanwhile(federation, lambda: os.kill(browser_pid(), signal.SIGKILL)),
+        pytest.raises(SignInError) as caught,
+    ):
+        visit(federation)
+    assert caught.value.reason == "browser_ended"
+
+
+def test_the_driver_is_killed(federation, leaves_nothing):
+    federation.login_after_ms = -1
+    folders = profiles()
+    node = lambda: next(pid for pid, name in descendants().items() if name in {"node", "MainThread"})  # noqa: E731
+    with meanwhile(federation, lambda: os.kill(node(), signal.SIGKILL)), pytest.raises(SignInError) as caught:
+        visit(federation)
+    assert caught.value.reason == "browser_ended"
+    for left in profiles() - folders:  # nobody is left to remove it; it holds nothing of the login
+        folder = Path("/tmp", left)
+        held = [each for each in folder.rglob("*") if each.is_file() and b"PLANTED" in each.read_bytes()]
+        assert held == []
+        shutil.rmtree(folder)
+
+
+def test_a_browser_that_is_frozen_is_ended_all_the_same(federation, leaves_nothing):
+    federation.login_after_ms = -1
+    with (
+        meanwhile(federation, lambda: os.killpg(browser_pid(), signal.SIGSTOP)),
+        pytest.raises(SignInTimeout) as caught,
+    ):
+        visit(federation, login_timeout_s=6)
+    assert caught.value.reason == "login_timeout"
+
+
+def test_ctrl_c_closes_everything_first(federation, leaves_nothing):
+    federation.login_after_ms = -1
+    with meanwhile(federation, lambda: os.kill(os.getpid(), signal.SIGINT)), pytest.raises(KeyboardInterrupt):
+        visit(federation)
+
+
+async def test_asynchronous_callers_wait_beside_their_loop(federation):
+    beats = 0
+
+    async def beat():
+        nonlocal beats
+        while True:
+            beats += 1
+            await asyncio.sleep(0.05)
+
+    beating = asyncio.create_task(beat())
+    made = BrowserVisit(headless=True)
+    captured = await made.adrive(federation.target, evidence_for(federation), federation.probe, Waits())
+    beating.cancel()
+    assert captured.cookies
+    assert beats > 5
+
+
+async def test_a_cancelled_task_closes_everything_first(federation, leaves_nothing):
+    federation.login_after_ms = -1
+    made = BrowserVisit(headless=True)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(5):
+            await made.adrive(federation.target, evidence_for(federation), federation.probe, Waits())
+    assert not [name for name in descendants().values() if "chrom" in name]
+
+
+def test_a_process_that_is_killed_takes_its_browser_along(federation, leaves_nothing):
+    federation.login_after_ms = -1
+    program = f"""
+import sys
+sys.path[:0] = {[str(Path(__file__).parent)]!r}
+from test_institution_browser import *
+federation = Federation(service={federation.service!r}, idp={federation.idp!r})
+visit(federation)
+"""
+    child = subprocess.Popen([sys.executable, "-c", program])
+    with meanwhile(federation, child.kill):
+        assert child.wait(60) == -signal.SIGKILL
+
+
+def test_a_renewal_needs_nobody_while_the_provider_remembers(federation, leaves_nothing):
+    saved = visit(federation).cookies
+    federation.login_after_ms, federation.silently = -1, True
+    kept = [each for each in saved if each["domain"] == "localhost"]
+    evidence = evidence_for(federation, attended=False)
+    renewed = visit(federation, evidence, cookies=kept, login_timeout_s=20)
+    assert "_shibsession_1" in {each["name"] for each in renewed.cookies}
+
+
+def test_a_renewal_that_meets_a_login_form_says_so(federation, leaves_nothing):
+    federation.login_after_ms = -1
+    with pytest.raises(SignInRequired) as caught:
+        visit(federation, evidence_for(federation, attended=False), login_timeout_s=20)
+    assert caught.value.reason == "needs_person"
+
+
+def test_a_probe_that_can_not_tell_is_asked_again(federation):
+    answers = [TransportError("no network", reason="dns_failed"), Probed(valid=None, reason="unclear"), None]
+
+    def probe(*arguments):
+        answer = answers.pop(0) if len(answers) > 1 else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer or federation.probe(*arguments)
+
+    assert visit(federation, probe=probe)
+
+
+def test_a_probe_that_breaks_is_no_success(federation, leaves_nothing):
+    def probe(*_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        visit(federation, probe=probe)
+
+
+def test_a_program_that_is_no_browser(federation, leaves_nothing):
+    made = BrowserVisit(headless=True, browser=InstalledBrowser(shutil.which("true"), "true"))
+    with pytest.raises(SignInError) as caught:
+        made.drive(federation.target, evidence_for(federation), federation.probe, Waits())
+    assert caught.value.reason == "browser_failed"
+
+
+@pytest.mark.parametrize(("name", "value"), [("DEBUG", "express,pw:api"), ("DEBUG", "*"), ("DEBUGP", "1")])
+def test_a_log_that_would_hold_cookies_is_refused(federation, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        visit(federation)
+    assert (caught.value.reason, caught.value.field) == ("playwright_debug", name)
+
+
+def test_without_a_display_the_error_says_what_to_do(federation):
+    with pytest.raises(SignInError, match="computer you sit at") as caught:
+        visit(federation, headless=False)
+    assert caught.value.reason == "no_display"
+
+
+def test_a_display_that_is_not_there(federation, monkeypatch, leaves_nothing):
+    monkeypatch.setenv("DISPLAY", ":4711")
+    with pytest.raises(SignInError) as caught:
+        visit(federation, headless=False)
+    assert caught.value.reason == "no_display"
+
+
+@pytest.fixture
+def display(require_peer, monkeypatch) -> Iterator[str]:
+    program = shutil.which("Xvfb")
+    require_peer("Xvfb", program)
+    reading, writing = os.pipe()
+    command = [program, "-displayfd", str(writing), "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        monkeypatch.setenv("DISPLAY", f":{told.readline().strip()}")
+    yield os.environ["DISPLAY"]
+    server.terminate()
+    server.wait(10)
+
+
+def test_in_a_window(federation, display):
+    captured = visit(federation, headless=False)
+    assert "_shibsession_1" in {each["name"] for each in captured.cookies}
+    assert "Headless" not in captured.user_agent
+
+
+def test_a_window_that_is_closed(federation, display):
+    with pytest.raises(SignInCancelled) as caught:
+        visit(federation, url=federation.service + "/closes", headless=False)
+    assert caught.value.reason == "window_closed"
