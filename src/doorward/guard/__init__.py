@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from doorward.guard.guard import Guard
     from doorward.guard.introspection import Introspection
     from doorward.guard.issuers import Issuer
-    from doorward.guard.parts import GuardOptions
+    from doorward.guard.options import GuardOptions
     from doorward.guard.policy import Admin
     from doorward.guard.revocation import Revocations
     from doorward.guard.throttle import Throttle
@@ -37,7 +37,7 @@ _HOMES = {
     "AuditLog": "audit",
     "Grants": "grants",
     "Guard": "guard",
-    "GuardOptions": "parts",
+    "GuardOptions": "options",
     "Introspection": "introspection",
     "Issuer": "issuers",
     "Revocations": "revocation",

@@ -28,7 +28,7 @@ from doorward.errors import (
 from doorward.guard.checks import check_other, check_signed, confirm, refuse_revoked
 from doorward.guard.jobs import afinish, finish
 from doorward.guard.key_format import key_id_of
-from doorward.guard.parts import GuardOptions, assemble
+from doorward.guard.parts import assemble
 from doorward.guard.records import Request, accepted_decision, refused_decision
 from doorward.guard.revocation import fingerprint
 from doorward.guard.shapes import looks_signed, signed_part
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from doorward.guard.grants import Grants
     from doorward.guard.issuers import Issuer
     from doorward.guard.jobs import Work
+    from doorward.guard.options import GuardOptions
     from doorward.guard.parts import Parts
     from doorward.guard.revocation import Revocations
     from doorward.guard.settings import GuardSettings

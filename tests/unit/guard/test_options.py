@@ -1,0 +1,73 @@
+"""What is no guard is refused when it is made, with the place and what to write instead."""
+
+import pytest
+
+from doorward.errors import ConfigurationError
+from doorward.guard import Admin, ApiKeys, AuditLog, Guard, Introspection, Issuer, Throttle
+from doorward.guard.policy import API_KEY_ISSUER
+from doorward.protocol.jwk import generate_signing_key
+
+URL, OTHER = "https://id.example.org", "https://other.example.org"
+JWKS = {"keys": [generate_signing_key("EdDSA", kid="k1").public_jwk()]}
+
+
+def issuer(url=URL, **settings):
+    return Issuer(url, ["api"], jwks=JWKS, **settings)
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "reason"),
+    [
+        ({"audits": None}, "audits", "unknown_option"),
+        ({"zzz": 1}, "zzz", "unknown_option"),
+        ({"audit": "audit.log"}, "audit", "wrong_type"),
+        ({"throttle": {}}, "throttle", "wrong_type"),
+        ({"revocations": "revoked.db"}, "revocations", "wrong_type"),
+        ({"introspection": URL}, "introspection", "wrong_type"),
+        ({"grants": {"team": ["*"]}}, "grants", "wrong_type"),
+        ({"admins": "alice@example.org"}, "admins", "not_a_list"),
+        ({"admins": [7]}, "admins[0]", "wrong_type"),
+        ({"admins": ["root", "alice@example.org"]}, "admins[1]", "admin_email_untrusted"),
+        ({"admins": [Admin(URL, email="alice@example.org")]}, "admins[0]", "admin_email_untrusted"),
+        ({"admins": [Admin(OTHER, subject="root")]}, "admins[0]", "admin_issuer_unknown"),
+        ({"trusted_proxies": "10.0.0.0/8"}, "trusted_proxies", "networks_not_list"),
+    ],
+)
+def test_a_mistake_stops_the_start(options, field, reason):
+    with pytest.raises(ConfigurationError) as wrong:
+        Guard([issuer()], **options)
+    assert (wrong.value.field, wrong.value.reason) == (field, reason)
+
+
+def test_what_was_probably_meant():
+    with pytest.raises(ConfigurationError, match="did you mean audit"):
+        Guard([issuer()], audits=None)
+
+
+@pytest.mark.parametrize("api_keys", ["keys.db", Throttle()])
+def test_what_is_no_store_of_keys(api_keys):
+    with pytest.raises(ConfigurationError) as wrong:
+        Guard([issuer()], api_keys)
+    assert wrong.value.field == "api_keys"
+
+
+def test_what_is_no_issuer():
+    with pytest.raises(ConfigurationError) as wrong:
+        Guard([URL])
+    assert wrong.value.field == "issuers"
+    Guard(issuer())  # one alone is as good as a list of one
+
+
+def test_administrators_who_can_be():
+    Guard([issuer(trust_email=True)], admins=["root", "alice@example.org", Admin(API_KEY_ISSUER, subject="nightly")])
+    asked = Introspection(OTHER, "api", client_secret="secret", audiences=["api"], trust_email=True)
+    Guard([issuer()], introspection=asked, admins=[Admin(OTHER, email="alice@example.org")])
+
+
+def test_anything_that_records_is_an_audit(tmp_path):
+    class Own:
+        def record(self, decision):
+            pass
+
+    for audit in (Own(), AuditLog(tmp_path / "audit.log")):
+        Guard([issuer()], ApiKeys.memory(), audit=audit).close()
