@@ -34,6 +34,7 @@ __all__ = ["Finding", "Verification", "follow", "tail", "verify"]
 _MOST_FINDINGS = 100
 _LONGEST_TAIL = 100_000
 _LOOK_S = 0.25
+_LOOKS_AT_HEAD, _LOOK_AT_HEAD_S = 3, 0.01
 _READING = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
@@ -83,7 +84,7 @@ def verify(
     place = _absolute(path)
     with _errors(place):
         check = _Check(place.name, secret, expect)
-        head = _read_head(place)  # before the lines, which may become more meanwhile
+        head = _read_head(place, secret)  # before the lines, which may become more meanwhile
         for file in _open_all(place):
             check.read(file)
         check.end(head, secret)
@@ -131,7 +132,11 @@ def follow(
         while True:
             try:
                 with _open(name) as file:
-                    read = _identity(os.fstat(file.fileno()))
+                    opened = _identity(os.fstat(file.fileno()))
+                    if read is not None and opened != _identity_of(_file_after(read, place)):
+                        name = _file_after(read, place)  # rotated once more before we opened it
+                        continue
+                    read = opened
                     file.seek(0, begin)
                     for line in _lines_until_rotated(file, place, clock):
                         if after is None or line.get("seq", 0) > after:
@@ -209,9 +214,9 @@ class _Check:
             self._problem("not_as_expected", f"Line {self._expect[0]} is not there with the hash that was expected.")
         said = None if head is None else parse_head(head, key)
         if head is None:
-            self._remark("no_head", "The head is not there, so that removed last lines can't be seen.")
+            self._problem("no_head", "The head is not there, so that removed last lines can't be seen.")
         elif said is None:
-            self._remark("head_unreadable", "The head is damaged, or was made with another key.")
+            self._problem("head_unreadable", "The head is damaged, or was made with another key.")
         elif said.seq > self._last.seq:
             self._problem("end_missing", f"Lines {self._last.seq + 1} to {said.seq} are gone: the head knows of them.")
         elif said.seq == self._last.seq and said.hash != self._last.hash:
@@ -262,7 +267,7 @@ class _Check:
             case {"event": "continued", "pruned_through": int(through)}:
                 self._pruned_through = max(self._pruned_through, through)
             case {"event": "recovered", "head": "missing" | "unreadable" as how}:
-                self._remark("head_lost", f"The head was {how} when this was written: lines before may be gone.")
+                self._problem("head_lost", f"The head was {how} when this was written: lines before may be gone.")
             case _:
                 pass
 
@@ -359,12 +364,17 @@ def _identity_of(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def _read_head(place: Path) -> bytes | None:
-    try:
-        with _open(head_file(place)) as file:
-            return file.read(HEAD_BYTES + 1)
-    except FileNotFoundError:
-        return None
+def _read_head(place: Path, key: bytes | None) -> bytes | None:
+    """Return what the head says. One that can't be read may be under way: look again."""
+    data = None
+    with suppress(FileNotFoundError), _open(head_file(place)) as file:
+        for look in range(_LOOKS_AT_HEAD):
+            if look:
+                SystemClock().sleep(_LOOK_AT_HEAD_S)
+            data = os.pread(file.fileno(), HEAD_BYTES + 1, 0)
+            if parse_head(data, key) is not None:
+                break
+    return data
 
 
 def _last_lines(file: BinaryIO, n: int) -> list[bytes]:

@@ -19,16 +19,22 @@ __all__ = ["IdentityHeaders"]
 _PATTERNS = (
     "cf-access-*",  # Cloudflare Access
     "client-cert*",  # RFC 9440
+    "gap-auth",  # oauth2-proxy
     "impersonate-*",  # Kubernetes
+    "iv-*",  # IBM Verify Access
+    "kubeflow-userid",
     "mellon-*",  # mod_auth_mellon
+    "oam-remote-user",  # Oracle Access Manager
     "oidc-*",  # mod_auth_openidc
     "remote-email",  # Authelia, as the three below
     "remote-groups",
     "remote-name",
     "remote-user",
     "shib-*",  # Shibboleth
+    "sm-user*",  # SiteMinder
     "ssl-client-*",  # nginx, Apache
     "tailscale-*",
+    "teleport-jwt-assertion",
     "x-amzn-oidc-*",  # AWS load balancers
     "x-apigateway-api-userinfo",  # Google, as the four with goog and endpoint below
     "x-arr-clientcert",  # Azure
@@ -51,10 +57,14 @@ _PATTERNS = (
     "x-goog-authenticated-user-*",
     "x-goog-iap-*",
     "x-groups",
+    "x-hasura-*",
+    "x-jwt-assertion",
+    "x-jwt-payload",  # Istio, Envoy
     "x-ms-client-principal*",  # Azure
     "x-ms-token-*",
     "x-oidc-*",
     "x-pomerium-*",
+    "x-proxy-user*",
     "x-remote-*",  # Kubernetes
     "x-roles",
     "x-ssl-client-*",

@@ -15,10 +15,12 @@ import threading
 import time
 from collections import Counter
 from contextlib import suppress
+from itertools import islice
 
 import pytest
 
 from doorward.errors import ConfigurationError, StoreError
+from doorward.guard import audit_read
 from doorward.guard.audit import AuditLog, Decision, tail, verify
 from doorward.guard.audit_chain import BEGINNING, build_head, build_line, describe, holds, parse_head, parse_line
 from doorward.guard.audit_file import ChainFile
@@ -207,7 +209,7 @@ def test_without_the_key_nobody_makes_a_chain_that_holds(path, write):
     put(path, lines)
     path.with_name("audit.log.head").write_bytes(build_head(link, None))
     assert verify(path).ok
-    assert kinds(verify(path, key=KEY).problems) == ["changed"] * 3
+    assert kinds(verify(path, key=KEY).problems) == ["changed"] * 3 + ["head_unreadable"]
 
 
 def test_removed_last_lines_show_for_ever_once_somebody_writes_on(path, write):
@@ -255,14 +257,23 @@ def test_a_removed_log_shows(path, write):
     assert kinds(verify(path).problems) == ["beginning_missing"]
 
 
-def test_a_lost_head_is_remarked_on(path, write):
+def test_last_lines_removed_with_the_head_show_for_ever(path, write):
     write(3)
+    put(path, lines_of(path)[:2])
     path.with_name("audit.log.head").unlink()
-    assert (verify(path).ok, kinds(verify(path).remarks)) == (True, ["no_head"])
+    assert kinds(verify(path).problems) == ["no_head"]
     path.with_name("audit.log.head").write_bytes(b"garbage")
-    assert kinds(verify(path).remarks) == ["head_unreadable"]
+    assert kinds(verify(path).problems) == ["head_unreadable"]
     write(1)
-    assert (verify(path).ok, kinds(verify(path).remarks)) == (True, ["head_lost"])
+    write(1)
+    assert kinds(verify(path).problems) == ["head_lost"]
+
+
+def test_there_is_a_head_before_there_is_a_line(path):
+    AuditLog(path).check()
+    assert path.read_bytes() == b""
+    found = verify(path)
+    assert (found.ok, found.lines, found.remarks) == (True, 0, ())
 
 
 def test_a_line_noted_elsewhere_must_be_there(path, write):
@@ -274,7 +285,7 @@ def test_a_line_noted_elsewhere_must_be_there(path, write):
     put(path, lines_of(path)[:2])
     path.with_name("audit.log.head").unlink()
     found = verify(path, expect=expect)
-    assert kinds(found.problems) == ["not_as_expected"]
+    assert kinds(found.problems) == ["not_as_expected", "no_head"]
 
 
 # Torn lines
@@ -307,11 +318,12 @@ def test_a_torn_line_after_a_torn_line(path, write):
 
 
 def test_a_torn_line_in_a_new_file(path, write):
+    AuditLog(path).check()
     path.write_bytes(b'{"seq":1')
     write(1)
     found = verify(path)
     assert found.ok
-    assert kinds(found.remarks) == ["torn", "head_lost"]
+    assert kinds(found.remarks) == ["torn"]
 
 
 def test_tampering_does_not_pass_for_a_torn_line(path, write):
@@ -643,6 +655,35 @@ def test_following_goes_on_into_the_next_file(path, write):
     thread.join(30)
     assert not thread.is_alive()
     assert [name for name in seen if name not in (None, "user-1")] == [f"user-{number}" for number in range(2, 100)]
+
+
+def test_following_leaves_out_no_file_that_is_full_just_before_it_is_opened(path, monkeypatch):
+    log = AuditLog(path, max_bytes=4096, keep=None)
+    numbers = iter(range(1_000))
+
+    def fill_a_file():
+        files = len(list(path.parent.iterdir()))
+        while len(list(path.parent.iterdir())) == files:
+            log.record(decision(next(numbers)))
+            log.flush()
+
+    class Writing(SystemClock):
+        def sleep(self, seconds):
+            fill_a_file()
+
+    def find_and_fill(*arguments):
+        found = file_after(*arguments)
+        if len(list(path.parent.iterdir())) == 3:  # the log, its head, the first full file
+            fill_a_file()
+        return found
+
+    file_after = audit_read._file_after  # noqa: SLF001 - the moment after it is the one that counts
+    monkeypatch.setattr(audit_read, "_file_after", find_and_fill)
+    log.record(decision(next(numbers)))
+    log.flush()
+    seen = [line["seq"] for line in islice(follow(path, after=1, clock=Writing()), 60)]
+    log.close()
+    assert seen == list(range(2, 62))
 
 
 def test_a_flood_of_problems_is_counted(path, write):

@@ -18,6 +18,8 @@ from doorward.integrations.identity_headers import IdentityHeaders
         "x-ms-client-principal-name", "x-amzn-oidc-data", "x-webauth-user", "x-doorward-subject",
         "cf-access-jwt-assertion", "tailscale-user-login", "x-client-cert", "ssl-client-s-dn", "SSL_CLIENT_VERIFY",
         "x-forwarded-client-cert", "client-cert", "impersonate-user", "oidc_claim_sub", "x-consumer-username",
+        "SM_USER", "iv-user", "kubeflow-userid", "GAP-Auth", "OAM_REMOTE_USER", "x-hasura-role", "x-proxy-user",
+        "teleport-jwt-assertion", "x-jwt-payload",
     ],
 )  # fmt: skip
 def test_a_name_that_claims_an_identity_is_stripped(name):
