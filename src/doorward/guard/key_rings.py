@@ -205,7 +205,8 @@ class KeyRing:
     def _start(self) -> _Flight | None:
         rings = self._rings
         try:
-            job = rings.workers.start(self._fetch, timeout_s=rings.fetch_timeout_s + _GRACE_S)
+            workers = rings.patient_workers if self._failures else rings.workers
+            job = workers.start(self._fetch, timeout_s=rings.fetch_timeout_s + _GRACE_S)
         except UnavailableError as error:
             self._note_failure(error)
             return None
@@ -351,8 +352,10 @@ class KeyRings:
         self._rings = rings
         self.get: Callable[[str], KeyRing | None] = rings.get
         """The ring of an issuer, by its exact name: a plain look-up."""
-        # At most one job for each ring, so none is turned away; and issuers that hang keep some threads, not all.
+        # At most one job for each ring, so none is turned away. Issuers that failed wait for each other, and for nobody
+        # else: those that hang, however many, hold up the others once.
         self.workers = Workers("the issuers' keys", threads=8, queued=max(64, len(rings)))
+        self.patient_workers = Workers("the keys of issuers that failed", threads=8, queued=max(64, len(rings)))
         self._clients = {
             loopback_http: HttpClient(
                 insecure_loopback_http=loopback_http, connect_timeout_s=fetch_timeout_s, total_timeout_s=fetch_timeout_s
@@ -373,6 +376,7 @@ class KeyRings:
     def close(self) -> None:
         """Let the threads end. Requests that still hold a ring may use it: a later fetch starts them anew."""
         self.workers.close()
+        self.patient_workers.close()
 
     def after_fork(self) -> None:
         """Have a lock that no thread of the parent holds."""

@@ -648,6 +648,29 @@ def test_an_issuer_that_hangs_is_waited_for_once(rings_of, publisher, clock):
 # Rings together
 
 
+def test_issuers_that_hang_again_and_again_hold_up_no_other(rings_of, publisher, clock):
+    hanging = [
+        issuer_at(publisher, url=f"{publisher.url}/{number}", jwks_url=f"{publisher.url}/keys") for number in range(20)
+    ]
+    other = Publisher()
+    rings = rings_of(*hanging, issuer_at(other))
+    publisher.go_down()
+    for issuer in hanging:
+        unavailable(rings.get(issuer.url), clock)
+    publisher.hold()
+    clock.moved_s += 61
+    for issuer in hanging:
+        rings.get(issuer.url).warm_up(clock.now())
+    try:
+        assert current(rings.get(other.url), clock) == ["a"]
+        assert all(rings.get(issuer.url).waiting is not None for issuer in hanging)
+    finally:
+        publisher.let_go()
+        for issuer in hanging:
+            landed(rings.get(issuer.url))
+        other.close()
+
+
 def test_one_issuer_is_one_ring(rings_of, publisher):
     one, other = issuer_at(publisher), issuer_at(publisher, url=f"{publisher.url}/")
     rings = rings_of(one, other)
