@@ -134,6 +134,9 @@ def read_environment(prefix: str = "DOORWARD", environment: Mapping[str, str] | 
     Raises:
         ConfigurationError: one is wrong, or none is set; ``field`` names the variable, and the place in its JSON.
     """
+    if not (prefix.isascii() and prefix.isidentifier()):  # it stands in messages, too
+        message = "The prefix can't begin a variable's name. Give letters, digits and _, such as DOORWARD."
+        raise ConfigurationError(message, field="prefix", reason="prefix_malformed")
     variables = _Variables(prefix, os.environ if environment is None else environment)
     secret, place = variables.secret, variables.place
     variables.need("AUDIT_LOG", for_the_sake_of="AUDIT_KEY")

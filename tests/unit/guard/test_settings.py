@@ -145,6 +145,14 @@ def test_a_misspelt_variable_is_told_of_and_the_services_own_are_not(caplog):
     ]
 
 
+@pytest.mark.parametrize("prefix", ["", "\x1b[2J", "A-B", "1A", "Ä"])
+def test_a_prefix_that_no_variable_has(prefix):
+    with pytest.raises(ConfigurationError) as caught:
+        read_environment(prefix, {f"{prefix}_OIDC_CONFIG": json.dumps(ONE_ISSUER)})
+    assert (caught.value.field, caught.value.reason) == ("prefix", "prefix_malformed")
+    assert caught.value.message.isprintable()
+
+
 def test_an_empty_variable_is_none():
     settings = from_env(OIDC_CONFIG=ONE_ISSUER, API_KEYS="", ADMINS="", AUDIT_LOG="")
     assert settings.arguments() == {
