@@ -466,14 +466,14 @@ def test_a_fork_in_the_middle_of_a_reading(mirror, shelf, clock):
     mirror.warm_up()
     with mirror._lock, mirror._list._lock:  # noqa: SLF001 - as if other threads held them at that moment
         child = os.fork()
-    if child == 0:
-        try:
-            shelf.go_on = threading.Event()
-            shelf.go_on.set()
-            finish(mirror.current(NOW))
-            os._exit(0 if ends(mirror) == "subject_revoked" else 1)
-        finally:
-            os._exit(2)
+        if child == 0:  # with the lock still held
+            try:
+                shelf.go_on = threading.Event()
+                shelf.go_on.set()
+                finish(mirror.current(NOW))
+                os._exit(0 if ends(mirror) == "subject_revoked" else 1)
+            finally:
+                os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 

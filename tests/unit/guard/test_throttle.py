@@ -256,11 +256,11 @@ def test_a_fork_while_another_thread_counts_is_not_stuck():
     throttle = Throttle()
     with throttle._memory._lock:  # noqa: SLF001 - as if another thread held it at that moment
         child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        try:
-            throttle.failed("192.0.2.1", None, now=0.0)
-            os._exit(0)
-        finally:
-            os._exit(2)
+        if child == 0:  # with the lock still held
+            signal.alarm(10)
+            try:
+                throttle.failed("192.0.2.1", None, now=0.0)
+                os._exit(0)
+            finally:
+                os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -75,12 +75,12 @@ def test_a_fork_while_another_thread_writes_is_not_stuck():
     cache = DecisionCache(2)
     with cache._lock:  # noqa: SLF001 - as if another thread held it at that moment
         child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        try:
-            cache.put(b"1", "decided")
-            cache.drop(b"2")
-            os._exit(0 if cache.get(b"1") == "decided" and cache.drop_where(bool) == 1 else 1)
-        finally:
-            os._exit(2)
+        if child == 0:  # with the lock still held
+            signal.alarm(10)
+            try:
+                cache.put(b"1", "decided")
+                cache.drop(b"2")
+                os._exit(0 if cache.get(b"1") == "decided" and cache.drop_where(bool) == 1 else 1)
+            finally:
+                os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
