@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from doorward.guard.key_rings import KeyRing
     from doorward.guard.parts import Parts
     from doorward.model import Principal
+    from doorward.protocol.claims import UnverifiedJwt
     from doorward.protocol.jwk import JwkSet
 
 _RETRY_AFTER_S = 5.0
@@ -29,8 +30,11 @@ _RETRY_AFTER_S = 5.0
 __all__ = ["check_other", "check_signed", "confirm", "newer_keys", "refuse_revoked"]
 
 
-def check_signed(parts: Parts, token: str, now: float) -> Work[Accepted]:
+def check_signed(parts: Parts, token: str, now: float) -> Accepted | Work[Accepted]:
     """Check a JWT by its signature and claims.
+
+    Returns:
+        The answer; or, where something has to be waited for, the work that gets it, which raises the same errors.
 
     Raises:
         InvalidCredential: it is not good; the class says why.
@@ -42,21 +46,36 @@ def check_signed(parts: Parts, token: str, now: float) -> Work[Accepted]:
     if ring is None:
         named = require_string(jwt.claims, "iss")
         raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
-    issuer = ring.issuer
+    revocations = parts.revocations
+    if ring.fresh_since <= now < ring.fresh_until and revocations.fresh_since <= now < revocations.fresh_until:
+        try:
+            return _accept_signed(parts, jwt, ring, ring.keys, now)
+        except UnknownKey as error:
+            if error.reason != "unknown_kid":
+                raise
+    return _wait_and_accept_signed(parts, jwt, ring, now)
+
+
+def _wait_and_accept_signed(parts: Parts, jwt: UnverifiedJwt, ring: KeyRing, now: float) -> Work[Accepted]:
     keys = ring.keys if ring.fresh_since <= now < ring.fresh_until else (yield from ring.current(now))
+    if not parts.revocations.fresh_since <= now < parts.revocations.fresh_until:
+        yield from parts.revocations.current(now)
     try:
-        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+        return _accept_signed(parts, jwt, ring, keys, now)
     except UnknownKey as error:
         keys = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
-        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    return _accept_signed(parts, jwt, ring, keys, now)
+
+
+def _accept_signed(parts: Parts, jwt: UnverifiedJwt, ring: KeyRing, keys: JwkSet, now: float) -> Accepted:
+    issuer = ring.issuer
+    signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
     facts = validate_claims(signed, issuer, now=now)
     principal = parts.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
     until, age_s = facts.expires_at, issuer.max_token_age_s
     if age_s is not None and facts.issued_at is not None:
         until = min(until, facts.issued_at + age_s)
     accepted = Accepted(principal, until, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input)
-    if not parts.revocations.fresh_since <= now < parts.revocations.fresh_until:
-        yield from parts.revocations.current(now)
     refuse_revoked(parts, accepted)
     return accepted
 

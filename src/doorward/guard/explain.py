@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, UnknownKey, printable
 from doorward.guard.checks import check_other, check_signed, newer_keys
 from doorward.guard.shapes import looks_signed
+from doorward.guard.tokens import Accepted
 from doorward.guard.validation import validate_claims
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from doorward.guard.issuers import Issuer
     from doorward.guard.jobs import Work
     from doorward.guard.parts import Parts
-    from doorward.guard.tokens import Accepted
     from doorward.protocol.jwk import JwkSet
     from doorward.protocol.jws import JoseHeader
 
@@ -144,7 +144,8 @@ def _signed(parts: Parts, token: str, now: float, steps: _Steps) -> Work[None]:
     validate_claims(signed, issuer, now=now)
     steps.ok(f"Meant for this service ({', '.join(sorted(issuer.audiences))}), and good now.")
     steps.look_at("revocation")
-    accepted = yield from check_signed(parts, token, now)
+    checked = check_signed(parts, token, now)
+    accepted = checked if isinstance(checked, Accepted) else (yield from checked)
     steps.ok("Not revoked.")
     _principal(steps, accepted)
 

@@ -32,7 +32,7 @@ from doorward.guard.parts import assemble
 from doorward.guard.records import Request, accepted_decision, refused_decision
 from doorward.guard.revocation import fingerprint
 from doorward.guard.shapes import looks_signed, signed_part
-from doorward.guard.tokens import Rejected, digester
+from doorward.guard.tokens import Accepted, Rejected, digester
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.system import SystemClock
 
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from doorward.guard.parts import Parts
     from doorward.guard.revocation import Revocations
     from doorward.guard.settings import GuardSettings
-    from doorward.guard.tokens import Accepted
     from doorward.model import Principal
     from doorward.ports import Clock
 
@@ -246,7 +245,8 @@ class Guard:
             if rejected is not None and rejected.since <= now < rejected.until:
                 raise rejected.again()
             rejected = None
-            accepted = yield from (check_signed if signed else check_other)(parts, credential, now)
+            checked = (check_signed if signed else check_other)(parts, credential, now)
+            accepted = checked if type(checked) is Accepted else (yield from checked)
             ttl_s = parts.api_key_ttl_s if accepted.principal.kind == "api_key" else parts.token_ttl_s
             accepted.since, accepted.until = now, min(accepted.until, now + ttl_s)
             parts.accepted.put(request.digest, accepted)
