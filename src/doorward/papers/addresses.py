@@ -1,0 +1,44 @@
+"""Where a paper may be asked for: https alone, written as requests want it. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urljoin
+
+from doorward.errors import ConfigurationError
+from doorward.protocol.urls import FLAWS, url_flaw
+
+__all__ = ["address_flaw", "check_address", "joined"]
+
+_LONGEST = 8192
+"""Signed addresses are long."""
+
+
+def check_address(url: str, *, insecure_loopback_http: bool = False) -> str:
+    """Return the address of a paper as it is asked for: percent-encoded, without a fragment.
+
+    Raises:
+        ConfigurationError: field ``url``; the reason is a flaw of ``protocol.urls``, such as ``not_https``.
+    """
+    address = _encoded(url)
+    if flaw := address_flaw(address, insecure_loopback_http=insecure_loopback_http):
+        message = f"The address of the paper {FLAWS[flaw]}. Give one that begins with https://."
+        raise ConfigurationError(message, field="url", reason=flaw)
+    return address
+
+
+def address_flaw(address: str, *, insecure_loopback_http: bool) -> str:
+    """Say what keeps us from asking at ``address``, as a slug of ``protocol.urls``; empty when nothing does."""
+    return url_flaw(address, loopback_http=insecure_loopback_http, query=True, longest=_LONGEST)
+
+
+def joined(at: str, reference: str) -> str:
+    """Return the address that ``reference`` means on the page ``at``; itself where it means none."""
+    try:
+        return _encoded(urljoin(at, reference))
+    except ValueError:
+        return _encoded(reference)
+
+
+def _encoded(url: str) -> str:
+    """Return an address without its fragment, its odd characters percent-encoded as browsers do."""
+    return quote(url.strip().partition("#")[0], safe="-._~:/?#[]@!$&'()*+,;=%", errors="replace")

@@ -1,0 +1,285 @@
+"""What a server's answer is: a PDF, or by which name it is something else. Pure: bytes in, a finding out.
+
+The markers are hints for people; nothing is trusted because of them. What is saved is decided by ``begins_as_pdf`` and
+``ends_as_pdf`` alone.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from doorward.papers.outcomes import OutcomeName
+
+__all__ = [
+    "HEAD_BYTES",
+    "PAGE_BYTES",
+    "TAIL_BYTES",
+    "Finding",
+    "Page",
+    "begins_as_pdf",
+    "ends_as_pdf",
+    "is_login_url",
+    "name_page",
+    "read_page",
+]
+
+HEAD_BYTES = 1024
+"""As much of the beginning is looked at."""
+
+TAIL_BYTES = 2048
+"""As much of the end."""
+
+PAGE_BYTES = 524_288
+"""As much of a page."""
+
+_PDF_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]{0,16}%PDF-[12]\.\d")
+_PDF_END = re.compile(rb"startxref[\t\n\f\r ]+(\d{1,19})[\t\n\f\r ]+%%EOF")
+
+
+def begins_as_pdf(head: bytes) -> bool:
+    """Say whether a file begins with ``%PDF-`` and a version (ISO 32000-2 section 7.5.2).
+
+    A byte order mark and a little white space before it are let through: some repositories send them, readers don't
+    mind, and no page begins like that.
+    """
+    return _PDF_BEGIN.match(head) is not None
+
+
+def ends_as_pdf(tail: bytes, size: int) -> bool:
+    """Say whether a file of ``size`` bytes ends as ISO 32000-2 section 7.5.5 says: with the place of its last table.
+
+    Args:
+        tail: the last ``TAIL_BYTES``. A little may follow the end, as readers allow.
+        size: of the whole file: the table has its place within.
+    """
+    ends = _PDF_END.findall(tail)
+    return bool(ends) and int(ends[-1]) < size
+
+
+class Finding(NamedTuple):
+    """What an answer is if it is no PDF, and the marker that gave it away."""
+
+    outcome: OutcomeName
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page says of itself, as far as it is of interest here."""
+
+    title: str
+    text: str
+    """Its markup too, in lower case, without comments: many a marker is in the markup."""
+    metadata: Mapping[str, str]
+    inputs: frozenset[tuple[str, str]]
+    """Name and type of each form field, in lower case."""
+
+    @property
+    def pdf_url(self) -> str | None:
+        """Where the page of an article says its PDF is; maybe relative."""
+        return self.metadata.get("citation_pdf_url") or None
+
+    @property
+    def year(self) -> int | None:
+        """When the page of an article says it was published."""
+        dates = (self.metadata.get(name, "") for name in _DATES)
+        years = (re.search(r"(?<!\d)(1[5-9]|20)\d\d(?!\d)", date) for date in dates)
+        return next((int(year[0]) for year in years if year), None)
+
+    @property
+    def is_article(self) -> bool:
+        """Whether it is about one: many a page of an article has a login form in its corner."""
+        return "citation_title" in self.metadata or "citation_doi" in self.metadata
+
+
+_DATES = (
+    "citation_publication_date",
+    "citation_date",
+    "citation_online_date",
+    "citation_year",
+    "prism.publicationdate",
+    "dc.date",
+    "dcterms.issued",
+)
+
+_TAG = re.compile(r"<(meta|input)\b([^<>]{1,8192})>", re.IGNORECASE)
+_ATTRIBUTE = re.compile(r"""([a-z:-]{1,40})\s{0,8}=\s{0,8}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{0,500})", re.IGNORECASE)
+
+
+def read_page(body: bytes) -> Page:
+    """Read what can be read of a page, however broken. Takes time in proportion to its length."""
+    text = _without_comments(body[:PAGE_BYTES].decode("utf-8", "replace"))
+    metadata: dict[str, str] = {}
+    inputs: set[tuple[str, str]] = set()
+    for tag in _TAG.finditer(text):
+        attributes = dict(_attributes(tag[2]))
+        if tag[1].lower() == "input":
+            inputs.add((attributes.get("name", "").lower(), attributes.get("type", "").lower()))
+        elif name := attributes.get("name") or attributes.get("property"):
+            metadata.setdefault(name.lower(), attributes.get("content", "").strip())
+    title = _TITLE.search(text)
+    return Page(html.unescape(title[1]).strip() if title else "", text.lower(), metadata, frozenset(inputs))
+
+
+def _attributes(text: str) -> Iterator[tuple[str, str]]:
+    for name, *values in _ATTRIBUTE.findall(text):
+        yield name.lower(), html.unescape("".join(values))
+
+
+def _without_comments(text: str) -> str:
+    kept = []
+    at = 0
+    while (start := text.find("<!--", at)) >= 0:
+        kept.append(text[at:start])
+        end = text.find("-->", start)
+        if end < 0:
+            return "".join(kept)
+        at = end + 3
+    return "".join([*kept, text[at:]])
+
+
+_SAML_REQUEST = re.compile(r"[?&]samlrequest=", re.IGNORECASE)
+_SAML_FIELDS = frozenset({"samlresponse", "samlrequest", "samlart", "wresult"})
+
+_CHECKS: tuple[tuple[str, str], ...] = (
+    ("cloudflare_challenge", "/cdn-cgi/challenge-platform/"),
+    ("cloudflare_challenge", "cf-chl-"),
+    ("cloudflare_challenge", "<title>just a moment"),
+    ("cloudflare_challenge", "<title>attention required! | cloudflare"),
+    ("imperva_check", "_incapsula_resource"),
+    ("imperva_check", "pardon our interruption"),
+    ("datadome_check", "captcha-delivery.com"),
+    ("perimeterx_check", "px-captcha"),
+    ("akamai_check", "sec-if-cpt-container"),
+    ("aws_waf_check", "awswafintegration"),
+    ("radware_check", "perfdrive.com"),
+    ("captcha", "verify you are human"),
+    ("captcha", "verify that you are human"),
+    ("captcha", "are you a robot"),
+    ("captcha", "confirm you are not a robot"),
+)
+"""Pages of services that keep robots out."""
+
+_PAYWALLS: tuple[tuple[str, str], ...] = (
+    ("access_denied", "you do not have access"),
+    ("access_denied", "you don't have access"),
+    ("access_denied", "your institution does not have access"),
+    ("access_denied", "does not subscribe to this"),
+    ("purchase_offered", "buy this article"),
+    ("purchase_offered", "buy article pdf"),
+    ("purchase_offered", "purchase access"),
+    ("purchase_offered", "purchase this article"),
+    ("purchase_offered", "purchase pdf"),
+    ("purchase_offered", "rent this article"),
+    ("purchase_offered", "rent or buy"),
+    ("subscription_wanted", "subscription required"),
+    ("subscription_wanted", "requires a subscription"),
+    ("subscription_wanted", "access through your institution"),
+    ("subscription_wanted", "access via your institution"),
+    ("subscription_wanted", "log in via an institution"),
+    ("subscription_wanted", "get access to the full"),
+)
+"""What publishers offer to those without access."""
+
+_LOGINS: tuple[tuple[str, str], ...] = (
+    ("ezproxy_login", "ezproxyform"),
+    ("openathens_login", "login.openathens.net"),
+    ("discovery", "where are you from"),
+    ("discovery", "find your institution"),
+    ("discovery", "choose your institution"),
+    ("discovery", "select your institution"),
+    ("discovery", "search for your institution"),
+)
+"""What asks who one is without asking for a password."""
+
+_LOGIN_PATH = re.compile(
+    r"/(login|signin|sign-in|logon|sso|ssostart|cas|idp|wayf|shibboleth\.sso|saml2?|authorize)(/|$)"
+)
+"""Where logins are, for those whose page is made by a script."""
+
+_NOT_FOUND_TITLES = ("not found", "page unavailable", "error 404")
+_LOGIN_TITLES = ("log in", "login", "sign in", "signin")
+
+_TOO_MANY = 429
+
+_STATUSES: dict[int, Finding] = {
+    401: Finding("login_page", "http_401"),
+    402: Finding("not_entitled", "http_402"),
+    403: Finding("not_entitled", "http_403"),
+    404: Finding("not_found", "http_404"),
+    410: Finding("not_found", "http_410"),
+    _TOO_MANY: Finding("rate_limited", "http_429"),
+}
+
+
+def name_page(
+    status: int, headers: Mapping[str, str], body: bytes, page: Page, *, redirected_to: str | None = None
+) -> Finding:
+    """Name an answer that is no PDF.
+
+    Args:
+        status: of the answer.
+        headers: by lower-case name.
+        body: its beginning, up to ``PAGE_BYTES``.
+        page: what ``read_page`` made of the body.
+        redirected_to: where it came from, if that is not where it was asked for.
+    """
+    check = "cloudflare_challenge" if "cf-mitigated" in headers else _marked(page, _CHECKS)
+    if check and status != _TOO_MANY:  # who is told to wait should, whatever the page looks like
+        return Finding("human_check", check)
+    if any(name in _SAML_FIELDS for name, _ in page.inputs):
+        return Finding("login_page", "saml_form")
+    if status >= 400:  # noqa: PLR2004 - errors (RFC 9110 section 15)
+        return _refused(status, page)
+    finding = _named(page) if body.strip() else Finding("empty", "no_body")
+    if finding.outcome == "not_pdf" and redirected_to and _LOGIN_PATH.search(urlsplit(redirected_to).path.lower()):
+        return Finding("login_page", "login_address")
+    return finding
+
+
+def _refused(status: int, page: Page) -> Finding:
+    known = _STATUSES.get(status, Finding("unavailable", f"http_{status}"))
+    asks_who = known.outcome == "not_entitled" and not page.is_article and _has_password(page)
+    return Finding("login_page", "password_form") if asks_who else known
+
+
+def _named(page: Page) -> Finding:
+    """Name a page that came with a status of success. What says who it is comes before what may be in a corner."""
+    title = page.title.lower()
+    if any(marker in title for marker in _NOT_FOUND_TITLES):
+        return Finding("not_found", "page_says_so")
+    paywall = _marked(page, _PAYWALLS)
+    if _has_password(page) and not (page.is_article or paywall):
+        return Finding("login_page", "password_form")
+    if title.startswith(_LOGIN_TITLES):
+        return Finding("login_page", "page_says_so")
+    if paywall:
+        return Finding("not_entitled", paywall)
+    if reason := _marked(page, _LOGINS):
+        return Finding("login_page", reason)
+    return Finding("not_pdf", "html" if "<html" in page.text or "<!doctype html" in page.text else "other_content")
+
+
+def _has_password(page: Page) -> bool:
+    return any(kind == "password" for _, kind in page.inputs)
+
+
+def _marked(page: Page, markers: tuple[tuple[str, str], ...]) -> str:
+    return next((reason for reason, marker in markers if marker in page.text), "")
+
+
+def is_login_url(url: str) -> bool:
+    """Say whether a redirect to ``url`` asks for a login that only a browser can go through: a SAML request.
+
+    What comes back from it is a form that a script posts, so that nothing is won by going there (SAML 2.0 Bindings
+    section 3.5).
+    """
+    return _SAML_REQUEST.search(url) is not None

@@ -1,0 +1,71 @@
+"""What becomes of a paper that was asked for: the names of it, and what a person can do about each. Data alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["ADVICE", "Outcome", "OutcomeName", "Route"]
+
+OutcomeName: TypeAlias = Literal[
+    "saved",
+    "login_page",
+    "not_entitled",
+    "human_check",
+    "rate_limited",
+    "not_found",
+    "empty",
+    "not_pdf",
+    "truncated",
+    "too_large",
+    "unavailable",
+]
+
+Route: TypeAlias = Literal["direct", "institution"]
+"""How it was asked for: at the plain address, or by way of the institution."""
+
+ADVICE: Mapping[OutcomeName, str] = MappingProxyType(
+    {
+        "saved": "Saved.",
+        "login_page": "A login page came instead. Sign in at your institution, then fetch it again.",
+        "not_entitled": "You have no access to it. Fetch it by way of an institution that has, or ask its library.",
+        "human_check": "A check for robots came instead. Open the address in your browser, or try again later.",
+        "rate_limited": "The server wants fewer requests. Wait before you fetch anything more from it.",
+        "not_found": "There is nothing at this address. Check it.",
+        "empty": "The answer was empty. Try again later.",
+        "not_pdf": "What came is not a PDF. Open the address in your browser and look for the PDF's own address.",
+        "truncated": "Only a part of it came. Fetch it again: where the server can, it goes on from there.",
+        "too_large": "It is larger than the limit.",
+        "unavailable": "The server can't be reached or can't answer. Try again later.",
+    }
+)
+"""What happened and what to do next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one address.
+
+    ``reason`` is a stable slug that narrows ``outcome`` down. ``path``, ``bytes`` and ``sha256`` are those of the file,
+    and None, 0 and None where none was saved. ``route`` is the one that was tried last. ``retry_after_s`` is what the
+    server asked for, if it did.
+    """
+
+    url: str
+    outcome: OutcomeName
+    reason: str
+    route: Route = "direct"
+    path: Path | None = None
+    bytes: int = 0
+    sha256: str | None = None
+    retry_after_s: float | None = None
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the paper is there now."""
+        return self.outcome == "saved"

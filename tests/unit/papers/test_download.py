@@ -1,0 +1,274 @@
+"""What is kept and what it is called when it is none, against real servers."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import time
+
+import pytest
+
+from doorward.errors import ConfigurationError
+from doorward.papers.outcomes import ADVICE
+
+HTML = "text/html; charset=utf-8"
+
+
+def page(text, status=200, **headers):
+    body = f"<!doctype html><html><head><title>{text}</title></head><body>{text}</body></html>"
+    return status, {"Content-Type": HTML, **headers}, body.encode()
+
+
+def test_a_pdf_is_kept_in_the_folder_of_its_year(site, library, pdf, kept):
+    server = site()
+    server["/doi/pdf/10.1000/xyz123"] = (200, {"Content-Type": "application/pdf"}, pdf())
+    url = server.at("/doi/pdf/10.1000/xyz123")
+    [outcome] = library().fetch(url, year=2021)
+    assert (outcome.outcome, outcome.reason, outcome.route, outcome.bytes) == ("saved", "pdf", "direct", 2000)
+    assert outcome.is_saved
+    assert outcome.path.read_bytes() == pdf()
+    assert outcome.sha256 == hashlib.sha256(pdf()).hexdigest()
+    assert kept() == ["2021/xyz123.pdf"]
+    [outcome] = library().fetch(url)
+    assert kept() == ["2021/xyz123.pdf", "unknown/xyz123.pdf"]
+
+
+def test_the_same_paper_again_is_not_kept_twice_and_another_takes_another_name(site, library, pdf, kept):
+    server = site()
+    server["/a/x.pdf"] = server["/b/x.pdf"] = (200, {}, pdf())
+    server["/c/x.pdf"] = (200, {}, pdf(filling=b"?"))
+    outcomes = library().fetch(*(server.at(f"/{each}/x.pdf") for each in "abc"))
+    assert [outcome.path.name for outcome in outcomes] == ["x.pdf", "x.pdf", "x (2).pdf"]
+    assert kept() == ["unknown/x (2).pdf", "unknown/x.pdf"]
+
+
+BODIES = {
+    "HTML with %PDF- inside": (
+        (200, {"Content-Type": "application/pdf"}, b"<html>%PDF-1.7 startxref 9 %%EOF</html>"),
+        "not_pdf",
+        "html",
+    ),
+    "HTML then a PDF": ((200, {}, b"<html></html>\n%PDF-1.7\nstartxref\n9\n%%EOF\n"), "not_pdf", "html"),
+    "a login page with status 200": (
+        (200, {}, b'<html><form><input type="password" name=p></form>'),
+        "login_page",
+        "password_form",
+    ),
+    "an auto-submitting SAML form": (
+        (
+            200,
+            {},
+            (
+                b'<html><body onload="document.forms[0].submit()"><form method="post" action="/ACS">'
+                b'<input type="hidden" name="SAMLResponse" value="s3cret"/></form></body></html>'
+            ),
+        ),
+        "login_page",
+        "saml_form",
+    ),
+    "0 bytes": ((200, {"Content-Type": "application/pdf"}, b""), "empty", "no_body"),
+    "white space": ((200, {}, b" \n" * 900), "empty", "no_body"),
+    "a gzip bomb": (
+        (200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(50_000_000))),
+        "unavailable",
+        "response_encoded",
+    ),
+    "a gzip bomb behind %PDF-": (
+        (200, {"Content-Encoding": "gzip"}, gzip.compress(b"%PDF-1.7\n" + bytes(50_000_000))),
+        "unavailable",
+        "response_encoded",
+    ),
+    "a bot check": (page("Just a moment...", 403), "human_check", "cloudflare_challenge"),
+    "a bot check by its header": (
+        page("x", 503, **{"cf-mitigated": "challenge"}),
+        "human_check",
+        "cloudflare_challenge",
+    ),
+    "429": (page("Just a moment...", 429, **{"Retry-After": "120"}), "rate_limited", "http_429"),
+    "404": (page("gone", 404), "not_found", "http_404"),
+    "a page that says so": (page("Page not found"), "not_found", "page_says_so"),
+    "401": (page("who?", 401), "login_page", "http_401"),
+    "403": (page("no", 403), "not_entitled", "http_403"),
+    "a paywall": (page("Buy this article"), "not_entitled", "purchase_offered"),
+    "500": (page("oops", 500), "unavailable", "http_500"),
+    "a picture": (
+        (200, {"Content-Type": "application/pdf"}, b"\x89PNG\r\n\x1a\n" + bytes(3000)),
+        "not_pdf",
+        "other_content",
+    ),
+    "300 without an address": ((300, {}, b"<html>choose"), "not_pdf", "html"),
+    "a part nobody asked for": ((206, {"Content-Range": "bytes 0-4/9"}, b"%PDF-1.7"), "not_pdf", "other_content"),
+}
+
+
+@pytest.mark.parametrize(("answer", "outcome", "reason"), BODIES.values(), ids=BODIES)
+def test_what_is_no_paper_is_named_and_not_kept(site, library, kept, answer, outcome, reason):
+    server = site()
+    server["/paper.pdf"] = answer
+    [found] = library().fetch(server.at("/paper.pdf"))
+    assert (found.outcome, found.reason, found.path) == (outcome, reason, None)
+    assert kept() == []
+    assert ADVICE[found.outcome]
+    assert len(server.asked) == 1, "asked again"
+    assert "s3cret" not in repr(found)
+
+
+def test_a_truncated_pdf_is_not_kept(site, library, pdf, kept):
+    server = site()
+    server["/whole.pdf"] = (200, {"ETag": '"1"'}, pdf()[:1500])
+    server["/cut.pdf"] = (200, {"Content-Length": "2000"}, pdf()[:1500])
+    whole, cut = library().fetch(server.at("/whole.pdf"), server.at("/cut.pdf"))
+    assert (whole.outcome, whole.reason) == ("truncated", "no_pdf_end")
+    assert (cut.outcome, cut.reason) == ("truncated", "truncated")
+    assert kept() == []
+
+
+def test_what_is_larger_than_the_limit_is_not_kept(site, library, pdf, kept):
+    def endless(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        while True:
+            handler.wfile.write(b"%PDF-1.7\n" + bytes(65536))
+
+    server = site()
+    server["/said.pdf"] = (200, {}, pdf(300_000))
+    server["/endless.pdf"] = endless
+    outcomes = library(max_bytes=200_000).fetch(server.at("/said.pdf"), server.at("/endless.pdf"))
+    assert [(each.outcome, each.reason) for each in outcomes] == [("too_large", "response_too_large")] * 2
+    assert kept() == []
+
+
+def test_300_mb_of_something_else_is_not_read(site, library, kept):
+    sent = []
+
+    def large(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(300 * 1024**2))
+        handler.end_headers()
+        for _ in range(300):
+            handler.wfile.write(bytes(1024**2))
+            sent.append(1)
+
+    server = site()
+    server["/paper.pdf"] = large
+    [outcome] = library().fetch(server.at("/paper.pdf"))
+    assert (outcome.outcome, outcome.reason) == ("not_pdf", "other_content")
+    assert kept() == []
+    assert len(sent) < 100
+
+
+def test_retry_after_is_handed_on(site, library):
+    server = site()
+    server["/p"] = page("slow down", 429, **{"Retry-After": "120"})
+    [outcome] = library().fetch(server.at("/p"))
+    assert outcome.retry_after_s == 120
+
+
+def test_the_page_of_an_article_leads_to_its_pdf_and_its_year(site, library, pdf, kept):
+    server = site()
+    server["/article/7"] = (
+        200,
+        {},
+        (
+            b"<html><meta content='../pdf/7?a=1&amp;b=2' name='citation_pdf_url'><meta name=citation_title content=T>"
+            b'<meta name="citation_publication_date" content="2019/05/03"><form><input type=password></form>'
+        ),
+    )
+    server["/pdf/7"] = (200, {"Content-Disposition": 'attachment; filename="A study.pdf"'}, pdf())
+    [outcome] = library().fetch(server.at("/article/7"))
+    assert outcome.is_saved
+    assert outcome.url == server.at("/article/7")
+    assert kept() == ["2019/A study.pdf"]
+    assert server.asked[1].path == "/pdf/7?a=1&b=2"
+    library().fetch(server.at("/article/7"), year=2001)
+    assert "2001/A study.pdf" in kept()
+
+
+@pytest.mark.parametrize("named", ["/article/7", "javascript:alert(1)", "http://example.org/x.pdf", "https://[x/"])
+def test_a_page_leads_nowhere_by_a_bad_address(site, library, kept, named):
+    server = site()
+    server["/article/7"] = (200, {}, f'<html><meta name="citation_pdf_url" content="{named}">'.encode())
+    [outcome] = library().fetch(server.at("/article/7"))
+    assert outcome.outcome in {"not_pdf", "unavailable"}
+    assert len(server.asked) == 1
+    assert kept() == []
+
+
+def test_a_page_leads_on_once_only(site, library):
+    server = site()
+    for number in range(5):
+        named = f'<html><meta name="citation_pdf_url" content="/{number + 1}">'.encode()
+        server[f"/{number}"] = (200, {}, named)
+    [outcome] = library().fetch(server.at("/0"))
+    assert outcome.outcome == "not_pdf"
+    assert len(server.asked) == 2
+
+
+def test_redirects_are_followed_to_a_limit(site, library, pdf):
+    server = site()
+    server["/0"] = (302, {"Location": "next%20one#there"}, b"")
+    server["/next%20one"] = (307, {"Location": "//" + server.url.partition("//")[2] + "/p.pdf"}, b"")
+    server["/p.pdf"] = (200, {}, pdf())
+    server["/loop"] = (302, {"Location": "/loop"}, b"")
+    saved, lost = library().fetch(server.at("/0"), server.at("/loop"))
+    assert saved.is_saved
+    assert (lost.outcome, lost.reason) == ("unavailable", "too_many_redirects")
+    assert sum(asked.path == "/loop" for asked in server.asked) == 11
+
+
+@pytest.mark.parametrize(
+    ("location", "reason"),
+    [
+        ("http://example.org/x.pdf", "address_not_https"),
+        ("ftp://example.org/x.pdf", "address_not_https"),
+        ("file:///etc/passwd", "address_no_host"),
+        ("https://user:pw@example.org/", "address_has_userinfo"),
+        ("https://" + "a" * 9000 + ".example/", "address_bad_characters"),
+        ("https://a..b/", "address_not_a_host"),
+        ("https://[x/", "address_not_a_url"),
+        ("https://unknown.example/x.pdf", "dns_failed"),
+    ],
+)
+def test_a_redirect_to_where_we_do_not_go(site, library, location, reason):
+    server = site()
+    server["/p"] = (302, {"Location": location}, b"")
+    [outcome] = library().fetch(server.at("/p"))
+    assert (outcome.outcome, outcome.reason) == ("unavailable", reason)
+
+
+def test_a_redirect_to_a_login_is_known_by_its_request(site, library):
+    server = site()
+    server["/p"] = (302, {"Location": "/idp?SAMLRequest=" + "x" * 9000 + "&RelayState=a"}, b"")
+    [outcome] = library().fetch(server.at("/p"))
+    assert (outcome.outcome, outcome.reason) == ("login_page", "saml_redirect")
+    assert len(server.asked) == 1
+
+
+def test_a_bad_address_stops_everything_before_it_begins(site, library, pdf):
+    server = site()
+    server["/p"] = (200, {}, pdf())
+    for bad in ("http://example.org/", "doi:10.1000/1", "https://", "https://u:p@example.org/"):
+        with pytest.raises(ConfigurationError) as caught:
+            library().fetch(server.at("/p"), bad)
+        assert caught.value.field == "url"
+    assert server.asked == []
+
+
+def test_a_server_that_is_silent(site, library, pdf):
+    def silent(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "2000")
+        handler.end_headers()
+        handler.wfile.write(pdf()[:1500])
+        handler.wfile.flush()
+        handler.connection.settimeout(20)
+        handler.rfile.read(1)
+
+    server = site()
+    server["/p"] = silent
+    started = time.monotonic()
+    [outcome] = library(idle_timeout_s=0.3, resumes=0).fetch(server.at("/p"))
+    assert (outcome.outcome, outcome.reason) == ("truncated", "timeout_idle")
+    [outcome] = library(total_timeout_s=0.1, idle_timeout_s=0.3).fetch(server.at("/p"))
+    assert outcome.outcome in {"truncated", "unavailable"}
+    assert time.monotonic() - started < 15
