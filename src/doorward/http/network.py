@@ -1,4 +1,4 @@
-"""How the clients reach a host: within one deadline, and ``localhost`` without asking anybody where that is.
+"""How the clients reach a host: within one deadline, and localhost's names without asking anybody where they are.
 
 httpcore2's own blocking network gives every operation its whole timeout anew, so a server that sends a byte now and
 then holds its caller for ever. In ``Network`` one deadline covers a request, name resolution included. The asynchronous
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["AsyncNetwork", "Deadline", "DeadlinePassed", "Network"]
 
 _LOCALHOST = ("::1", "127.0.0.1")
-"""What ``localhost`` is, whatever a resolver says (RFC 6761 section 6.3): plain http to it stays on this machine."""
+"""What ``localhost`` is, whatever a resolver says (RFC 6761 section 6.3): plain http to it stays on this machine.
+
+So is every name below it, to which plain http is refused like to any other: its addresses are loopback alone.
+"""
 
 
 class DeadlinePassed(Exception):
@@ -123,7 +126,7 @@ class _Stream(httpcore2.NetworkStream):
 
 
 class AsyncNetwork(httpcore2.AsyncNetworkBackend):
-    """httpcore2's network for asyncio, which knows where ``localhost`` is. Made for one request, closed after it.
+    """httpcore2's network for asyncio, which knows where localhost's names are. Made for one request, closed after it.
 
     Closing matters: httpcore2 leaves a connection open when its task is cancelled during the TLS handshake.
     """
@@ -144,7 +147,7 @@ class AsyncNetwork(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        *others, last = _LOCALHOST if host == "localhost" else (host,)
+        *others, last = _LOCALHOST if _is_localhost(host) else (host,)
         for other in others:
             with suppress(httpcore2.ConnectError):
                 return await self._open(other, port, timeout, local_address, socket_options)
@@ -174,7 +177,7 @@ def _resolve(host: str, port: int, until: Deadline) -> _Found:
 
     A thread that nobody waits for any more ends when the system's resolver gives up.
     """
-    if host == "localhost":
+    if _is_localhost(host):
         return [address for literal in _LOCALHOST for address in _look_up(literal, port)]
     if _is_address(host):
         return _look_up(host, port)
@@ -198,6 +201,10 @@ def _resolve(host: str, port: int, until: Deadline) -> _Found:
 
 def _look_up(host: str, port: int) -> _Found:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def _is_localhost(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def _is_address(host: str) -> bool:

@@ -383,6 +383,11 @@ class TestTls:
         assert send(get(server.url("localhost"))).status == 200
         assert send(get(server.url("127.0.0.1"))).status == 200
 
+    def test_names_below_localhost_are_here_too_by_tls_alone(self, send, serve, server_tls, trust_test_ca):
+        assert send(get(serve(OK, tls=server_tls).url("sp.localhost"))).status == 200
+        error = failure(send, get(serve(OK).url("sp.localhost")), ConfigurationError)
+        assert error.reason == "not_https"
+
     def test_an_unknown_authority(self, send, serve, server_tls):
         error = failure(send, post(serve(OK, tls=server_tls).url()))
         assert error.reason == "tls_certificate"
