@@ -160,6 +160,13 @@ def _kernel_address(text: str) -> str:
     return str(ipaddress.ip_address(packed))
 
 
+# Providers, stand-ins and what they need of cookies: a name within another's domain, and its sibling.
+_INSTITUTION_HOSTS = (
+    "sp.localhost", "idp.localhost", "go.openathens.localhost", "cas.localhost", "library.localhost",
+    "ezproxy.localhost", "*.ezproxy.localhost", "publisher.localhost", "*.publisher.localhost",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Authority:
     """A certificate authority of this run alone, and one server certificate by it for every loopback name."""
@@ -179,6 +186,7 @@ def test_ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     hosts = [
         x509.DNSName("localhost"),
         x509.DNSName("op.test"),
+        *map(x509.DNSName, _INSTITUTION_HOSTS),
         x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         x509.IPAddress(ipaddress.ip_address("::1")),
     ]

@@ -36,6 +36,7 @@ _START_DEADLINE_S = 30
 _STOP_DEADLINE_S = 5
 _BROWSER_DEADLINE_S = 60
 _PAGE_DEADLINE_MS = 15_000
+_LOOPBACK = ("localhost", "*.localhost", "127.0.0.1", "::1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -213,7 +214,7 @@ class Chromium:
             args=[
                 "--no-sandbox",  # it refuses to sandbox for root, and opens nothing but our own pages
                 "--disable-dev-shm-usage",
-                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE ::1",
+                f"--host-resolver-rules=MAP * ~NOTFOUND, {', '.join(f'EXCLUDE {host}' for host in _LOOPBACK)}",
             ],
         )
 
