@@ -127,7 +127,7 @@ class HttpRequest:
     the caller stops waiting.
     """
 
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "HEAD", "POST"]
     url: str
     purpose: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -16,11 +16,11 @@ from doorward.model import Pause
 from doorward.vault.files import open_lock_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from types import TracebackType
     from typing import Self
 
-    from doorward.ports import Clock, Flow
+    from doorward.ports import Clock
 
 __all__ = ["FileLock"]
 
@@ -86,7 +86,9 @@ class FileLock:
         _held.add(self)
         return True
 
-    def acquire(self, clock: Clock, *, timeout_s: float, unless: Callable[[], T | None]) -> Flow[T | None]:
+    def acquire(
+        self, clock: Clock, *, timeout_s: float, unless: Callable[[], T | None]
+    ) -> Generator[Pause, object, T | None]:
         """Take the lock, waiting for it, unless what it is wanted for turns out to be done.
 
         Args:

@@ -1,0 +1,152 @@
+"""What may be set about signing in at institutions, with its safe ranges, and how ``doorward.toml`` says it.
+
+Where ``doorward.toml`` lies is the vault's business; what an institution's address means, ``routes``'s.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from doorward.errors import ConfigurationError, printable
+from doorward.institution.patterns import CookiePatterns
+from doorward.vault.folders import config_folder, institution_file
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["InstitutionSettings", "NamedInstitution", "read_institutions"]
+
+_FILE = "doorward.toml"
+_LARGEST_FILE = 1_048_576
+
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "poll_s": (0.2, 10),
+    "page_timeout_s": (1, 600),
+    "login_timeout_s": (5, 3600),
+    "session_max_age_h": (0.01, 168),
+    "session_cache_ttl_s": (1, 900),
+    "human_check_wait_s": (1, 300),
+}
+"""Polling faster is rude; a session older than a week, or one that was last seen alive 15 minutes ago, is a guess."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstitutionSettings:
+    """How long to wait for what, and what to believe for how long. Checked when made.
+
+    Attributes:
+        poll_s: How often the browser is looked at during a login; from 0.2.
+        page_timeout_s: How long the first page may take.
+        login_timeout_s: How long the whole login may take.
+        session_max_age_h: A session older than that counts as expired without asking; at most 168, a week.
+        session_cache_ttl_s: How long the answer of a live check is believed; at most 900.
+        human_check_wait_s: How long a page that wants to see a person is given.
+        patterns: Regular expressions for names of cookies that a service sets once somebody is signed in.
+
+    Raises:
+        ConfigurationError: A value is out of its range; ``field`` names it.
+    """
+
+    poll_s: float = 0.5
+    page_timeout_s: float = 60.0
+    login_timeout_s: float = 300.0
+    session_max_age_h: float = 24.0
+    session_cache_ttl_s: float = 60.0
+    human_check_wait_s: float = 30.0
+    patterns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not least <= value <= most:
+                message = f"{name} must be a number from {least:g} to {most:g}, not {printable(repr(value))}."
+                raise ConfigurationError(message, field=name, reason="out_of_range")
+        if not isinstance(self.patterns, tuple) or not all(isinstance(each, str) for each in self.patterns):
+            raise ConfigurationError("patterns must be texts, in a tuple.", field="patterns", reason="wrong_value")
+        CookiePatterns(self.patterns)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedInstitution:
+    """An institution of ``doorward.toml``: ``[institutions.NAME]``."""
+
+    name: str
+    where: str
+    target: str | None
+    settings: InstitutionSettings
+
+
+def read_institutions(path: str | None = None) -> dict[str, NamedInstitution]:
+    """Read the institutions of ``doorward.toml``, by name in lower case. No file means none.
+
+    Args:
+        path: Of another file than the one in the configuration folder.
+
+    Raises:
+        ConfigurationError: The file can't be read, or says something that is no setting; ``field`` is the place.
+    """
+    document = _load(path or os.path.join(config_folder(), _FILE))  # noqa: PTH118 - the folders are texts
+    _refuse_unknown(document, {"institutions"}, "")
+    tables = document.get("institutions", {})
+    if not isinstance(tables, dict):
+        raise _wrong("institutions", "must be tables: [institutions.NAME]", "not_a_table")
+    named: dict[str, NamedInstitution] = {}
+    for name, table in tables.items():
+        institution_file(name)
+        if name.lower() in named:
+            raise _wrong(f"institutions.{name}", "is there twice: names differ by more than case", "given_twice")
+        named[name.lower()] = _read(name, table)
+    return named
+
+
+def _read(name: str, table: object) -> NamedInstitution:
+    place = f"institutions.{name}"
+    if not isinstance(table, dict):
+        raise _wrong(place, f"must be a table: [{place}]", "not_a_table")
+    _refuse_unknown(table, {"where", "target", *(field.name for field in fields(InstitutionSettings))}, f"{place}.")
+    values = dict(table)
+    where, target = values.pop("where", None), values.pop("target", None)
+    if not isinstance(where, str) or not where:
+        raise _wrong(f"{place}.where", 'must say where it is, such as "jcu.edu.au"', "missing_setting")
+    if target is not None and not isinstance(target, str):
+        raise _wrong(f"{place}.target", "must be the address of a page", "wrong_value")
+    if isinstance(values.get("patterns"), list):
+        values["patterns"] = tuple(values["patterns"])
+    try:
+        return NamedInstitution(name, where, target, InstitutionSettings(**values))
+    except ConfigurationError as error:
+        message = f"{_FILE}, in [{place}]: {error.message}"
+        raise ConfigurationError(message, field=f"{place}.{error.field}", reason=error.reason) from None
+
+
+def _load(path: str) -> dict[str, Any]:
+    try:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123 - a FIFO must not keep us waiting
+            data = file.read(_LARGEST_FILE + 1) or b""
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise _wrong("", f"can't be read: {printable(path)}: {error.strerror}", "file_unreadable") from None
+    if len(data) > _LARGEST_FILE:
+        raise _wrong("", f"can't be read: {printable(path)} is larger than 1 MiB", "file_unreadable")
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError):
+        raise _wrong("", f"is not valid TOML in UTF-8: {printable(path)}", "toml_syntax") from None
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: set[str], place: str) -> None:
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
+            raise _wrong(f"{place}{printable(name)}", f"is no setting; {remedy}", "unknown_setting")
+
+
+def _wrong(place: str, what: str, reason: str) -> ConfigurationError:
+    message = f"{_FILE}: {place} {what}" if place else f"{_FILE} {what}"
+    return ConfigurationError(message if message.endswith("?") else f"{message}.", field=place or _FILE, reason=reason)
