@@ -7,6 +7,7 @@ against the address they came from; outages never do, and never let anybody in.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from doorward.errors import (
@@ -19,11 +20,13 @@ from doorward.errors import (
     Malformed,
     MissingClaim,
     Revoked,
+    StoreError,
     UnknownApiKey,
     UnknownIssuer,
     UnknownKey,
     WrongAudience,
     WrongType,
+    printable,
 )
 from doorward.guard.checks import check_other, check_signed, confirm, refuse_revoked
 from doorward.guard.jobs import afinish, finish
@@ -54,6 +57,8 @@ if TYPE_CHECKING:
     from doorward.ports import Clock
 
 __all__ = ["Guard"]
+
+_log = logging.getLogger("doorward.guard")
 
 # What may be a guess. Someone whose token has expired, or is meant for another service, did not guess it.
 _GUESSES = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllowed, UnknownApiKey)
@@ -130,6 +135,9 @@ class Guard:
     def reload(self) -> None:
         """Read the settings again. Requests under way end by the old ones; what did not change stays as it is.
 
+        What is not used any more is closed, which may take some seconds where a disk stalls: from asyncio, call it in a
+        thread. An old audit log that can't be written any more is told of in Python's log.
+
         Raises:
             ConfigurationError: they are wrong, and the old ones stay in force; or this guard was made by code.
         """
@@ -143,7 +151,10 @@ class Guard:
         before = self._parts
         self._parts = assemble(issuers, api_keys, cast("GuardOptions", options), clock=self._clock, previous=before)
         self._settings = (settings, arguments)
-        before.close(but=self._parts)
+        try:
+            before.close(but=self._parts)
+        except StoreError as error:  # the new settings are in force all the same
+            _log.warning("%s", error.message)
 
     def authenticate(
         self,
@@ -167,7 +178,7 @@ class Guard:
             Throttled: too many failed attempts from this address (429).
             UnavailableError: nobody can say now (503).
         """
-        request = Request(authorization, client_ip, scopes and tuple(scopes), resource, self._digest(authorization))
+        request = Request(authorization, client_ip, scopes and _names(scopes), resource, self._digest(authorization))
         known = self._recall(request)
         return finish(self._decide(request)) if known is None else known
 
@@ -180,7 +191,7 @@ class Guard:
         resource: str | None = None,
     ) -> Principal:
         """Return who is calling: ``authenticate`` for asyncio, which waits without holding up its loop."""
-        request = Request(authorization, client_ip, scopes and tuple(scopes), resource, self._digest(authorization))
+        request = Request(authorization, client_ip, scopes and _names(scopes), resource, self._digest(authorization))
         known = self._recall(request)
         return await afinish(self._decide(request)) if known is None else known
 
@@ -200,7 +211,7 @@ class Guard:
             StoreError: the audit can't record the decision.
         """
         return self._recall(
-            Request(authorization, client_ip, scopes and tuple(scopes), resource, self._digest(authorization))
+            Request(authorization, client_ip, scopes and _names(scopes), resource, self._digest(authorization))
         )
 
     def _recall(self, request: Request) -> Principal | None:
@@ -246,7 +257,7 @@ class Guard:
                 raise rejected.again()
             rejected = None
             checked = (check_signed if signed else check_other)(parts, credential, now)
-            accepted = checked if type(checked) is Accepted else (yield from checked)
+            accepted = checked if isinstance(checked, Accepted) else (yield from checked)
             ttl_s = parts.api_key_ttl_s if accepted.principal.kind == "api_key" else parts.token_ttl_s
             accepted.since, accepted.until = now, min(accepted.until, now + ttl_s)
             parts.accepted.put(request.digest, accepted)
@@ -343,6 +354,14 @@ class Guard:
 
     def __repr__(self) -> str:
         return f"Guard(issuers={[ring.issuer.url for ring in self._parts.rings.values()]!r})"
+
+
+def _names(scopes: Sequence[str]) -> tuple[str, ...]:
+    """Hold on to what may be an iterator: scopes are read more than once."""
+    if isinstance(scopes, str):
+        message = f"scopes must be a list: write [{printable(scopes)!r}]."
+        raise ConfigurationError(message, field="scopes", reason="not_a_list")
+    return tuple(scopes)
 
 
 def _read(authorization: str | None) -> tuple[str, bool]:

@@ -111,9 +111,8 @@ def check_name(name: str, *, field: str = "name") -> None:
         ConfigurationError: Not 1 to 255 of ``A-Z a-z 0-9 . _ @ -``.
     """
     if not (isinstance(name, str) and _NAME.fullmatch(name)):
-        message = (
-            f"{printable(repr(name))} can't be the name of a key. Take up to 255 letters, digits and any of . _ @ -"
-        )
+        # Not repeated: in a keyring whose name and key were mixed up, it is the key.
+        message = "This can't be the name of a key. Take up to 255 letters, digits and any of . _ @ -"
         raise ConfigurationError(message, field=field, reason="key_name")
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from doorward.errors import ConfigurationError, Malformed, printable
+from doorward.errors import ConfigurationError, Malformed
 from doorward.guard.key_records import ApiKey, check_name, check_texts
 from doorward.guard.shapes import looks_signed
 from doorward.model import Secret
@@ -116,8 +116,8 @@ class Keyring:
 def _checked(entry: Mapping[str, Any], where: str) -> KeyringEntry:
     if not isinstance(entry, Mapping):
         raise ConfigurationError(f"{where} is no object with a name and a key.", field=where, reason="keyring_shape")
-    if unknown := [member for member in entry if member not in _MEMBERS]:
-        message = f"{where} has {printable(repr(unknown[0]))}, which means nothing here. Known are {sorted(_MEMBERS)}."
+    if not _MEMBERS.issuperset(entry):
+        message = f"{where} has a member that means nothing here. Known are {', '.join(sorted(_MEMBERS))}."
         raise ConfigurationError(message, field=where, reason="keyring_member")
     name = entry.get("name", "")
     check_name(name, field=where)

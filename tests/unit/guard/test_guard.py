@@ -146,6 +146,14 @@ class TestDeciding:
             assert refused.value.missing_scopes == ("write", "admin")
         assert guard.authenticate(value).subject == "alice"
 
+    def test_scopes_are_a_list(self, guard, token):
+        value = bearer(token(scope="read"))
+        assert guard.authenticate(value, scopes=iter(["read"])).subject == "alice"
+        for ask in (guard.authenticate, guard.known):
+            with pytest.raises(ConfigurationError) as wrong:
+                ask(value, scopes="read")
+            assert wrong.value.field == "scopes"
+
     def test_an_admin_of_one_issuer_is_none_of_another(self, clock, token):
         other = "https://evil.example.org"
         guard = Guard(

@@ -60,7 +60,7 @@ def test_several_at_once_make_one_schema(url):
 
     def open_at_once():
         start.wait(10)
-        database = open_database(url)
+        database = open_database(url, timeout_s=30)  # a busy machine takes its time
         with database.reading() as connection:
             versions = connection.execute(sa.select(schema.schema.c.version)).scalars().all()
         database.close()
