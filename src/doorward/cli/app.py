@@ -31,6 +31,7 @@ _COMMANDS = {
     "status": "Show who is signed in, and for how long.",
     "token": "Print a token that is good for a while.",
     "whoami": "Show who you are to the provider.",
+    "fetch": "Fetch papers by their addresses, and keep what is a PDF.",
     "explain": "Say why a guard accepts or refuses a token.",
     "audit": "Check and read a guard's audit log.",
     "keys": "Make, list, rotate and revoke the API keys of a service.",

@@ -18,6 +18,7 @@ __all__ = [
     "UNAVAILABLE",
     "USAGE",
     "error_object",
+    "exit_code",
     "failed",
     "stopped",
     "unexpected",
@@ -36,6 +37,11 @@ _EXIT_CODES: tuple[tuple[type[DoorwardError], int], ...] = (
 def failed(error: DoorwardError, arguments: Sequence[str]) -> int:
     """Report an error of ours and return the exit code for it."""
     _report(error_object(error), arguments)
+    return exit_code(error)
+
+
+def exit_code(error: DoorwardError) -> int:
+    """Return the exit code for an error of ours."""
     return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), FAILED)
 
 

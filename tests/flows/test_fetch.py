@@ -1,0 +1,388 @@
+"""``doorward fetch`` as people and scripts meet it, and downloads with a session across hosts, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import pty
+import re
+import select
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from doorward.institution.cookies import CookieJar
+from doorward.papers import DownloadSettings, Library
+
+DOORWARD = Path(sys.executable).with_name("doorward")
+LOOPBACK = "--insecure-loopback-http"
+DEADLINE_S = 60
+PDF = b"%PDF-1.7\n" + b"." * 3000 + b"\nstartxref\n9\n%%EOF\n"
+LOGIN = (200, {}, b"<html><title>Sign in</title><input type=password>")
+PAPER = (200, {}, PDF)
+
+
+@dataclass
+class Site:
+    url: str
+    pages: dict = field(default_factory=dict)
+    cookies: list = field(default_factory=list)
+    """Path and Cookie header of each request."""
+
+
+@pytest.fixture
+def site():
+    with ExitStack() as servers:
+        yield lambda *arguments, **options: servers.enter_context(_serving(*arguments, **options))
+
+
+@contextmanager
+def _serving(host="127.0.0.1", *, name=None, tls=None):
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            served.cookies.append((self.path, self.headers.get("Cookie")))
+            page = served.pages.get(self.path.partition("?")[0], (404, {}, b""))
+            with suppress(ConnectionError, ssl.SSLError):
+                status, headers, body = page(self) if callable(page) else page
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                for header, value in headers.items():
+                    self.send_header(header, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer((host, 0), Handler)
+    server.daemon_threads = False
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    served = Site(f"http{'s' if tls else ''}://{name or host}:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(20)
+
+
+@pytest.fixture
+def tls(test_ca, trust_test_ca):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(test_ca.certificate, test_ca.key)
+    return context
+
+
+class Session:
+    """An institution's session, as downloads see one. ``by_way_of``: the site that leads to papers."""
+
+    def __init__(self, by_way_of=None):
+        self.jar = CookieJar()
+        self.noted = 0
+        self.renewals = []
+        self._by_way_of = by_way_of
+
+    def get_user_agent(self):
+        return "Mozilla/5.0 (a browser)"
+
+    def link_to(self, url):
+        return self._by_way_of and f"{self._by_way_of.url}/login?url={url}"
+
+    def note_login_page(self):
+        self.noted += 1
+
+    def renew(self):
+        return self.renewals.pop(0)() if self.renewals else False
+
+
+@pytest.fixture
+def library(tmp_path):
+    settings = DownloadSettings(insecure_loopback_http=True, head_timeout_s=20)
+    return lambda session=None: Library(tmp_path / "papers", session, settings=settings)
+
+
+def fetch(*arguments, **environment):
+    return subprocess.run(
+        [DOORWARD, "fetch", *arguments],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+
+
+def test_plain_lines_where_no_terminal_is(site, tmp_path):
+    publisher = site()
+    publisher.pages = {"/a.pdf": PAPER, "/b.pdf": LOGIN}
+    done = fetch(f"{publisher.url}/a.pdf", f"{publisher.url}/b.pdf", "--to", str(tmp_path), "--year", "2024", LOOPBACK)
+    saved, refused = done.stdout.splitlines()
+    assert saved == f"Saved {tmp_path}/2024/a.pdf (0.0 MiB)."
+    assert refused.startswith(f"Not saved: {publisher.url}/b.pdf: A login page came instead.")
+    assert refused.endswith("(login_page, password_form)")
+    assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_a_json_line_for_each_paper(site, tmp_path):
+    publisher = site()
+    publisher.pages = {"/a.pdf": PAPER}
+    done = fetch(f"{publisher.url}/a.pdf", f"{publisher.url}/none", "--to", str(tmp_path), LOOPBACK, "--json")
+    saved, missing = map(json.loads, done.stdout.splitlines())
+    assert saved["outcome"] == "saved"
+    assert Path(saved["path"]).read_bytes() == PDF
+    assert saved["bytes"] == len(PDF)
+    assert (missing["outcome"], missing["reason"], missing["path"]) == ("not_found", "http_404", None)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        ([PAPER], 0),
+        ([PAPER, (404, {}, b"")], 1),
+        ([(429, {"Retry-After": "7"}, b""), (404, {}, b"")], 4),
+        ([(503, {}, b""), LOGIN], 3),
+    ],
+)
+def test_the_exit_code_says_what_would_help(site, tmp_path, answers, code):
+    publisher = site()
+    publisher.pages = {f"/{number}": answer for number, answer in enumerate(answers)}
+    done = fetch(*(f"{publisher.url}{path}" for path in publisher.pages), "--to", str(tmp_path), LOOPBACK)
+    assert done.returncode == code
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_bad_address_is_a_usage_error_and_a_bad_folder_is_not(site, tmp_path, as_json):
+    publisher = site()
+    publisher.pages = {"/a.pdf": PAPER}
+    extra = ["--json"] if as_json else []
+    assert fetch("http://example.org/", "--to", str(tmp_path), *extra).returncode == 2
+    (tmp_path / "file").write_text("")
+    done = fetch(f"{publisher.url}/a.pdf", "--to", str(tmp_path / "file"), LOOPBACK, *extra)
+    assert done.returncode == 4
+    if as_json:
+        assert [json.loads(line)["error"]["reason"] for line in done.stdout.splitlines()] == ["not_a_folder"]
+    else:
+        assert done.stderr.startswith("doorward: ")
+
+
+def test_what_a_server_says_does_not_reach_the_terminal_raw(site, tmp_path):
+    publisher = site()
+    publisher.pages = {"/a": (200, {"Content-Disposition": 'attachment; filename="\x1b[31m../x\r.pdf"'}, PDF)}
+    publisher.pages["/a"] = (200, {"Content-Disposition": "attachment; filename*=UTF-8''%1b%5b31m..%2Fx%0d"}, PDF)
+    done = fetch(f"{publisher.url}/a", "--to", str(tmp_path), LOOPBACK)
+    assert done.returncode == 0
+    assert "\x1b" not in done.stdout
+    assert [path.parent for path in tmp_path.rglob("*.pdf")] == [tmp_path / "unknown"]
+
+
+def test_a_terminal_shows_how_far_it_is(site, tmp_path):
+    go_on = threading.Event()
+
+    def slowly(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(PDF)))
+        handler.end_headers()
+        handler.wfile.write(PDF[:2048])
+        handler.wfile.flush()
+        go_on.wait(DEADLINE_S)
+        handler.wfile.write(PDF[2048:])
+        raise ConnectionError
+
+    publisher = site()
+    publisher.pages = {"/a.pdf": slowly}
+    main, side = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}
+    arguments = [DOORWARD, "fetch", f"{publisher.url}/a.pdf", "--to", str(tmp_path), LOOPBACK]
+    process = subprocess.Popen(arguments, env=environment, stdin=side, stdout=side, stderr=side)
+    os.close(side)
+    shown = ""
+    until = time.monotonic() + DEADLINE_S
+    with suppress(OSError):
+        while time.monotonic() < until:
+            if select.select([main], [], [], 0.1)[0]:
+                shown += os.read(main, 65536).decode(errors="replace")
+            if re.search(r"2\.0/3\.\d KiB", shown):
+                go_on.set()
+    go_on.set()
+    assert process.wait(DEADLINE_S) == 0
+    os.close(main)
+    assert re.search(r"2\.0/3\.\d KiB", shown), shown
+    assert re.search(r"Saved\s+/", shown)
+
+
+def test_it_is_listed_and_says_how_it_ends():
+    assert "fetch" in subprocess.run([DOORWARD], capture_output=True, text=True, check=True).stdout
+    told = fetch("--help").stdout
+    assert "  3  some want a login" in told
+
+
+def test_cookies_go_where_they_belong_at_each_hop(site, tls, library):
+    """A page on one host leads over another, and over plain http, to a third."""
+    session = Session()
+    cdn = site("127.0.0.2")
+    publisher = site(name="localhost", tls=tls)
+    shop = site()
+    session.jar.store("sid=s3cret; Secure; Path=/", url=f"{publisher.url}/", now=time.time())
+    session.jar.store("deep=1; Path=/content", url=f"{publisher.url}/", now=time.time())
+    session.jar.store("sid=other", url=f"{shop.url}/", now=time.time())
+    publisher.pages = {
+        "/article": (302, {"Location": f"{cdn.url}/a", "Set-Cookie": "visit=1; Path=/"}, b""),
+        "/content/a.pdf": PAPER,
+    }
+    cdn.pages = {"/a": (302, {"Location": f"{shop.url}/a", "Set-Cookie": "cdn=1"}, b"")}
+    shop.pages = {"/a": (302, {"Location": f"{publisher.url}/content/a.pdf"}, b"")}
+    [outcome] = library(session).fetch(f"{publisher.url}/article")
+    assert outcome.is_saved
+    assert cdn.cookies == [("/a", None)]
+    assert shop.cookies == [("/a", "sid=other")]
+    assert publisher.cookies[0] == ("/article", "sid=s3cret")
+    path, sent = publisher.cookies[1]
+    assert path == "/content/a.pdf"
+    assert set(sent.split("; ")) == {"deep=1", "sid=s3cret", "visit=1"}
+
+
+def test_by_way_of_the_institution_when_the_plain_address_wants_a_login(site, library):
+    publisher, proxy = site(), site("127.0.0.2")
+    publisher.pages = {"/a.pdf": (403, {}, b"<html>no")}
+    proxy.pages = {"/login": PAPER}
+    session = Session(proxy)
+    [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
+    assert (outcome.outcome, outcome.route) == ("saved", "institution")
+    assert outcome.path.name == "a.pdf"
+    assert proxy.cookies == [(f"/login?url={publisher.url}/a.pdf", None)]
+    assert session.noted == 0
+
+
+def test_an_open_paper_is_not_asked_for_through_the_institution(site, library):
+    publisher, proxy = site(), site("127.0.0.2")
+    publisher.pages = {"/a.pdf": PAPER}
+    [outcome] = library(Session(proxy)).fetch(f"{publisher.url}/a.pdf")
+    assert outcome.route == "direct"
+    assert proxy.cookies == []
+
+
+def test_a_session_that_ended_is_renewed_once_and_then_doubted(site, library):
+    publisher, proxy = site(), site("127.0.0.2")
+    publisher.pages = {"/a.pdf": LOGIN}
+    proxy.pages = {"/login": LOGIN}
+    session = Session(proxy)
+
+    def renewed():
+        proxy.pages["/login"] = PAPER
+        return True
+
+    session.renewals = [renewed]
+    [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
+    assert (outcome.outcome, session.noted) == ("saved", 1)
+    proxy.pages["/login"] = LOGIN
+    session.renewals = [lambda: True]
+    [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
+    assert (outcome.outcome, outcome.route, session.noted) == ("login_page", "institution", 2)
+    asked = len(proxy.cookies)
+    [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
+    assert (outcome.outcome, session.noted) == ("login_page", 3)
+    assert len(proxy.cookies) == asked + 1
+
+
+def test_the_page_of_an_article_and_its_pdf_behind_a_login(site, library, tmp_path):
+    publisher, proxy = site(), site("127.0.0.2")
+    publisher.pages = {
+        "/article": (200, {}, b'<meta name=citation_pdf_url content="/a.pdf"><meta name=citation_date content="2020">'),
+        "/a.pdf": LOGIN,
+    }
+    proxy.pages = {"/login": PAPER}
+    [outcome] = library(Session(proxy)).fetch(f"{publisher.url}/article")
+    assert outcome.path == tmp_path / "papers" / "2020" / "a.pdf"
+    assert proxy.cookies[0][0] == f"/login?url={publisher.url}/a.pdf"
+
+
+def test_for_asyncio_too_and_cancelling_ends_it(site, library, leak_check):
+    gone = threading.Event()
+
+    def endless(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            handler.wfile.write(PDF)
+            while True:
+                handler.wfile.write(b"." * 65536)
+                time.sleep(0.01)
+        finally:
+            gone.set()
+
+    publisher = site()
+    publisher.pages = {"/a.pdf": PAPER, "/endless": endless}
+
+    async def cancelled():
+        begun = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(
+            library().afetch(f"{publisher.url}/endless", progress=lambda _: loop.call_soon_threadsafe(begun.set))
+        )
+        await asyncio.wait_for(begun.wait(), 20)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    [outcome] = asyncio.run(library().afetch(f"{publisher.url}/a.pdf"))
+    assert outcome.is_saved
+    with leak_check():
+        asyncio.run(cancelled())
+        assert gone.wait(20)
+
+
+MEASURED = """
+import sys, tracemalloc
+from doorward.papers import DownloadSettings, Library
+library = Library(sys.argv[1], settings=DownloadSettings(insecure_loopback_http=True))
+library.fetch(sys.argv[2] + "/small.pdf")
+tracemalloc.start()
+[outcome] = library.fetch(sys.argv[2] + "/large.pdf")
+print(outcome.outcome, outcome.bytes, tracemalloc.get_traced_memory()[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_gigabyte_streams_within_30_mb(site, tmp_path):
+    size = 1024**3
+
+    def large(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(size))
+        handler.end_headers()
+        begin, end = b"%PDF-1.7\n", b"\nstartxref\n9\n%%EOF\n"
+        handler.wfile.write(begin)
+        left = size - len(begin) - len(end)
+        block = bytes(1024**2)
+        while left:
+            left -= handler.wfile.write(block[:left])
+        handler.wfile.write(end)
+        raise ConnectionError  # that was all of it
+
+    publisher = site()
+    publisher.pages = {"/small.pdf": PAPER, "/large.pdf": large}
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, str(tmp_path), publisher.url],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    outcome, received, most = done.stdout.split()
+    (tmp_path / "unknown" / "large.pdf").unlink()
+    assert (outcome, int(received)) == ("saved", size), done.stderr
+    assert int(most) < 30_000_000
