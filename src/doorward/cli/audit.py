@@ -60,6 +60,9 @@ def _verify(*, path: str, expect: str | None, as_json: bool) -> int:
             }
         )
         return 0 if found.ok else FAILED
+    if found.lines and sum(finding.what == "changed" for finding in found.problems) + found.more >= found.lines:
+        print_text("PROBLEM  no line matches its hash: was the log written with another key (DOORWARD_AUDIT_KEY)?")
+        return FAILED
     for finding in found.problems:
         print_text(f"PROBLEM  {_place(finding)}: {finding.text}")
     for finding in found.remarks:

@@ -90,4 +90,5 @@ def _print(explanation: Explanation) -> None:
         print_text("Nothing was verified: give the guard's settings with --config or --env.")
     else:
         verdict = "Nobody can say now" if explanation.accepted is None else "Refused"
-        print_text(f"{verdict} ({explanation.code}, {explanation.reason}).")
+        reason = "" if explanation.reason == explanation.code else f", {explanation.reason}"
+        print_text(f"{verdict} ({explanation.code}{reason}).")

@@ -37,6 +37,8 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
     """Read a number and its unit."""
     if value is None:
         return None
+    if value == "0":
+        return 0.0
     found = re.fullmatch(r"([0-9]{1,6})([smhdw])", value)
     if found is None:
         raise click.BadParameter(f"{printable(repr(value))} is no time span. Give one like 90d, 24h, 30m or 0s.")
@@ -94,7 +96,7 @@ def _create(  # noqa: PLR0913 - the options of the command, all by keyword
             expires_at=None if expires_s is None else SystemClock().now() + expires_s,
             created_by=_user(),
         )
-    _print_new(secret, key, as_json=as_json)
+    _print_new(secret, key, database, as_json=as_json)
 
 
 @command.command("list")
@@ -159,7 +161,7 @@ def _rotate(*, name: str, overlap_s: float, database: str | None, as_json: bool)
     """Replace a key by a new one, and print that, this once."""
     with closing(_opened(database, existing=True)) as keys:
         secret, key = keys.rotate(name, overlap_s=overlap_s, by=_user())
-    _print_new(secret, key, as_json=as_json)
+    _print_new(secret, key, database, as_json=as_json)
     if not as_json:
         until = f"goes on for {duration_in_words(overlap_s)} at most" if overlap_s else "has ended"
         print_note(f"The old key {until}.")
@@ -177,7 +179,8 @@ def _revoke(*, name_or_id: str, database: str | None, as_json: bool) -> None:
         print_json({"revoked": [key.key_id for key in ended]})
     elif ended:
         print_text(
-            f"Revoked {', '.join(key.key_id for key in ended)}. Running services refuse it within their cache's time."
+            f"Revoked {', '.join(key.key_id for key in ended)}. "
+            "Running services learn of it within the time of their cache, a minute unless they set another."
         )
     else:
         print_text("It was revoked already.")
@@ -261,12 +264,17 @@ def _user() -> str:
         return ""
 
 
-def _print_new(secret: Secret, key: ApiKey, *, as_json: bool) -> None:
+def _print_new(secret: Secret, key: ApiKey, database: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json({**_object(key), "key": secret.reveal()})
         return
     print_line(secret.reveal())
-    print_note(f"This is the key {key.name} ({key.key_id}). It is shown this once: only a digest was kept.")
+    given = database or os.environ.get(_VARIABLE) or _default_path()
+    where = "your database" if "://" in given else printable(str(Path(given).resolve()))
+    print_note(
+        f"This is the key {key.name} ({key.key_id}). It is shown this once: only a digest was kept, in {where}. "
+        "A service has to use that database and its pepper."
+    )
 
 
 def _object(key: ApiKey) -> dict[str, Any]:

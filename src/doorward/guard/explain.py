@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Explanation", "Step", "explain", "explain_alone"]
 
+_MINUTES_SHOWN = 10
+_NAMES = ("sub", "aud", "azp", "client_id", "scope")
 _TIMES = {"iat": "issued", "nbf": "not before", "exp": "expires"}
 
 
@@ -103,6 +105,9 @@ def explain_alone(token: str, *, now: float) -> Explanation:
     steps = _Steps()
     try:
         steps.look_at("shape")
+        if not looks_signed(token):
+            steps.note("Not a signed token: an API key, or an opaque token. Only the guard's settings can say more.")
+            return steps.end(None, sure=False)
         jwt = parse_jwt(token)
         steps.ok(_header(jwt.header))
         steps.look_at("issuer")
@@ -141,8 +146,9 @@ def _signed(parts: Parts, token: str, now: float, steps: _Steps) -> Work[None]:
     steps.ok("Made with that issuer's key.")
     steps.look_at("claims")
     steps.note(_claims(signed.claims, now))
+    steps.note(f"This service is {', '.join(sorted(issuer.audiences))} to that issuer.")
     validate_claims(signed, issuer, now=now)
-    steps.ok(f"Meant for this service ({', '.join(sorted(issuer.audiences))}), and good now.")
+    steps.ok("Meant for this service, and good now.")
     steps.look_at("revocation")
     checked = check_signed(parts, token, now)
     accepted = checked if isinstance(checked, Accepted) else (yield from checked)
@@ -164,7 +170,7 @@ def _keys(keys: JwkSet, issuer: Issuer) -> str:
 
 
 def _claims(claims: Mapping[str, Any], now: float) -> str:
-    said = [f"{name} {_shown(claims[name])}" for name in ("sub", "aud", "azp", "client_id", "scope") if name in claims]
+    said = [f"{name} {_shown(claims[name])}" for name in _NAMES if claims.get(name)]
     said += [f"{word} {_moment(claims[name], now)}" for name, word in _TIMES.items() if name in claims]
     return "It says: " + ("; ".join(said) or "nothing that counts") + "."
 
@@ -180,7 +186,9 @@ def _moment(value: object, now: float) -> str:
         moment = format_instant(value).partition(".")[0] + "Z"
     except ValueError:
         return _shown(value)
-    return f"{moment} ({value - now:+.0f} s)"
+    minutes = (value - now) / 60
+    away = f"{value - now:+.0f} s" if abs(minutes) < _MINUTES_SHOWN else f"{minutes:+.0f} min"
+    return f"{moment} ({away})"
 
 
 def _principal(steps: _Steps, accepted: Accepted) -> None:
@@ -194,8 +202,7 @@ def _principal(steps: _Steps, accepted: Accepted) -> None:
     if principal.email is not None:
         trust = "counts" if principal.email_verified else "only to show: not verified, or its issuer not trusted for it"
         said.append(f"E-mail: {printable(principal.email)} ({trust}).")
-    if principal.is_admin:
-        said.append("An administrator.")
+    said.append("An administrator." if principal.is_admin else "No administrator.")
     if principal.may_delegate:
         said.append("May act for others.")
     steps.ok(" ".join(said))

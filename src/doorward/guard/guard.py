@@ -8,6 +8,7 @@ against the address they came from; outages never do, and never let anybody in.
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from doorward.errors import (
@@ -98,6 +99,7 @@ class Guard:
         self._digest = digester()
         self._read: Callable[[], GuardSettings] | None = None
         self._settings: tuple[GuardSettings, Mapping[str, Any]] | None = None
+        self._reloading = threading.Lock()
         self._parts = assemble(issuers, api_keys, options, clock=self._clock)
 
     @classmethod
@@ -144,17 +146,18 @@ class Guard:
         if self._read is None:
             message = "This guard was made by code: there are no settings to read again. Use from_file or from_env."
             raise ConfigurationError(message, field="guard", reason="nothing_to_reload")
-        settings = self._read()
-        arguments = dict(settings.arguments(previous=self._settings))
-        options = dict(arguments)
-        issuers, api_keys = options.pop("issuers", ()), options.pop("api_keys", None)
-        before = self._parts
-        self._parts = assemble(issuers, api_keys, cast("GuardOptions", options), clock=self._clock, previous=before)
-        self._settings = (settings, arguments)
-        try:
-            before.close(but=self._parts)
-        except StoreError as error:  # the new settings are in force all the same
-            _log.warning("%s", error.message)
+        with self._reloading:  # one at a time, so that the last to read is the last to count
+            settings = self._read()
+            arguments = dict(settings.arguments(previous=self._settings))
+            options = dict(arguments)
+            issuers, api_keys = options.pop("issuers", ()), options.pop("api_keys", None)
+            before = self._parts
+            self._parts = assemble(issuers, api_keys, cast("GuardOptions", options), clock=self._clock, previous=before)
+            self._settings = (settings, arguments)
+            try:
+                before.close(but=self._parts)
+            except StoreError as error:  # the new settings are in force all the same
+                _log.warning("%s", error.message)
 
     def authenticate(
         self,

@@ -45,6 +45,7 @@ def test_what_is_accepted(guard):
         ("keys", "ok"),
         ("signature", "ok"),
         ("claims", "note"),
+        ("claims", "note"),
         ("claims", "ok"),
         ("revocation", "ok"),
         ("principal", "ok"),
@@ -140,5 +141,6 @@ class TestWithoutSettings:
         assert "nothing that counts" in explain_alone(sign_claims({}, KEY), now=NOW).steps[2].text
 
     def test_what_is_no_token(self):
-        explanation = explain_alone("nonsense", now=NOW)
-        assert (explanation.accepted, explanation.reason) == (False, "token_parts")
+        assert explain_alone("dw_nonsense", now=NOW).accepted is None
+        explanation = explain_alone("eyJ.no.sense", now=NOW)
+        assert (explanation.accepted, explanation.reason) == (False, "base64_not_canonical")
