@@ -232,8 +232,10 @@ def name_page(
         page: what ``read_page`` made of the body.
         redirected_to: where it came from, if that is not where it was asked for.
     """
+    if status == _TOO_MANY:  # who is told to wait should, whatever the page looks like
+        return _STATUSES[status]
     check = "cloudflare_challenge" if "cf-mitigated" in headers else _marked(page, _CHECKS)
-    if check and status != _TOO_MANY:  # who is told to wait should, whatever the page looks like
+    if check:
         return Finding("human_check", check)
     if any(name in _SAML_FIELDS for name, _ in page.inputs):
         return Finding("login_page", "saml_form")
