@@ -241,6 +241,8 @@ class _Running:
             self.outcome.set_result(captured)
 
     async def _main(self) -> Captured:
+        # What Playwright leaves unread when its driver dies would be logged, page addresses and all.
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
         task = asyncio.ensure_future(self._visit())
         with self._lock:
             self._loop, self._task = asyncio.get_running_loop(), task
@@ -311,14 +313,11 @@ class _Visit:
 
         if not self._browser.is_connected():
             return self._watch.observe(Crashed("browser_ended"))
-        verdict: Verdict
         if self._watch.crashed:
             return self._watch.observe(Crashed("page_crashed"))
         try:
             cookies = await self._context.cookies()
-        except Error:
-            if self._browser.is_connected():
-                return self._watch.observe(WindowClosed())
+        except Error:  # not even that: the browser or its driver has gone
             return self._watch.observe(Crashed("browser_ended"))
         self._cookies = tuple(dict(cookie) for cookie in cookies)
         self._watch.look_at_pages()

@@ -287,7 +287,7 @@ def _by_place(cookies: Iterable[CookieSeen]) -> dict[tuple[str, str, str], Cooki
 
 
 def _goes_to(domain: str, host: str) -> bool:
-    """Whether a cookie of this domain is sent to this host. Browsers write a leading dot where subdomains get it too."""
+    """Whether a cookie of this domain is sent to this host. Browsers write a leading dot where subdomains get it."""
     domain = domain.lower()
     return host == domain.lstrip(".") or (domain.startswith(".") and host.endswith(domain))
 
