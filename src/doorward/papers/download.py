@@ -221,7 +221,7 @@ class _Download:
             location = response.headers.get("location") if response.status in _REDIRECTS else None
             if location is None:
                 return self._receive(response, part, at, redirected=redirected)
-        leads_to = joined(at, location)
+        leads_to = joined(at, _as_utf8(location))
         return _Other(Finding("login_page", "saml_redirect")) if is_login_url(leads_to) else leads_to
 
     def _flaw(self, url: str) -> str:
@@ -230,8 +230,8 @@ class _Download:
     def _request(self, url: str, part: Part) -> HttpRequest:
         headers = {"Accept": "application/pdf, text/html;q=0.9, */*;q=0.5"}
         if cookies := self._session.jar.header_for(url, now=self._clock.now()):
-            # The wire takes ASCII. A cookie that is not is left out rather than the request.
-            headers["Cookie"] = "; ".join(pair for pair in cookies.split("; ") if pair.isascii())
+            # The wire takes printable ASCII. A cookie that is not is left out rather than the request.
+            headers["Cookie"] = "; ".join(pair for pair in cookies.split("; ") if pair.isascii() and pair.isprintable())
         if resume := part.resume:
             headers["Range"] = f"bytes={resume.offset}-"
             headers["If-Range"] = resume.validator
@@ -290,7 +290,7 @@ class _Download:
             part.discard()
             return _Other(Finding("truncated", "no_pdf_end"))
         fields = {
-            "name": suggested_name(self._target, response.headers.get("content-disposition")),
+            "name": suggested_name(self._target, _as_utf8(response.headers.get("content-disposition", ""))),
             "host": urlsplit(self._target).hostname or "",
             "year": "" if self._year is None else str(self._year),
         }
@@ -321,6 +321,11 @@ def _take(chunks: Iterator[bytes], length: int) -> tuple[bytes, TransportError |
     except (TransportError, InvalidResponse) as failure:
         return bytes(taken), failure
     return bytes(taken), None
+
+
+def _as_utf8(value: str) -> str:
+    """Read a header again that is UTF-8, as many are, although HTTP knows only bytes there."""
+    return value.encode("latin-1").decode("utf-8", "replace")
 
 
 def _key(url: str) -> str:

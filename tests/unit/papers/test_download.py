@@ -236,6 +236,28 @@ def test_a_redirect_to_where_we_do_not_go(site, library, location, reason):
     assert (outcome.outcome, outcome.reason) == ("unavailable", reason)
 
 
+def test_headers_in_utf_8_are_read_as_that(site, library, pdf, kept):
+    raw = "é".encode().decode("latin-1")
+    server = site()
+    server["/p"] = (302, {"Location": f"/{raw}"}, b"")
+    server["/%C3%A9"] = (200, {"Content-Disposition": f'attachment; filename="{raw}.pdf"'}, pdf())
+    [outcome] = library().fetch(server.at("/p"))
+    assert outcome.is_saved
+    assert kept() == ["unknown/é.pdf"]
+
+
+def test_a_cookie_that_no_header_takes_is_left_out(site, library, pdf, session):
+    server = site()
+    cookies = ["a=1", "b=\u00e9", "c=2", "d=x\ty"]
+    server["/0"] = (302, {"Location": "/p.pdf", "Set-Cookie": [c.encode().decode("latin-1") for c in cookies]}, b"")
+    server["/p.pdf"] = (200, {}, pdf())
+    [outcome] = library(session).fetch(server.at("/0"))
+    assert outcome.is_saved
+    sent = server.asked[1].headers["cookie"].split("; ")
+    assert {"a=1", "c=2"} <= set(sent)
+    assert not [cookie for cookie in sent if cookie.startswith(("b=", "d="))]
+
+
 def test_a_redirect_to_a_login_is_known_by_its_request(site, library):
     server = site()
     server["/p"] = (302, {"Location": "/idp?SAMLRequest=" + "x" * 9000 + "&RelayState=a"}, b"")
