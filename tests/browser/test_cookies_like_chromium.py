@@ -197,7 +197,7 @@ async def _fill(context: BrowserContext, hosts: Hosts, headers: list[tuple[str, 
     jar = CookieJar()
     page = await context.new_page()
     for url, header in headers:
-        await page.goto(f"{hosts.at(url)}?set={quote(header)}", wait_until="commit")
+        await page.goto(f"{hosts.at(url)}?set={quote(header)}")
         jar.store(header, url=hosts.at(url), now=time.time())
     await page.close()
     return jar
@@ -207,7 +207,7 @@ async def _sent(context: BrowserContext, urls: list[str]) -> dict[str, str | Non
     page = await context.new_page()
     sent = {}
     for url in urls:
-        response = await page.goto(url, wait_until="commit")
+        response = await page.goto(url)
         sent[url] = "; ".join(json.loads(await response.text())) or None
     await page.close()
     return sent

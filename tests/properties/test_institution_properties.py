@@ -6,7 +6,7 @@ import contextlib
 import string
 from urllib.parse import quote
 
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from doorward.errors import ConfigurationError, CorruptEntry
@@ -17,6 +17,8 @@ from doorward.institution.set_cookie import parse_cookie_date, parse_set_cookie
 from doorward.model import Secret
 
 NOW = 1_800_000_000.0
+
+untimed = settings(deadline=None)  # a busy machine takes the time it takes
 
 ROUTES = [
     parse_institution(where)
@@ -47,6 +49,7 @@ TARGETS = st.builds(
 )
 
 
+@untimed
 @given(st.sampled_from(ROUTES), TARGETS)
 def test_there_and_back_and_no_further(route, target):
     link = route.link_to(target)
@@ -55,12 +58,14 @@ def test_there_and_back_and_no_further(route, target):
     assert route.link_to(link) == link == route.link_to(innermost)
 
 
+@untimed
 @given(st.sampled_from(ROUTES), TARGETS)
 def test_a_link_is_the_institution_again(route, target):
     assume(route.kind != "portal")
     assert parse_institution(route.link_to(target)) == route
 
 
+@untimed
 @given(st.sampled_from(ROUTES), TARGETS, st.integers(1, 4))
 def test_links_in_links_lead_to_the_innermost(route, target, depth):
     assume(route.kind != "portal" and route.target_of(target) is None)
@@ -73,6 +78,7 @@ def test_links_in_links_lead_to_the_innermost(route, target, depth):
     assert route.target_of(link) == target
 
 
+@untimed
 @given(st.text() | TARGETS | st.builds("https://{}".format, st.text()) | st.text("htps:/.?#@[]%-", max_size=30))
 def test_reading_an_institution_gives_a_route_or_our_error(where):
     with contextlib.suppress(ConfigurationError):
@@ -81,6 +87,7 @@ def test_reading_an_institution_gives_a_route_or_our_error(where):
         assert route.institution_url.startswith("https://")
 
 
+@untimed
 @given(st.sampled_from(ROUTES), st.text() | TARGETS | st.text("htps:/.?#@[]%-=&url", max_size=40))
 def test_reading_a_link_never_fails(route, text):
     target = route.target_of(text)
@@ -121,6 +128,7 @@ def may_go(cookie, scheme, host, path, now):
     return host_ok and path_ok and alive and (scheme == "https" or not cookie.secure)
 
 
+@untimed
 @given(st.lists(COOKIES, max_size=8), st.sampled_from(["https", "http"]), SMALL_HOSTS, SMALL_PATHS)
 def test_a_cookie_goes_where_rfc_6265_sends_it_and_nowhere_else(cookies, scheme, host, path):
     jar = CookieJar(cookies)
@@ -144,6 +152,7 @@ SET_COOKIES = st.text() | st.builds(
 )
 
 
+@untimed
 @given(st.lists(st.tuples(SET_COOKIES, st.sampled_from(["https", "http"]), SMALL_HOSTS, SMALL_PATHS), max_size=6))
 def test_nobody_sets_a_cookie_for_others(headers):
     jar = CookieJar()
@@ -160,6 +169,7 @@ def test_nobody_sets_a_cookie_for_others(headers):
     assert CookieJar.from_json(jar.to_json()).cookies == jar.cookies
 
 
+@untimed
 @given(st.text())
 @example("s=1; max-age=" + "9" * 1024)
 @example("s=1; expires=" + "1:1:1 " * 1000)
@@ -177,6 +187,7 @@ JSON = st.recursive(
 NAMES = ["name", "value", "domain", "path", "expires", "httpOnly", "secure", "sameSite"]
 
 
+@untimed
 @given(JSON | st.lists(st.fixed_dictionaries({name: JSON | st.just("/") for name in NAMES}), max_size=3))
 def test_reading_a_file_gives_cookies_or_our_error(document):
     with contextlib.suppress(CorruptEntry):
@@ -184,6 +195,7 @@ def test_reading_a_file_gives_cookies_or_our_error(document):
         assert CookieJar.from_json(jar.to_json()).cookies == jar.cookies
 
 
+@untimed
 @given(st.text("ab.*+[]-\\^$()|?{}0_", max_size=12) | st.text(max_size=12), st.text(max_size=20))
 def test_a_pattern_is_refused_or_matches_few(pattern, name):
     with contextlib.suppress(ConfigurationError):
