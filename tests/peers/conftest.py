@@ -230,21 +230,27 @@ class Chromium:
 
 
 @pytest.fixture(scope="session")
-def chromium(
+def chromium_home(
     test_ca: Authority,
     require_peer: Callable[[str, object], None],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Chromium]:
-    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+) -> Path:
+    """A home folder. A Chromium started with it as HOME trusts the test authority."""
     certutil = shutil.which("certutil")
-    require_peer("Chromium", executable)
     require_peer("certutil", certutil)
     home = tmp_path_factory.mktemp("chromium")
     database = home / ".pki" / "nssdb"
     database.mkdir(parents=True)
     for arguments in (["-N", "--empty-password"], ["-A", "-t", "C,,", "-n", "test authority", "-i", test_ca.ca]):
         subprocess.run([certutil, "-d", f"sql:{database}", *arguments], check=True, timeout=_START_DEADLINE_S)
-    browser = Chromium(executable, home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def chromium(chromium_home: Path, require_peer: Callable[[str, object], None]) -> Iterator[Chromium]:
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    require_peer("Chromium", executable)
+    browser = Chromium(executable, chromium_home)
     try:
         browser.open()
         yield browser

@@ -6,8 +6,9 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from federation import Federation, find_programs, make_pdf
+from federation import Federation, find_programs
 from institution_stand_ins import Cas, EzProxy, OpenAthens
+from pdfs import make_pdf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from federation import find_programs
+from loopback_https import fetch
 
 from doorward.http.client import HttpClient
 from doorward.model import HttpRequest
@@ -25,17 +26,6 @@ def cookies_of(federation):
         return "; ".join(f"{each['name']}={each['value']}" for each in page.context.cookies(url))
 
     return ask
-
-
-@pytest.fixture
-def signed_in(federation, chromium, cookies_of):
-    """Sign in with a browser: the cookies for the service provider."""
-
-    def steps(page):
-        federation.sign_in(page)
-        return cookies_of(page, federation.sp_url)
-
-    return lambda: chromium.run(steps)
 
 
 def _is_login(url, federation):
@@ -58,19 +48,24 @@ class TestPlainClient:
         assert answer.status == 302
         assert answer.location.startswith(federation.idp_url)
 
-    def test_with_a_session_comes_the_paper(self, federation, signed_in):
-        cookie = signed_in()
+    def test_with_a_session_comes_the_paper(self, federation):
+        cookie = federation.sign_in_plainly().sp_cookie
         assert "_shibsession_" in cookie
         assert federation.fetch(federation.report_url, cookie=cookie).body == federation.report
         assert federation.fetch(federation.paper_url(7), cookie=cookie).body == federation.paper(7)
         assert federation.paper(7) != federation.paper(8)
 
-    def test_the_identity_providers_cookies_alone_give_a_form(self, federation, chromium, cookies_of):
-        def steps(page):
-            federation.sign_in(page)
-            return cookies_of(page, federation.idp_url)
+    def test_a_paper_comes_in_parts(self, federation, test_ca):
+        cookie = {"Cookie": federation.sign_in_plainly().sp_cookie}
+        whole = fetch(federation.report_url, test_ca.ca, headers=cookie)
+        rest = {**cookie, "Range": "bytes=10-", "If-Range": whole.header("ETag")}
+        answer = fetch(federation.report_url, test_ca.ca, headers=rest)
+        assert (answer.status, answer.body) == (206, federation.report[10:])
+        answer = fetch(federation.report_url, test_ca.ca, headers={**rest, "If-Range": '"another"'})
+        assert (answer.status, answer.body) == (200, federation.report)
 
-        cookie = chromium.run(steps)
+    def test_the_identity_providers_cookies_alone_give_a_form(self, federation):
+        cookie = federation.sign_in_plainly("bob").idp_cookie
         assert "SimpleSAMLAuthToken=" in cookie
         to_idp = federation.fetch(federation.report_url).location
         answer = federation.fetch(to_idp, cookie=cookie)
@@ -198,8 +193,8 @@ class TestBrowser:
 
 
 class TestSessions:
-    def test_the_service_provider_tells_a_live_session_from_a_dead_one(self, federation, signed_in):
-        first, second = signed_in(), signed_in()
+    def test_the_service_provider_tells_a_live_session_from_a_dead_one(self, federation):
+        first, second = (federation.sign_in_plainly().sp_cookie for _ in range(2))
         assert federation.session_lives(first)
         federation.kill_sp_session(first)
         assert not federation.session_lives(first)
@@ -233,18 +228,17 @@ class TestSessions:
 
         chromium.run(steps)
 
-    def test_a_session_ends_by_its_age(self, federation, signed_in):
-        federation.restart_sp(session_lifetime_s=3)
+    def test_a_session_ends_by_its_age(self, federation):
+        federation.restart_sp(session_lifetime_s=2)
         try:
-            cookie = signed_in()
-            assert federation.session_lives(cookie)
+            cookie = federation.sign_in_plainly().sp_cookie
             give_up_at = time.monotonic() + 20
             while federation.session_lives(cookie):
                 assert time.monotonic() < give_up_at
                 time.sleep(0.2)
         finally:
             federation.restart_sp()
-        assert federation.session_lives(signed_in())
+        assert federation.session_lives(federation.sign_in_plainly().sp_cookie)
 
 
 _ABANDONED = """
