@@ -9,6 +9,7 @@ What fails is returned, not raised: the client raises it, so that its traceback 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from contextlib import ExitStack, aclosing
@@ -37,6 +38,11 @@ __all__ = ["StreamedResponse", "exchange", "exchange_async", "open_stream"]
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # ASCII on one line, no blank at either end
 _USER_AGENT = f"doorward/{version('doorward')}"
+
+# For debugging, httpcore2 logs the headers of answers: cookies, and addresses with assertions in them.
+logging.getLogger("httpcore2.http11").addFilter(
+    lambda record: not record.getMessage().startswith("receive_response_headers.complete")
+)
 
 
 def exchange(

@@ -66,11 +66,11 @@ class Shelf(Generic[E]):
 
     Args:
         kind: What is kept.
-        folder: Gives the folder's absolute path at each use.
+        folder: Its absolute path.
         clock: Tells when a file was set aside.
     """
 
-    def __init__(self, kind: Kind[E], folder: Callable[[], str], clock: Clock) -> None:
+    def __init__(self, kind: Kind[E], folder: str, clock: Clock) -> None:
         self._kind = kind
         self._folder = folder
         self._clock = clock
@@ -96,7 +96,7 @@ class Shelf(Generic[E]):
                 raise VaultError(f"{problem} Upgrade this one, or {again}, which replaces it.", reason=reason)
             aside = self._set_aside(file)
             if aside is not None:
-                path = printable(os.path.join(self._folder(), aside))
+                path = printable(os.path.join(self._folder, aside))
                 again = again[0].upper() + again[1:]
                 message = f"{problem} It was set aside as {path}, and nothing in it was used. {again}."
                 raise CorruptEntry(message, reason=reason)
@@ -117,7 +117,7 @@ class Shelf(Generic[E]):
         if content is None:
             message = f"What the other side gave for {self._kind.noun} {name!r} is too large or too odd to be kept."
             raise VaultError(message, reason="not_storable")
-        files.write_private_file(self._folder(), file, content)
+        files.write_private_file(self._folder, file, content)
 
     def forget(self, name: str) -> bool:
         """Remove everything held under a name: its entry, what was set aside of it, what killed writers left.
@@ -132,9 +132,9 @@ class Shelf(Generic[E]):
             UnsafePermissions: The folder is not ours alone.
             StoreError: The file system refused.
         """
-        removed = [files.remove_private_file(self._folder(), file) for file in self._files(name)]
+        removed = [files.remove_private_file(self._folder, file) for file in self._files(name)]
         for purpose in get_args(LockPurpose):
-            if self._lock_file(name, purpose) in files.list_private_files(self._folder()):
+            if self._lock_file(name, purpose) in files.list_private_files(self._folder):
                 with self.lock(name, purpose) as lock:
                     lock.try_acquire()  # releasing it removes the file; one that is held goes when it is released
         return any(removed)
@@ -147,7 +147,7 @@ class Shelf(Generic[E]):
             StoreError: The file system refused.
         """
         found = []
-        for file in files.list_private_files(self._folder()):
+        for file in files.list_private_files(self._folder):
             name = file.removeprefix(f"{self._kind.noun}-").removesuffix(".json")
             with suppress(ConfigurationError):
                 if self._kind.file_of(name) == file:
@@ -164,7 +164,7 @@ class Shelf(Generic[E]):
             The same as ``get``.
         """
         entry = self.get(name)
-        held = [os.path.join(self._folder(), file) for file in self._files(name)]
+        held = [os.path.join(self._folder, file) for file in self._files(name)]
         return {self._kind.noun: name, "entry": entry and entry.masked(), "files": held}
 
     def lock(self, name: str, purpose: LockPurpose = "refresh") -> FileLock:
@@ -173,22 +173,22 @@ class Shelf(Generic[E]):
         Raises:
             ConfigurationError: It can't be a name.
         """
-        return FileLock(os.path.join(self._folder(), self._lock_file(name, purpose)))
+        return FileLock(os.path.join(self._folder, self._lock_file(name, purpose)))
 
     def _files(self, name: str) -> list[str]:
         names = self._kind.file_of(name), *self._kind.besides(name)
-        return [file for file in files.list_private_files(self._folder()) if files.original_name(file) in names]
+        return [file for file in files.list_private_files(self._folder) if files.original_name(file) in names]
 
     def _lock_file(self, name: str, purpose: LockPurpose) -> str:
         return f"{self._kind.file_of(name).removesuffix('.json')}.{purpose}.lock"
 
     def _read(self, file: str, as_file: str) -> E | None:
-        data = files.read_private_file(self._folder(), file)
+        data = files.read_private_file(self._folder, file)
         return None if data is None else self._decode(data, as_file)
 
     def _set_aside(self, file: str) -> str | None:
         """Set a corrupt file aside and return its new name; None if it went or was replaced in the meantime."""
-        aside = files.set_aside(self._folder(), file, now=self._clock.now())
+        aside = files.set_aside(self._folder, file, now=self._clock.now())
         if aside is None:
             return None
         try:
@@ -196,7 +196,7 @@ class Shelf(Generic[E]):
         except CorruptEntry as error:
             if error.reason != "newer_version":
                 return aside
-        files.put_back(self._folder(), aside, file)  # a writer was faster: what we moved was its good file
+        files.put_back(self._folder, aside, file)  # a writer was faster: what we moved was its good file
         return None
 
     def _encode(self, entry: E, file: str) -> memoryview | None:

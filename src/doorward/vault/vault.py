@@ -53,9 +53,7 @@ class Vault:
             message = f"{printable(folder)!r} can't be the folder of a vault. Give an absolute path."
             raise ConfigurationError(message, field="folder", reason="folder_not_absolute")
         self._folder = folder
-        clock = clock or SystemClock()
-        self._profiles: Shelf[ProfileEntry] = Shelf(_PROFILES, lambda: self.folder, clock)
-        self.institutions: Shelf[InstitutionEntry] = Shelf(_INSTITUTIONS, lambda: self.folder, clock)
+        self._clock = clock or SystemClock()
 
     def __repr__(self) -> str:
         return f"Vault({self._folder!r})"
@@ -64,6 +62,15 @@ class Vault:
     def folder(self) -> str:
         """The absolute path of the folder."""
         return self._folder or vault_folder()
+
+    @property
+    def institutions(self) -> Shelf[InstitutionEntry]:
+        """The entries of institutions."""
+        return Shelf(_INSTITUTIONS, self.folder, self._clock)
+
+    @property
+    def _profiles(self) -> Shelf[ProfileEntry]:
+        return Shelf(_PROFILES, self.folder, self._clock)
 
     def get(self, profile: str) -> ProfileEntry | None:
         """Return the entry of a profile, None if there is none. Raises what ``Shelf.get`` does."""
