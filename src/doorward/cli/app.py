@@ -32,6 +32,7 @@ _COMMANDS = {
     "token": "Print a token that is good for a while.",
     "whoami": "Show who you are to the provider.",
     "fetch": "Fetch papers by their addresses, and keep what is a PDF.",
+    "institution": "Sign in at a university or library, with the browser you have.",
     "explain": "Say why a guard accepts or refuses a token.",
     "audit": "Check and read a guard's audit log.",
     "keys": "Make, list, rotate and revoke the API keys of a service.",

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from doorward.institution.observations import Verdict
     from doorward.institution.steps import Steps
     from doorward.ports import Clock
+    from doorward.vault.institution_entries import InstitutionEntry
 
 __all__ = ["History", "Institution"]
 
@@ -58,7 +59,7 @@ class Institution:
             or CAS login), or the route it made.
         name: What to call it here; by default its domain or host.
         target: An address that shows itself only to who is signed in, such as a paper's. It proves a sign-in. Needed
-            for the first one, unless ``where`` holds it or is a portal, which is then its own target.
+            for the first one, unless ``where`` holds it or is a portal, which is its own; later the last one holds.
         settings: How long to wait for what, and what to believe for how long.
         vault: Another vault than the default one.
         clock: For tests.
@@ -141,6 +142,11 @@ class Institution:
         return self._keeper.route
 
     @property
+    def settings(self) -> InstitutionSettings:
+        """How long to wait for what, and what to believe for how long."""
+        return self._keeper.settings
+
+    @property
     def history(self) -> History:
         """What the browser showed during the last sign-in, also a failed one, and what was made of it, step by step.
 
@@ -178,11 +184,14 @@ class Institution:
             SignInRequired: Nobody has signed in here.
             VaultError: The vault can't be used as it is.
         """
-        session = InstitutionSession(self._keeper)
         if self._keeper.held() is None:
             message = f"Nobody is signed in at {self.name}. Sign in with: doorward institution login {self._again}"
             raise SignInRequired(message, reason="no_session")
-        return session
+        return self.session()
+
+    def session(self) -> InstitutionSession:
+        """Return what is held, or will be, without looking whether there is anything."""
+        return InstitutionSession(self._keeper)
 
     def sign_in(self, *, headless: bool = False, say: Callable[[Verdict], None] | None = None) -> InstitutionSession:
         """Let a person sign in, in a window of their own browser, and keep the session once it is proven.
@@ -208,17 +217,20 @@ class Institution:
         return await afinish(self._sign_in(headless=headless, say=say), self._keeper.clock)
 
     def _sign_in(self, *, headless: bool, say: Callable[[Verdict], None] | None) -> Steps[InstitutionSession]:
-        keeper, target = self._keeper, self._target
+        keeper, before = self._keeper, _last(self._keeper)
+        target = self._target
+        if target is None and before is not None and before.institution_url == self.route.institution_url:
+            target = before.target
         if target is None:
             message = (
                 f"What proves a sign-in at {self.name}? Give a target: the address of a page or paper there that only "
                 "members can open."
             )
             raise ConfigurationError(message, field="target", reason="target_missing")
-        before = _signed_in_at(keeper)
 
         def overtaken() -> bool | None:
-            return True if _signed_in_at(keeper) not in (None, before) else None
+            now = _last(keeper)
+            return True if now is not None and (before is None or now.signed_in_at != before.signed_in_at) else None
 
         with keeper.vault.institutions.lock(self.name, "sign_in") as lock:
             timeout_s = keeper.settings.login_timeout_s
@@ -230,7 +242,7 @@ class Institution:
                 self._history = lambda: visit.evidence.history
                 captured = yield visit
                 yield from keeper.kept(captured, target)
-        return InstitutionSession(keeper)
+        return self.session()
 
     def _check_target(self, target: str) -> None:
         """Make sure that the target can prove something, before a window opens."""
@@ -258,16 +270,15 @@ class Institution:
         return printable(self._keeper.where)
 
 
-def _signed_in_at(keeper: Keeper) -> float | None:
-    """Return when somebody last signed in. What is held and can't be read is no reason not to sign in."""
+def _last(keeper: Keeper) -> InstitutionEntry | None:
+    """Return what is held. What can't be read is no reason not to sign in."""
     try:
-        entry = keeper.held()
+        return keeper.held()
     except UnsafePermissions:
         raise
     except VaultError as error:
         _log.warning("%s", error.message)
         return None
-    return None if entry is None else entry.signed_in_at
 
 
 def _name_of(route: Route) -> str:

@@ -89,9 +89,9 @@ class Keeper:
         """Return what is at rest. Raises what ``Shelf.get`` does."""
         return self.vault.institutions.get(self.name)
 
-    def probed(self, entry: InstitutionEntry) -> ProbeResult:
-        """Ask the service whether it takes what is held."""
-        return self._ask(jar_of(entry), entry.target, entry.user_agent)
+    def probed(self, entry: InstitutionEntry, jar: CookieJar) -> ProbeResult:
+        """Ask the service whether it takes the cookies of a session."""
+        return self._ask(jar, entry.target, entry.user_agent)
 
     def open_to_all(self, target: str, user_agent: str | None = None) -> ProbeResult:
         """Ask for the target without a cookie: one that shows itself proves nothing."""

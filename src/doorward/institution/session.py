@@ -80,6 +80,7 @@ class InstitutionSession:
     def __init__(self, keeper: Keeper) -> None:
         self._keeper = keeper
         self._lock = threading.Lock()  # of the three below
+        self._at_work: tuple[InstitutionEntry, CookieJar] | None = None
         self._checked: _Checked | None = None
         self._changes = 0
         self._checking = threading.Lock()  # one live check at a time; held no longer than a probe may take
@@ -132,8 +133,12 @@ class InstitutionSession:
 
     @property
     def jar(self) -> CookieJar:
-        """The cookies, in a jar of its own for each that asks; empty where nobody is signed in."""
-        return CookieJar.from_browser(self.get_cookies())
+        """The cookies to send. What servers set is stored in it, and lasts as long as this object and its session.
+
+        A renewal, or another sign-in, begins a new one. Empty where nobody is signed in.
+        """
+        entry, _ = self._looked_up()
+        return CookieJar() if entry is None else self._jar_of(entry)
 
     def get_cookies(self) -> list[dict[str, Any]]:
         """Return the cookies as Playwright writes them, in plain text; none where nobody is signed in."""
@@ -218,6 +223,12 @@ class InstitutionSession:
             return None, Status("expired", "too_old", message)
         return entry, None
 
+    def _jar_of(self, entry: InstitutionEntry) -> CookieJar:
+        with self._lock:
+            if self._at_work is None or not same_session(self._at_work[0], entry):
+                self._at_work = entry, jar_of(entry)
+            return self._at_work[1]
+
     def _remembered(self, entry: InstitutionEntry) -> Status | None:
         with self._lock:
             checked = self._checked
@@ -237,7 +248,7 @@ class InstitutionSession:
         keeper = self._keeper
         with self._lock:
             changes = self._changes
-        found = keeper.probed(entry)
+        found = keeper.probed(entry, self._jar_of(entry))
         state = _STATES[found.valid]
         status = Status(state, found.reason, in_words(found.reason))
         if state == "valid":
@@ -286,7 +297,7 @@ class InstitutionSession:
             clock=keeper.clock,
             deadline_s=_LOGOUT_S,
         )
-        if end.status is not None and keeper.probed(entry).valid is False:
+        if end.status is not None and keeper.probed(entry, jar).valid is False:
             return Cleared(removed=True, signed_out=True)
         why = in_words(end.trouble) if end.trouble else "it still takes the old cookies."
         return Cleared(removed=True, signed_out=False, problem=f"The service may keep the session until it ends: {why}")

@@ -21,7 +21,7 @@ _KIND = "institution"
 _SESSION_COOKIE = -1.0
 _LONGEST_URL = 8192
 
-SameSite = Literal["Strict", "Lax", "None"]
+_SameSite = Literal["Strict", "Lax", "None"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class KeptCookie:
     expires: float = _SESSION_COOKIE
     http_only: bool = False
     secure: bool = False
-    same_site: SameSite = "Lax"
+    same_site: _SameSite = "Lax"
 
     @classmethod
     def from_browser(cls, cookie: Mapping[str, Any]) -> KeptCookie:
@@ -143,7 +143,7 @@ def _expires(value: object) -> float:
 
 
 def _same_site(value: object) -> str:
-    if value not in get_args(SameSite):
+    if value not in get_args(_SameSite):
         raise ValueError
     return text(value)
 

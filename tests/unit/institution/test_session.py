@@ -402,9 +402,14 @@ class TestForCallers:
         assert session.get_user_agent() is None
 
     def test_what_papers_ask_for(self, session, service, clock):
+        assert session.jar is session.jar
         assert session.jar.header_for(service.target, now=clock.now()) == "_shibsession_1=PLANTED-cookie-value-1"
-        session.jar.replace(())
-        assert len(session.jar.cookies) == 2
+        session.jar.store("fresh=1", url=service.target, now=clock.now())
+        assert "fresh=1" in session.jar.header_for(service.target, now=clock.now())
+        assert session.is_authenticated()
+        assert service.requests[-1].cookies["fresh"] == "1"
+        session.renew()
+        assert "fresh" not in session.jar.header_for(service.target, now=clock.now())
         assert session.link_to(service.target) == service.target
 
     def test_nothing_of_it_shows_a_secret(self, session, doorward_home, caplog):

@@ -1,0 +1,222 @@
+"""``doorward institution`` as people and scripts meet it: real processes, a real service over TLS."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loopback_https import Answer, Server, html_page, redirect
+
+from doorward.model import Secret
+from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
+from doorward.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from loopback_https import Request
+
+DOORWARD = Path(sys.executable).with_name("doorward")
+DEADLINE_S = 60.0
+PLANTED = "PLANTED-cookie"
+
+
+def cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [DOORWARD, "institution", *arguments],
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert PLANTED not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def json_of(done: subprocess.CompletedProcess[str]) -> Any:
+    return json.loads(done.stdout)
+
+
+class Service:
+    def __init__(self, certificate: Any, key: Any) -> None:
+        self.alive = True
+        self.broken = False
+        self._server = Server(self._answer, certificate, key)
+        self.close = self._server.close
+        self.target = f"https://sp.localhost:{self._server.port}/paper.pdf"
+
+    def _answer(self, request: Request) -> Answer:
+        if self.broken:
+            return Answer(503)
+        if request.path == "/Shibboleth.sso/Logout":
+            self.alive = False
+            return html_page("Logged out")
+        if self.alive and PLANTED in request.cookie:
+            return Answer(200, [("Content-Type", "application/pdf")], b"%PDF-")
+        return redirect("https://idp.localhost/sso?SAMLRequest=x")
+
+
+@pytest.fixture
+def service(test_ca: Any, trust_test_ca: None) -> Iterator[Service]:
+    with contextlib.closing(Service(test_ca.certificate, test_ca.key)) as made:
+        yield made
+
+
+def keep(service: Service, name: str = "uni") -> None:
+    now = time.time()
+    cookie = KeptCookie(name="_shibsession_1", value=Secret(PLANTED), domain="sp.localhost", secure=True)
+    Vault().institutions.put(
+        InstitutionEntry(
+            name=name,
+            where="university.example",
+            institution_url="https://go.openathens.net/redirector/university.example",
+            target=service.target,
+            user_agent="Mozilla/5.0",
+            signed_in_at=now - 7200,
+            created_at=now - 7200,
+            proven_at=now - 60,
+            cookies=(cookie,),
+        )
+    )
+
+
+def test_nobody_is_signed_in() -> None:
+    for command in ("status", "list", "logout"):
+        done = cli(command)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("Nobody is signed in at an institution.")
+        assert json_of(cli(command, "--json")) == []
+
+
+def test_status_asks_the_service(service: Service) -> None:
+    keep(service)
+    done = cli("status", "UNI")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "UNI: valid. The service showed the page, as to somebody who is signed in.\n"
+    service.alive = False
+    assert cli("status").returncode == 3
+    (told,) = json_of(cli("status", "--json"))
+    assert (told["institution"], told["state"], told["reason"]) == ("uni", "expired", "sent_to_login")
+    service.broken = True
+    done = cli("status")
+    assert done.returncode == 4
+    assert "unknown" in done.stdout
+
+
+def test_status_of_several_is_the_worst(service: Service) -> None:
+    keep(service)
+    entry = Vault().institutions.get("uni")
+    assert entry is not None
+    Vault().institutions.put(InstitutionEntry.from_json({**entry.to_json(), "name": "other", "cookies": []}))
+    done = cli("status")
+    assert done.returncode == 3
+    assert [line.partition(":")[0] for line in done.stdout.splitlines()] == ["other", "uni"]
+
+
+def test_a_name_that_nobody_knows(service: Service) -> None:
+    done = cli("status", "nowhere")
+    assert done.returncode == 2
+    assert "No institution is called 'nowhere'" in done.stderr
+
+
+def test_list_shows_what_is_held_and_what_is_named(service: Service, doorward_home: Path) -> None:
+    keep(service)
+    (doorward_home / "doorward.toml").write_text('[institutions.Other]\nwhere = "other.example"\n')
+    done = cli("list")
+    assert done.returncode == 0
+    header, other, uni = done.stdout.splitlines()
+    assert header.split() == ["NAME", "SIGNED", "IN", "LAST", "PROVEN", "WHERE"]
+    assert other.split() == ["Other", "no", "other.example"]
+    assert uni.split() == ["uni", "2", "h", "ago", "1", "min", "ago", "university.example"]
+    listed = json_of(cli("list", "--json"))
+    assert [each["signed_in"] for each in listed] == [False, True]
+    assert listed[1]["target"] == service.target
+
+
+def test_a_tampered_file_is_told_and_hides_no_other(service: Service, doorward_home: Path) -> None:
+    keep(service)
+    keep(service, "bad")
+    (doorward_home / "vault" / "institution-bad.json").write_text(f'["{PLANTED}"]')
+    done = cli("list")
+    assert done.returncode == 0
+    assert "uni" in done.stdout
+    assert "set aside" in done.stdout
+    assert sorted(each.name.partition(".json")[2][:9] for each in (doorward_home / "vault").iterdir()) == [
+        "",
+        ".corrupt-",
+    ]
+
+
+def test_logout_ends_it_here_and_there(service: Service) -> None:
+    keep(service)
+    done = cli("logout")
+    assert (done.returncode, done.stdout) == (0, "Signed out of uni: ended at the service, and removed here.\n")
+    assert not service.alive
+    assert Vault().institutions.names() == []
+
+
+def test_logout_says_where_it_could_not(service: Service) -> None:
+    keep(service)
+    service.broken = True
+    (told,) = json_of(done := cli("logout", "uni", "--json"))
+    assert done.returncode == 1
+    assert (told["removed"], told["signed_out"]) == (True, False)
+    assert Vault().institutions.names() == []
+
+
+def test_logout_of_several_wants_a_name(service: Service) -> None:
+    keep(service)
+    keep(service, "other")
+    done = cli("logout")
+    assert done.returncode == 2
+    assert "other, uni" in done.stderr
+    assert cli("logout", "--all").returncode == 0
+    assert Vault().institutions.names() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("login", "jcu.edu.au"), "Give a target"),
+        (("login", "http://portal.example"), "https"),
+        (("login", ""), "empty"),
+        (("login", "jcu.edu.au", "--target", "http://a.example"), "https"),
+        (("login", "jcu.edu.au", "--name", "../x"), "can't be the name"),
+        (("login",), "Missing argument"),
+    ],
+)
+def test_a_wrong_command_line_is_told(arguments: tuple[str, ...], said: str) -> None:
+    done = cli(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_a_setting_out_of_range_is_told_by_its_place(doorward_home: Path) -> None:
+    doorward_home.mkdir()
+    (doorward_home / "doorward.toml").write_text('[institutions.jcu]\nwhere = "jcu.edu.au"\npoll_s = 0.1\n')
+    done = cli("login", "jcu")
+    assert done.returncode == 2
+    assert "[institutions.jcu]: poll_s must be a number from 0.2 to 10" in done.stderr
+
+
+def test_a_target_that_is_open_to_all_is_told_before_a_window_opens(service: Service) -> None:
+    open_to_all = service.target.replace("/paper.pdf", "/Shibboleth.sso/Logout")
+    done = cli("login", "jcu.edu.au", "--target", open_to_all)
+    assert done.returncode == 2
+    assert "without a sign-in" in done.stderr
+
+
+def test_without_a_display_it_says_what_to_do(service: Service) -> None:
+    done = cli("login", "jcu.edu.au", "--target", service.target, "--json")
+    assert done.returncode in {1, 2}
+    assert json_of(done)["error"]["reason"] in {"no_display", "no_browser", "playwright_missing"}
