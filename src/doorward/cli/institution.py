@@ -69,9 +69,11 @@ def _login(  # noqa: PLR0913 - the options of the command, all by keyword
     """
     institution = _institution(where, name, target)
     if not as_json:
-        print_note(f"Opening {printable(institution.route.host)} in a browser…")
+        print_note(
+            f"Opening {printable(institution.route.host)} in a browser{' that has no window' if headless else ''}…"
+        )
     try:
-        session = institution.sign_in(headless=headless, say=None if as_json else _Teller())
+        session = institution.sign_in(headless=headless, say=None if as_json or headless else _Teller())
     finally:
         if explain:
             _explain(institution)
@@ -169,6 +171,8 @@ def _list(*, as_json: bool) -> None:
         print_text(_NOBODY)
 
 
+_MARGIN = " " * 10
+
 _NOBODY = "Nobody is signed in at an institution. Sign in with: doorward institution login WHERE --target URL"
 
 
@@ -231,7 +235,8 @@ def _explain(institution: Institution) -> None:
     """Print what the browser showed, and what it meant, with the seconds since the beginning."""
     history = institution.history
     for at, observed, verdict in history:
-        print_note(f"{at - history[0][0]:6.1f} s  {observed}: {verdict}.")
+        print_note(f"{at - history[0][0]:6.1f} s  {observed}", hanging=_MARGIN)
+        print_note(f"{_MARGIN}→ {verdict}", hanging=f"{_MARGIN}  ")
 
 
 def _farewell(name: str, done: Cleared) -> str:

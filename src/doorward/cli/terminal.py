@@ -46,17 +46,17 @@ def print_text(text: str) -> None:
     print_line(wrapped(text, sys.stdout))
 
 
-def print_note(text: str) -> None:
-    """Tell a person something beside the result."""
-    sys.stderr.write(wrapped(text, sys.stderr) + "\n")
+def print_note(text: str, *, hanging: str = "") -> None:
+    """Tell a person something beside the result; on a terminal, lines but the first begin with ``hanging``."""
+    sys.stderr.write(wrapped(text, sys.stderr, hanging=hanging) + "\n")
 
 
-def wrapped(text: str, stream: TextIO) -> str:
+def wrapped(text: str, stream: TextIO, *, hanging: str = "") -> str:
     """Break a text between words at the width of the terminal; leave it whole where the stream is none."""
     if not stream.isatty():
         return text
     width = max(_NARROWEST, shutil.get_terminal_size().columns)
-    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(text, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
 
 
 def print_json(value: Any) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +17,6 @@ from doorward.institution.browser import BrowserVisit, Captured
 from doorward.institution.installed import InstalledBrowser
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from federation import Federation
 
     from doorward.institution import InstitutionSession
@@ -23,7 +25,7 @@ pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
 
 class ByHand:
-    """A visit in which a person signs in by hand, in another Playwright's Chromium: what they see is not ours to tell."""
+    """A visit in which a person signs in by hand, in another Chromium: what they see is not ours to tell."""
 
     def __init__(self, chromium: Any, federation: Federation, **_: Any) -> None:
         self._chromium = chromium
@@ -84,3 +86,22 @@ def test_signing_out_ends_the_session_at_the_service(federation: Federation, ses
     done = session.clear()
     assert (done.removed, done.signed_out) == (True, True)
     assert not federation.session_lives(cookie)
+
+
+def test_the_command_explains_what_it_saw(federation: Federation, chromium_home: Path, trust_test_ca: None) -> None:
+    doorward = Path(sys.executable).with_name("doorward")
+    done = subprocess.run(
+        [doorward, "institution", "login", federation.login_url(), "--headless", "--explain"],
+        env={**os.environ, "HOME": str(chromium_home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3  # nobody is there
+    first, *history, last = done.stderr.splitlines()
+    assert first == "Opening sp.localhost in a browser that has no window…"
+    assert last.startswith("doorward: The institution wants to see you")
+    assert any("settled at https://idp.localhost" in line for line in history)
+    assert history[-1].strip() == "→ refused: the page waits for a person"
+    assert "SAMLRequest" not in done.stderr
