@@ -38,10 +38,22 @@ _LATER = {"rate_limited", "unavailable"}
     "--to", "folder", metavar="FOLDER", default="papers", help="Where they go; else the folder 'papers' here."
 )
 @click.option("--year", metavar="Y", type=click.IntRange(1, 9999), help="The year of publication, of all of them.")
+@click.option(
+    "--institution",
+    metavar="NAME",
+    envvar="DOORWARD_INSTITUTION",
+    help="Where you signed in, for what wants a login: doorward institution list.",
+)
 @click.option("--insecure-loopback-http", is_flag=True, help="Allow http to this computer, for development.")
 @json_option
-def command(
-    *, urls: tuple[str, ...], folder: str, year: int | None, insecure_loopback_http: bool, as_json: bool
+def command(  # noqa: PLR0913 - the options of the command, all by keyword
+    *,
+    urls: tuple[str, ...],
+    folder: str,
+    year: int | None,
+    institution: str | None,
+    insecure_loopback_http: bool,
+    as_json: bool,
 ) -> int:
     """Fetch papers: the address of a PDF, or of the page of an article that names its PDF.
 
@@ -58,7 +70,12 @@ def command(
       4  some can't be had for now
     """  # noqa: D301 - click's mark for lines to be left alone
     settings = DownloadSettings(insecure_loopback_http=insecure_loopback_http)
-    return fetch_papers(urls, folder, None, year=year, settings=settings, as_json=as_json)
+    session = None
+    if institution is not None:
+        from doorward.institution import Institution
+
+        session = Institution.named(institution).open_session()
+    return fetch_papers(urls, folder, session, year=year, settings=settings, as_json=as_json)
 
 
 def fetch_papers(  # noqa: PLR0913 - what is fetched, and by keyword how
