@@ -300,6 +300,11 @@ class Guard:
         return self._parts.trusted_proxies
 
     @property
+    def keeps_records(self) -> bool:
+        """Whether every decision is recorded, so that it matters where a request came from and what it is for."""
+        return self._parts.audit is not None
+
+    @property
     def grants(self) -> Grants | None:
         """Who may read and mint what, where the settings say."""
         return self._parts.grants

@@ -35,6 +35,7 @@ class ScriptedGuard:
     """Lets ``Bearer good`` in; refuses any other with the error it was given."""
 
     trusted_proxies = Networks()
+    keeps_records = True
 
     def __init__(self, refuses_with=None):
         self.asked = []
