@@ -35,9 +35,8 @@ from doorward.guard.key_format import key_id_of
 from doorward.guard.parts import assemble
 from doorward.guard.records import Request, accepted_decision, refused_decision
 from doorward.guard.revocation import fingerprint
-from doorward.guard.shapes import looks_signed, signed_part
+from doorward.guard.shapes import read_credential, signed_part
 from doorward.guard.tokens import Accepted, Rejected, digester
-from doorward.protocol.bearer import parse_authorization_header
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
@@ -68,7 +67,6 @@ _GUESSES = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllo
 # another credential may be different next time.
 _FINAL = (Malformed, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
 _REJECTED_TTL_S = 60.0
-_SIGNED_STARTS = ("Bearer eyJ", "bearer eyJ")
 
 
 class Guard:
@@ -252,7 +250,7 @@ class Guard:
         parts, now = self._parts, self._now()
         credential, signed, prefix, accepted, rejected = "", False, None, None, None
         try:
-            credential, signed = _read(request.authorization)
+            credential, signed = read_credential(request.authorization)
             prefix = key_id_of(credential)  # nothing else has a part that names it and is no secret
             parts.throttle.check(request.client_ip, prefix, now=now)
             rejected = parts.rejected.get(request.digest)
@@ -370,16 +368,6 @@ def _names(scopes: Sequence[str]) -> tuple[str, ...]:
         message = f"scopes must be a list: write [{printable(scopes)!r}]."
         raise ConfigurationError(message, field="scopes", reason="not_a_list")
     return tuple(scopes)
-
-
-def _read(authorization: str | None) -> tuple[str, bool]:
-    """Return the credential, and whether it has the shape of a JWT, whose characters its own stricter parser checks."""
-    if authorization is not None and authorization.startswith(_SIGNED_STARTS):
-        credential = authorization[len("Bearer ") :]
-        if looks_signed(credential):
-            return credential, True
-    credential = parse_authorization_header(authorization)
-    return credential, looks_signed(credential)
 
 
 def _missing(request: Request, principal: Principal) -> tuple[str, ...]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["looks_signed", "signed_part"]
+from doorward.protocol.bearer import parse_authorization_header
+
+__all__ = ["looks_signed", "read_credential", "signed_part"]
 
 _JSON_STARTS = ("ey", "ew")  # base64url of an opening brace and what may follow it: every header begins so
+_SIGNED_STARTS = ("Bearer eyJ", "bearer eyJ")
 
 
 def looks_signed(credential: str) -> bool:
@@ -15,3 +18,19 @@ def looks_signed(credential: str) -> bool:
 def signed_part(token: str) -> bytes:
     """Return what an accepted token is known by: what its signature covers, or all of it where there is none."""
     return (token.rpartition(".")[0] if looks_signed(token) else token).encode("utf-8", "surrogatepass")
+
+
+def read_credential(authorization: str | None) -> tuple[str, bool]:
+    """Return the credential of an ``Authorization`` value, and whether it has the shape of a JWT.
+
+    The characters of a JWT are left to its own, stricter parser.
+
+    Raises:
+        MissingCredential, Malformed: as ``bearer.parse_authorization_header``.
+    """
+    if authorization is not None and authorization.startswith(_SIGNED_STARTS):
+        credential = authorization[len("Bearer ") :]
+        if looks_signed(credential):
+            return credential, True
+    credential = parse_authorization_header(authorization)
+    return credential, looks_signed(credential)
