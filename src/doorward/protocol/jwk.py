@@ -12,7 +12,6 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from doorward.errors import ConfigurationError, InvalidResponse, Malformed, UnknownKey
@@ -229,6 +228,8 @@ class SigningKey:
         Raises:
             ConfigurationError: not such a key.
         """
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - a guard reads no PEM, and starts sooner
+
         try:
             private_key = serialization.load_pem_private_key(pem, password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
