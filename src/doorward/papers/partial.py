@@ -158,7 +158,11 @@ class Part:
         except FileNotFoundError:
             return False
         self._take(fd)
-        self._size = os.fstat(fd).st_size
+        found = os.fstat(fd)
+        if found.st_nlink > 1:  # killed before it could go: it is the paper itself; or a file of somebody else's
+            self._remove()
+            return False
+        self._size = found.st_size
         return True
 
     def _make(self) -> None:

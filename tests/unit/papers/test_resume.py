@@ -239,6 +239,46 @@ def test_a_link_in_place_of_a_file_is_not_followed(server, library, pdf, tmp_pat
     assert victim.read_text() == "mine"
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_paper_that_also_has_the_name_of_a_part_is_not_written_to(server, library, pdf, tmp_path, noted):
+    """As when a program is killed between giving a paper its name and taking the part's away."""
+    server["/p.pdf"] = Store(pdf(SIZE))
+    fetch(library, server, resumes=0)
+    [part] = tmp_path.rglob("*.part")
+    note = part.with_name(f"{part.name}.json")
+    noted_before = note.read_bytes()
+    paper = fetch(library, server).path
+    os.link(paper, part)
+    if noted:
+        note.write_bytes(noted_before)
+    server["/p.pdf"] = Store(pdf(SIZE, filling=b"new"), etag='"two"')
+    assert fetch(library, server, resumes=0).outcome == "truncated"
+    assert paper.read_bytes() == pdf(SIZE)
+    assert fetch(library, server).path.name == "p (2).pdf"
+    assert paper.read_bytes() == pdf(SIZE)
+
+
+def test_a_part_of_another_date_is_not_joined(server, library, pdf):
+    """By a server that knows ranges, and no If-Range."""
+    old, new = "Sun, 01 Nov 2020 10:00:00 GMT", "Mon, 02 Nov 2020 10:00:00 GMT"
+    server["/p.pdf"] = Store(pdf(SIZE), etag=None, **{"Last-Modified": old})
+    assert fetch(library, server, resumes=0).outcome == "truncated"
+    changed = pdf(SIZE, filling=b"new")
+
+    def page(handler):
+        start = CUT_AT if "Range" in handler.headers else 0
+        handler.send_response(206 if start else 200)
+        handler.send_header("Last-Modified", new)
+        handler.send_header("Content-Length", str(SIZE - start))
+        if start:
+            handler.send_header("Content-Range", f"bytes {start}-{SIZE - 1}/{SIZE}")
+        handler.end_headers()
+        handler.wfile.write(changed[start:])
+
+    server["/p.pdf"] = page
+    assert fetch(library, server).path.read_bytes() == changed
+
+
 def test_the_folder_of_papers_may_be_a_link(server, library, pdf, tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "papers").symlink_to(tmp_path / "disk")
