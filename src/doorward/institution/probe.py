@@ -35,7 +35,13 @@ _FORMS: tuple[tuple[str, re.Pattern[bytes]], ...] = (
 )
 """What a page that stands before the login's end has, and a page behind it seldom: reason, in lower case."""
 
+_REFRESH = re.compile(rb"""<meta\b(?=[^>]{0,400}?\bhttp-equiv\s{0,9}=\s{0,9}["']?refresh\b)[^>]{0,400}?\burl\s{0,9}=""")
+_NO_SCRIPT = re.compile(rb"<noscript\b.{0,2000}?</noscript", re.DOTALL)
+"""What is in there is for browsers that can do less than those that people sign in with."""
+
 _LOGIN_WORDS = frozenset({"login", "logon", "signin", "sign-in", "wayf", "discovery", "disco", "shibboleth.sso"})
+_NO_CONTENT = b"\0\t\n\x0b\f\r \xef\xbb\xbf\xfe\xff"
+"""White space and byte order marks, of UTF-16 too."""
 _CHECKING = "cf-mitigated"
 """The header by which the most common check of bots says that it is one."""
 _GONE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
@@ -100,7 +106,9 @@ def login_page_reason(body: bytes) -> str | None:
     Args:
         body: The beginning of a page, some 256 KiB at most.
     """
-    text = body.lower()
+    text = body.replace(b"\0", b"").lower()  # in UTF-16 too
+    if _REFRESH.search(_NO_SCRIPT.sub(b"", text)):
+        return "passing_page"
     return next((reason for reason, sign in _FORMS if sign.search(text)), None)
 
 
@@ -127,10 +135,13 @@ def _flaw_of_page(end: End) -> str | None:
     """Say by which sign what was shown is a page of a login; None for a document, or a page without such a sign."""
     if end.hops and _LOGIN_WORDS & set(urlsplit(end.url).path.lower().split("/")):
         return "login_address"
+    if "url=" in end.headers.get("refresh", "").lower():
+        return "passing_page"
     kind = end.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if "html" in kind or not kind or end.body.lstrip()[:1] == b"<":
-        return login_page_reason(end.body) if end.body.strip() else "empty"
-    return None
+    shown = end.body.lstrip(_NO_CONTENT)
+    if not shown:
+        return "empty"
+    return login_page_reason(end.body) if "html" in kind or not kind or shown.startswith(b"<") else None
 
 
 def _begins_login(url: str) -> bool:
@@ -168,6 +179,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "refused_403": "The service refused the page (403).",
         "login_address": "The service sent us to its login page.",
         "saml_form": "The service answered with a form of a login under way.",
+        "passing_page": "The service answered with a page that leads on by itself.",
         "passing_form": "The service answered with a form that passes on by itself.",
         "login_form": "The service showed a login page.",
         "discovery_page": "The service asked where we are from.",

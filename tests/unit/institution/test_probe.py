@@ -10,6 +10,7 @@ from doorward.institution.probe import ProbeResult, in_words, login_page_reason,
 from doorward.institution.routes import parse_institution
 
 HTML = "text/html; charset=utf-8"
+LOGIN = "<form><input type=password name=p></form>"
 
 
 @pytest.fixture
@@ -53,7 +54,18 @@ def test_without_one_the_service_sends_to_a_login_which_is_not_asked(ask, servic
         (html_page("<div id='idpSelect'></div>"), False, "discovery_page"),
         (Answer(200, [("Content-Type", "application/pdf")], b"  <input type=password>"), False, "login_form"),
         (Answer(200, [], b"x <input type=password>"), False, "login_form"),
+        (Answer(200, [("Content-Type", "text/html; charset=utf-16")], LOGIN.encode("utf-16")), False, "login_form"),
+        (Answer(200, [("Content-Type", HTML)], LOGIN.encode("utf-16-be")), False, "login_form"),
+        (Answer(200, [("Content-Type", "text/plain")], LOGIN.encode("utf-8-sig")), False, "login_form"),
+        (Answer(200, [("Content-Type", "text/plain")], LOGIN.encode("utf-16")), False, "login_form"),
+        (html_page("<meta http-equiv='Refresh' content='0; URL=/login'>"), False, "passing_page"),
+        (html_page('<meta content="0;url=/login" http-equiv=refresh>'), False, "passing_page"),
+        (html_page("<noscript><meta http-equiv=refresh content='0;url=/old'></noscript>"), True, "target_shown"),
+        (html_page("<meta http-equiv=refresh content=300> The paper"), True, "target_shown"),
+        (Answer(200, [("Content-Type", HTML), ("Refresh", "0; url=/login")], b"Wait"), False, "passing_page"),
         (Answer(200, [("Content-Type", HTML)], b" \n"), False, "empty"),
+        (Answer(200, [("Content-Type", HTML)], b"\xff\xfe"), False, "empty"),
+        (Answer(200, [("Content-Type", "application/pdf")], b""), False, "empty"),
         (Answer(401), False, "refused_401"),
         (Answer(403), False, "refused_403"),
         (Answer(403, [("cf-mitigated", "challenge")]), None, "human_check"),
@@ -197,5 +209,12 @@ class TestThroughAProxy:
 
 
 def test_signs_are_looked_for_in_bounded_time():
-    for text in (b"<input " * 40_000, b'onload="' + b"a" * 250_000, b"name = " * 40_000, b"<input" + b"type" * 60_000):
+    for text in (
+        b"<input " * 40_000,
+        b'onload="' + b"a" * 250_000,
+        b"name = " * 40_000,
+        b"<input" + b"type" * 60_000,
+        b"<noscript " * 26_000,
+        b"<meta http-equiv=refresh " * 10_000,
+    ):
         assert login_page_reason(text) is None
