@@ -39,10 +39,10 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # ASCII on one line, no blank at either end
 _USER_AGENT = f"doorward/{version('doorward')}"
 
-# For debugging, httpcore2 logs the headers of answers: cookies, and addresses with assertions in them.
-logging.getLogger("httpcore2.http11").addFilter(
-    lambda record: not record.getMessage().startswith("receive_response_headers.complete")
-)
+# For debugging, httpcore2 logs the headers of answers: cookies, and addresses with assertions in them. Of what
+# is no answer it quotes the line that it can't read.
+_TELLING = re.compile(r"receive_response_headers\.complete|\w+\.failed")
+logging.getLogger("httpcore2.http11").addFilter(lambda record: not _TELLING.match(record.getMessage()))
 
 
 def exchange(

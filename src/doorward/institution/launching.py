@@ -37,13 +37,19 @@ def check_playwright(environment: Mapping[str, str]) -> None:
         raise ConfigurationError(message, field="browser", reason="playwright_missing") from None
     namespaces = re.split(r"[\s,]+", environment.get("DEBUG", ""))
     loud = [name for name in ("DEBUGP", "PWDEBUG") if environment.get(name)]
-    if any(name.startswith(("pw:", "*")) for name in namespaces):
+    if any(_names_playwright(name) for name in namespaces):
         loud.append("DEBUG")
     if loud:
         message = (
             f"{loud[0]} is set, with which Playwright writes cookies and forms to its log. Unset it and try again."
         )
         raise ConfigurationError(message, field=loud[0], reason="playwright_debug")
+
+
+def _names_playwright(namespace: str) -> bool:
+    """Whether a namespace of DEBUG, which may have ``*`` in it, is one of Playwright's (``pw:…``)."""
+    beginning, star, _ = namespace.partition("*")
+    return beginning.startswith("pw:") or (bool(star) and "pw:".startswith(beginning))
 
 
 def check_display(environment: Mapping[str, str], platform: str) -> None:

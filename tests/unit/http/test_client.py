@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 import warnings
+from contextlib import suppress
 
 import pytest
 
@@ -563,6 +564,21 @@ class TestWhatIsLogged:
             failure(send, post(serve(b"").url()))
         for secret in (HEADER_SECRET, BODY_SECRET, "path-of-the-request"):
             assert secret not in caplog.text
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: a=ANSWERED\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.1 302 Found\r\nLocation : https://sp.test/?ticket=ANSWERED\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nSet-Cookie: a=ANSWERED\x00\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nANSWERED\r\n\r\n",
+            b"ANSWERED\r\n\r\n",
+        ],
+    )
+    def test_nor_what_an_answer_holds_even_if_it_is_none(self, send, serve, caplog, answer):
+        with caplog.at_level(logging.DEBUG), suppress(DoorwardError):
+            send(get(serve(answer).url()))
+        assert "ANSWERED" not in caplog.text
 
 
 class TestSideBySide:

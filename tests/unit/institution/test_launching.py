@@ -19,7 +19,15 @@ def test_without_playwright_the_error_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize(
     "environment",
-    [{"DEBUG": "pw:protocol"}, {"DEBUG": "a, pw:*"}, {"DEBUG": "*,-pw:api"}, {"DEBUGP": "1"}, {"PWDEBUG": "console"}],
+    [
+        {"DEBUG": "pw:protocol"},
+        {"DEBUG": "a, pw:*"},
+        {"DEBUG": "*,-pw:api"},
+        {"DEBUG": "pw*"},
+        {"DEBUG": "p*l"},
+        {"DEBUGP": "1"},
+        {"PWDEBUG": "console"},
+    ],
 )
 def test_a_log_that_would_hold_cookies_is_refused_by_its_name(environment):
     with pytest.raises(ConfigurationError) as caught:
@@ -27,7 +35,7 @@ def test_a_log_that_would_hold_cookies_is_refused_by_its_name(environment):
     assert (caught.value.reason, caught.value.field) == ("playwright_debug", *environment)
 
 
-@pytest.mark.parametrize("value", ["", "1", "true", "express:*,http"])
+@pytest.mark.parametrize("value", ["", "1", "true", "express:*,http", "-pw:*", "pwd:*,pwd"])
 def test_the_logs_of_others_are_their_own(value):
     check_playwright({"DEBUG": value})
 
