@@ -130,8 +130,9 @@ def test_plain_lines_where_no_terminal_is(site, tmp_path):
     publisher.pages = {"/a.pdf": PAPER, "/b.pdf": LOGIN}
     done = fetch(f"{publisher.url}/a.pdf", f"{publisher.url}/b.pdf", "--to", str(tmp_path), "--year", "2024", LOOPBACK)
     saved, refused = done.stdout.splitlines()
-    assert saved == f"Saved {tmp_path}/2024/a.pdf (0.0 MiB)."
+    assert saved == f"Saved {tmp_path}/2024/a.pdf (3.0 KiB)."
     assert refused.startswith(f"Not saved: {publisher.url}/b.pdf: A login page came instead.")
+    assert "--institution" in refused
     assert refused.endswith("(login_page, password_form)")
     assert (done.returncode, done.stderr) == (3, "")
 
@@ -177,6 +178,15 @@ def test_a_bad_address_is_a_usage_error_and_a_bad_folder_is_not(site, tmp_path, 
         assert [json.loads(line)["error"]["reason"] for line in done.stdout.splitlines()] == ["not_a_folder"]
     else:
         assert done.stderr.startswith("doorward: ")
+
+
+def test_which_address_is_bad_is_said_before_anything_is_fetched(site, tmp_path):
+    publisher = site()
+    publisher.pages = {"/a.pdf": PAPER}
+    done = fetch(f"{publisher.url}/a.pdf", "localhost/b.pdf", "--to", str(tmp_path), LOOPBACK)
+    assert done.returncode == 2
+    assert done.stderr.startswith("doorward: Address 2 of 2: ")
+    assert publisher.cookies == []
 
 
 def test_what_a_server_says_does_not_reach_the_terminal_raw(site, tmp_path):
@@ -296,6 +306,22 @@ def test_a_session_that_ended_is_renewed_once_and_then_doubted(site, library):
     [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
     assert (outcome.outcome, session.noted) == ("login_page", 3)
     assert len(proxy.cookies) == asked + 1
+
+
+def test_after_a_renewal_the_plain_address_is_asked_first(site, library):
+    """The way through an institution may begin a login each time, as a Shibboleth one does."""
+    publisher, proxy = site(), site("127.0.0.2")
+    publisher.pages = {"/a.pdf": LOGIN}
+    proxy.pages = {"/login": LOGIN}
+    session = Session(proxy)
+
+    def renewed():
+        publisher.pages["/a.pdf"] = PAPER
+        return True
+
+    session.renewals = [renewed]
+    [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
+    assert (outcome.outcome, outcome.route, session.noted) == ("saved", "direct", 1)
 
 
 def test_the_page_of_an_article_and_its_pdf_behind_a_login(site, library, tmp_path):

@@ -12,7 +12,7 @@ import click
 from doorward.cli.ending import FAILED, SIGN_IN_NEEDED, UNAVAILABLE, error_object, exit_code
 from doorward.cli.options import json_option
 from doorward.cli.terminal import make_console, print_line, print_text
-from doorward.errors import DoorwardError, printable
+from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.papers.addresses import check_address
 from doorward.papers.library import Library
 from doorward.papers.outcomes import ADVICE
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command", "fetch_papers"]
 
+_KIB = 1024
 _MIB = 1_048_576
 _SIGN_IN = {"login_page"}
 _LATER = {"rate_limited", "unavailable"}
@@ -88,8 +89,7 @@ def fetch_papers(  # noqa: PLR0913 - what is fetched, and by keyword how
     as_json: bool,
 ) -> int:
     """Fetch papers with a session, or as anybody where it is None; tell of each, and return the exit code."""
-    for url in urls:
-        check_address(url, insecure_loopback_http=settings.insecure_loopback_http)
+    _check_addresses(urls, settings)
     library = Library(folder, session, settings=settings)
     outcomes = []
     try:
@@ -100,7 +100,7 @@ def fetch_papers(  # noqa: PLR0913 - what is fetched, and by keyword how
             if as_json:
                 print_line(json.dumps(_outcome_object(outcome)))
             else:
-                print_text(_in_words(outcome))
+                print_text(_in_words(outcome, is_member=session is not None))
             sys.stdout.flush()
     except DoorwardError as error:
         if not as_json:
@@ -119,11 +119,30 @@ def _exit_code(outcomes: Sequence[Outcome]) -> int:
     return UNAVAILABLE if names & _LATER else FAILED
 
 
-def _in_words(outcome: Outcome) -> str:
+def _check_addresses(urls: Sequence[str], settings: DownloadSettings) -> None:
+    """Look at every address before any is asked for. Which one is wrong is said by its place: it may hold a secret."""
+    for number, url in enumerate(urls, 1):
+        try:
+            check_address(url, insecure_loopback_http=settings.insecure_loopback_http)
+        except ConfigurationError as error:
+            if len(urls) == 1:
+                raise
+            message = f"Address {number} of {len(urls)}: {error.message} Nothing was fetched."
+            raise ConfigurationError(message, field=error.field, reason=error.reason) from None
+
+
+def _in_words(outcome: Outcome, *, is_member: bool) -> str:
     if outcome.path is not None:
-        return f"Saved {printable(str(outcome.path))} ({outcome.bytes / _MIB:.1f} MiB)."
+        return f"Saved {printable(str(outcome.path))} ({_size(outcome.bytes)})."
+    advice = ADVICE[outcome.outcome]
+    if outcome.outcome in _SIGN_IN and not is_member:
+        advice = f"{advice} Name the institution with --institution."
     wait = "" if outcome.retry_after_s is None else f" It asks for {outcome.retry_after_s:.0f} s."
-    return f"Not saved: {printable(outcome.url)}: {ADVICE[outcome.outcome]}{wait} ({outcome.outcome}, {outcome.reason})"
+    return f"Not saved: {printable(outcome.url)}: {advice}{wait} ({outcome.outcome}, {outcome.reason})"
+
+
+def _size(length: int) -> str:
+    return f"{length / _MIB:.1f} MiB" if length >= _MIB else f"{length / _KIB:.1f} KiB"
 
 
 def _outcome_object(outcome: Outcome) -> dict[str, Any]:

@@ -138,18 +138,21 @@ class _Download:
         )
 
     def run(self) -> Outcome:
+        result, route = self._ask_both_ways()
+        if isinstance(result, _Other) and result.finding.outcome == "login_page":
+            self._session.note_login_page()
+            if self._session.renew():
+                result, route = self._ask_both_ways()
+        return self._outcome(result, route)
+
+    def _ask_both_ways(self) -> tuple[_Result, Route]:
+        """Ask at the plain address first: the way through an institution may be one that begins a login each time."""
         result = self._ask(self._target)
-        route: Route = "direct"
         if isinstance(result, _Other) and result.finding.outcome in _WANTS_LOGIN:
             link = self._session.link_to(self._target)
             if link is not None:
-                route = "institution"
-                result = self._ask(link)
-            if isinstance(result, _Other) and result.finding.outcome == "login_page":
-                self._session.note_login_page()
-                if self._session.renew():
-                    result = self._ask(link or self._target)
-        return self._outcome(result, route)
+                return self._ask(link), "institution"
+        return result, "direct"
 
     def _outcome(self, result: _Result, route: Route) -> Outcome:
         if isinstance(result, SavedFile):
