@@ -104,13 +104,27 @@ def test_status_asks_the_service(service: Service) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "UNI: valid. The service showed the page, as to somebody who is signed in.\n"
     service.alive = False
-    assert cli("status").returncode == 3
+    done = cli("status")
+    assert done.returncode == 3
+    assert done.stdout.endswith(" Sign in again with: doorward institution login uni\n")
     (told,) = json_of(cli("status", "--json"))
     assert (told["institution"], told["state"], told["reason"]) == ("uni", "expired", "sent_to_login")
     service.broken = True
     done = cli("status")
     assert done.returncode == 4
     assert "unknown" in done.stdout
+
+
+def test_status_where_nobody_signed_in_yet(doorward_home: Path) -> None:
+    doorward_home.mkdir()
+    (doorward_home / "doorward.toml").write_text('[institutions.Other]\nwhere = "other.example"\n')
+    done = cli("status", "other")
+    assert done.returncode == 3
+    assert done.stdout == "other: nobody is signed in. Sign in with: doorward institution login other\n"
+
+
+def test_the_help_says_what_each_command_does() -> None:
+    assert "..." not in cli("--help").stdout.partition("Commands:")[2]
 
 
 def test_status_of_several_is_the_worst(service: Service) -> None:

@@ -57,6 +57,8 @@ Environment:
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
                           the key of a client that signs
   DOORWARD_AUDIT_KEY      the key of an audit log's chain
+  DOORWARD_BROWSER        the browser to sign in at an institution with
+  DOORWARD_INSTITUTION    the one that fetch takes by itself
   NO_COLOR                no colours
   DOORWARD_DEBUG=1        show where Doorward made a mistake
 """

@@ -19,7 +19,7 @@ from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from doorward.institution.observations import Verdict
-    from doorward.institution.session import Cleared, InstitutionSession
+    from doorward.institution.session import Cleared, InstitutionSession, Status
     from doorward.institution.settings import NamedInstitution
     from doorward.vault.institution_entries import InstitutionEntry
 
@@ -50,7 +50,7 @@ def command() -> None:
     """
 
 
-@command.command("login")
+@command.command("login", short_help="Sign in at an institution, and keep the session.")
 @click.argument("where")
 @click.option("--name", metavar="NAME", help="What to call it here; else its domain or host.")
 @click.option("--target", metavar="URL", help="A page or paper that only members can open: it proves the sign-in.")
@@ -87,7 +87,7 @@ def _login(  # noqa: PLR0913 - the options of the command, all by keyword
     )
 
 
-@command.command("status")
+@command.command("status", short_help="Ask whether sessions still hold.")
 @click.argument("name", required=False)
 @json_option
 def _status(*, name: str | None, as_json: bool) -> int:
@@ -108,12 +108,12 @@ def _status(*, name: str | None, as_json: bool) -> int:
         print_text(_NOBODY)
     else:
         for each, at in found:
-            print_text(f"{each}: {at.state}. {at.message}")
+            print_text(_standing(each, at))
     states = {at.state for _, at in found}
     return SIGN_IN_NEEDED if "expired" in states else UNAVAILABLE if "unknown" in states else 0
 
 
-@command.command("logout")
+@command.command("logout", short_help="Sign out, and remove what is held here.")
 @click.argument("name", required=False)
 @click.option("--all", "every", is_flag=True, help="Every institution.")
 @json_option
@@ -143,7 +143,7 @@ def _logout(*, name: str | None, every: bool, as_json: bool) -> int:
     return FAILED if any(done.signed_out is False for _, done in ended) else 0
 
 
-@command.command("list")
+@command.command("list", short_help="Show the institutions that are known here.")
 @json_option
 def _list(*, as_json: bool) -> None:
     """Show every institution that is signed in at, or named in doorward.toml. No network is used."""
@@ -237,6 +237,14 @@ def _explain(institution: Institution) -> None:
     for at, observed, verdict in history:
         print_note(f"{at - history[0][0]:6.1f} s  {observed}", hanging=_MARGIN)
         print_note(f"{_MARGIN}→ {verdict}", hanging=f"{_MARGIN}  ")
+
+
+def _standing(name: str, at: Status) -> str:
+    again = f"doorward institution login {name}"
+    if at.reason == "no_session":
+        return f"{name}: nobody is signed in. Sign in with: {again}"
+    remedy = f" Sign in again with: {again}" if at.state == "expired" else ""
+    return f"{name}: {at.state}. {at.message}{remedy}"
 
 
 def _farewell(name: str, done: Cleared) -> str:
