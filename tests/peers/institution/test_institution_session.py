@@ -15,6 +15,7 @@ from doorward.http.client import HttpClient
 from doorward.institution import Institution
 from doorward.institution.browser import BrowserVisit, Captured
 from doorward.institution.installed import InstalledBrowser
+from doorward.papers import Library
 
 if TYPE_CHECKING:
     from federation import Federation
@@ -67,6 +68,15 @@ def test_a_killed_service_session_is_told_and_comes_back_unasked(
     assert (session.status.state, session.status.reason) == ("expired", "sent_to_login")
     assert session.renew()
     assert session.is_authenticated()
+
+
+def test_a_paper_comes_after_the_service_session_was_killed(
+    federation: Federation, session: InstitutionSession, tmp_path: Path
+) -> None:
+    federation.restart_sp()
+    [outcome] = Library(tmp_path, session).fetch(federation.paper_url(7))
+    assert outcome.path is not None, outcome
+    assert outcome.path.read_bytes() == federation.paper(7)
 
 
 def test_with_the_identity_providers_killed_too_a_person_is_needed(
