@@ -50,6 +50,7 @@ _MAX_HOPS = 10
 _REDIRECTS = {301, 302, 303, 307, 308}
 _OK, _PARTIAL, _RANGE_REFUSED = 200, 206, 416
 _MAY_BE_ARTICLE = {"not_pdf", "not_entitled", "login_page"}
+_OVER = {"stopped", "timeout_total"}
 _WANTS_LOGIN = {"login_page", "not_entitled"}
 
 
@@ -195,8 +196,8 @@ class _Download:
         """Ask for ``url``, and wherever its answers point."""
         at = url
         for _ in range(1 + _MAX_HOPS):
-            if self._clock.monotonic() >= self._ends_at:
-                return _Other(Finding("unavailable", "timeout_total"))
+            if over := self._over():
+                return _Other(Finding("unavailable", over))
             try:
                 step = self._hop(at, part, redirected=at != url)
             except TransportError as error:
@@ -244,11 +245,11 @@ class _Download:
     def _receive(self, response: StreamedResponse, part: Part, at: str, *, redirected: bool) -> _Result | str:
         resume = part.resume
         if response.status == _PARTIAL and resume is not None and goes_on(response.headers, resume):
-            return self._save(response.chunks(), response, part)
+            return self._save(self._in_time(response), response, part)
         if response.status in {_PARTIAL, _RANGE_REFUSED} and resume is not None:
             part.discard()
             return at  # the same once more, from its beginning
-        chunks = response.chunks()
+        chunks = self._in_time(response)
         body, failure = _take(chunks, HEAD_BYTES)
         if response.status == _OK and begins_as_pdf(body):
             part.begin(validator_of(response.headers), total_of(response.headers))
@@ -257,6 +258,19 @@ class _Download:
             more, failure = _take(chunks, PAGE_BYTES)
             body += more
         return self._name(response, body, failure, at, redirected=redirected)
+
+    def _in_time(self, response: StreamedResponse) -> Iterator[bytes]:
+        """Hand on what comes in, as long as it may: a server can go on for ever, a byte now and then."""
+        for chunk in response.chunks():
+            yield chunk
+            if over := self._over():
+                raise TransportError("The download was ended from here.", reason=over)
+
+    def _over(self) -> str:
+        """Return why nothing more is to be asked or read, one of ``_OVER``; empty if it may."""
+        if self._stopped is not None and self._stopped():
+            return "stopped"
+        return "timeout_total" if self._clock.monotonic() >= self._ends_at else ""
 
     def _name(
         self,
@@ -268,7 +282,8 @@ class _Download:
         redirected: bool,
     ) -> _Other:
         """Name what is no PDF. Where it could not be read, the status says enough only if it is an error's."""
-        if failure is not None and response.status < 400 and not body:  # noqa: PLR2004 - errors (RFC 9110 section 15)
+        says_enough = body or response.status >= 400  # noqa: PLR2004 - errors (RFC 9110 section 15)
+        if failure is not None and (failure.reason in _OVER or not says_enough):
             return _failed(failure)
         page = read_page(body)
         finding = name_page(response.status, response.headers, body, page, redirected_to=at if redirected else None)
@@ -283,10 +298,6 @@ class _Download:
                 part.write(chunk)
                 if self._progress is not None:
                     self._progress(Progress(self._asked, part.size, total))
-                if self._stopped is not None and self._stopped():
-                    return _Other(Finding("truncated", "stopped"))
-                if self._clock.monotonic() >= self._ends_at:
-                    return _Other(Finding("truncated", "timeout_total"))
         except (TransportError, InvalidResponse) as failure:
             return self._cut(failure, part)
         if not ends_as_pdf(part.tail(TAIL_BYTES), part.size):
@@ -305,7 +316,8 @@ class _Download:
         if isinstance(failure, InvalidResponse):
             part.discard()
             return _failed(failure)
-        return _Other(Finding("truncated", failure.reason), was_cut=part.resume is not None)
+        was_cut = part.resume is not None and failure.reason not in _OVER
+        return _Other(Finding("truncated", failure.reason), was_cut=was_cut)
 
 
 def _failed(failure: TransportError | InvalidResponse) -> _Other:

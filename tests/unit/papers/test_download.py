@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -294,3 +297,54 @@ def test_a_server_that_is_silent(site, library, pdf):
     [outcome] = library(total_timeout_s=0.1, idle_timeout_s=0.3).fetch(server.at("/p"))
     assert outcome.outcome in {"truncated", "unavailable"}
     assert time.monotonic() - started < 15
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_page_that_never_ends(site, library, status):
+    """Never silent for long, and never done."""
+    ended = threading.Event()
+
+    def drip(handler):
+        handler.send_response(status)
+        handler.end_headers()
+        try:
+            while not ended.wait(0.05):
+                handler.wfile.write(b"<html>")
+        except OSError:
+            ended.set()
+
+    server = site()
+    server["/p"] = drip
+    with ThreadPoolExecutor(1) as threads:
+        fetching = threads.submit(library(total_timeout_s=0.5).fetch, server.at("/p"))
+        try:
+            [outcome] = fetching.result(15)
+        finally:
+            ended.set()
+    assert (outcome.outcome, outcome.reason) == ("unavailable", "timeout_total")
+
+
+async def test_cancelling_ends_also_what_is_no_pdf(site, library, session):
+    begun, hung_up = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def drip(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        loop.call_soon_threadsafe(begun.set)
+        try:
+            for _ in range(400):
+                handler.wfile.write(b"<input type=password>")
+                time.sleep(0.05)
+        except OSError:
+            hung_up.set()
+
+    server = site()
+    server["/p"] = drip
+    fetching = asyncio.ensure_future(library(session).afetch(server.at("/p")))
+    await asyncio.wait_for(begun.wait(), 15)
+    fetching.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await fetching
+    assert await asyncio.to_thread(hung_up.wait, 15)
+    assert session.login_pages == 0
