@@ -20,7 +20,9 @@ from pathlib import Path
 
 import pytest
 
+from doorward.errors import ConfigurationError, LockTimeout, SignInError, TransportError
 from doorward.institution.cookies import CookieJar
+from doorward.institution.routes import parse_institution
 from doorward.papers import DownloadSettings, Library
 
 DOORWARD = Path(sys.executable).with_name("doorward")
@@ -322,6 +324,32 @@ def test_after_a_renewal_the_plain_address_is_asked_first(site, library):
     session.renewals = [renewed]
     [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
     assert (outcome.outcome, outcome.route, session.noted) == ("saved", "direct", 1)
+
+
+@pytest.mark.parametrize("error", [TransportError, LockTimeout, SignInError, ConfigurationError])
+def test_a_renewal_that_fails_keeps_nobody_from_other_papers(site, library, error):
+    publisher = site()
+    publisher.pages = {"/a.pdf": LOGIN, "/b.pdf": PAPER}
+
+    def fail():
+        field = {"field": "browser"} if error is ConfigurationError else {}
+        raise error("No.", reason="no", **field)
+
+    session = Session()
+    session.renewals = [fail]
+    outcomes = library(session).fetch(f"{publisher.url}/a.pdf", f"{publisher.url}/b.pdf")
+    assert [outcome.outcome for outcome in outcomes] == ["login_page", "saved"]
+
+
+def test_nor_does_a_page_that_names_an_address_no_link_takes(site, library):
+    publisher = site()
+    long = f"/{'a' * 4000}.pdf"
+    named = f'<meta name=citation_pdf_url content="{long}">'.encode()
+    publisher.pages = {"/article": (200, {}, named), long: LOGIN, "/b.pdf": PAPER}
+    session = Session()
+    session.link_to = parse_institution("uni.example.edu").link_to
+    outcomes = library(session).fetch(f"{publisher.url}/article", f"{publisher.url}/b.pdf")
+    assert [outcome.outcome for outcome in outcomes] == ["login_page", "saved"]
 
 
 def test_the_page_of_an_article_and_its_pdf_behind_a_login(site, library, tmp_path):

@@ -6,13 +6,14 @@ is stands in ``inspect``, what is on disk in ``partial``, what a file is called 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from doorward.errors import ConfigurationError, InvalidResponse, TransportError
+from doorward.errors import ConfigurationError, InvalidResponse, SignInError, TransportError, UnavailableError
 from doorward.http.client import HttpClient
 from doorward.model import HttpRequest, HttpResponse
 from doorward.papers.addresses import address_flaw, check_address, joined
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from doorward.ports import Clock
 
 __all__ = ["Progress", "download"]
+
+_log = logging.getLogger("doorward.papers")
 
 _MAX_HOPS = 10
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -142,7 +145,7 @@ class _Download:
         result, route = self._ask_both_ways()
         if isinstance(result, _Other) and result.finding.outcome == "login_page":
             self._session.note_login_page()
-            if self._session.renew():
+            if self._renewed():
                 result, route = self._ask_both_ways()
         return self._outcome(result, route)
 
@@ -150,10 +153,25 @@ class _Download:
         """Ask at the plain address first: the way through an institution may be one that begins a login each time."""
         result = self._ask(self._target)
         if isinstance(result, _Other) and result.finding.outcome in _WANTS_LOGIN:
-            link = self._session.link_to(self._target)
+            link = self._way_in()
             if link is not None:
                 return self._ask(link), "institution"
         return result, "direct"
+
+    def _way_in(self) -> str | None:
+        """Return the way through the institution, if there is one: its links take no address that is too long."""
+        try:
+            return self._session.link_to(self._target)
+        except ConfigurationError:
+            return None
+
+    def _renewed(self) -> bool:
+        """Say whether the session is there again. What keeps it from that is no reason not to ask for other papers."""
+        try:
+            return self._session.renew()
+        except (ConfigurationError, SignInError, UnavailableError) as error:
+            _log.info("The session could not be renewed: %s", error.message)
+            return False
 
     def _outcome(self, result: _Result, route: Route) -> Outcome:
         if isinstance(result, SavedFile):

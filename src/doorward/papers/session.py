@@ -22,7 +22,11 @@ class DownloadSession(Protocol):
         ...
 
     def link_to(self, url: str) -> str | None:
-        """Return the address that leads to ``url`` by way of the institution; None if there is no other."""
+        """Return the address that leads to ``url`` by way of the institution; None if there is no other.
+
+        Raises:
+            ConfigurationError: There can be none to such an address.
+        """
         ...
 
     def note_login_page(self) -> None:
@@ -30,7 +34,11 @@ class DownloadSession(Protocol):
         ...
 
     def renew(self) -> bool:
-        """Renew the session without asking anybody. Return whether it is worth trying again."""
+        """Renew the session without asking anybody. Return whether it is worth trying again.
+
+        Raises:
+            UnavailableError, SignInError, ConfigurationError: It can't be, for now or on this computer.
+        """
         ...
 
 
