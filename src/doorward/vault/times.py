@@ -31,7 +31,9 @@ def parse_instant(text: str) -> float:
     moment = datetime.fromisoformat(text.removesuffix("Z"))
     if moment.tzinfo is not None or moment.isoformat(timespec="microseconds") + "Z" != text:
         raise ValueError("an instant in UTC with microseconds")
-    return moment.replace(tzinfo=UTC).timestamp()
+    at = moment.replace(tzinfo=UTC).timestamp()
+    format_instant(at)  # the last of the year 9999 is, rounded, none that can be written again
+    return at
 
 
 def refresh_margin_s(lifetime_s: float) -> float:
