@@ -116,7 +116,8 @@ _TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{0,500})", re.IGNORECASE)
 
 def read_page(body: bytes) -> Page:
     """Read what can be read of a page, however broken. Takes time in proportion to its length."""
-    text = _without_comments(body[:PAGE_BYTES].decode("utf-8", "replace"))
+    plain = body[:PAGE_BYTES].replace(b"\0", b"")  # the markers are ASCII, in UTF-16 too
+    text = _without_comments(plain.decode("utf-8", "replace"))
     metadata: dict[str, str] = {}
     inputs: set[tuple[str, str]] = set()
     for tag in _TAG.finditer(text):

@@ -57,6 +57,7 @@ def named(body, status=200, headers=None, **options):
         (b"<h1>Verify you are human</h1>", "human_check", "captcha"),
         (b"<INPUT TYPE=hidden NAME='SAMLRequest'>", "login_page", "saml_form"),
         (b'<form name="EZproxyForm"><input type="password">', "login_page", "password_form"),
+        ("<input type=password>".encode("utf-16"), "login_page", "password_form"),
         (b'<form name="EZproxyForm">', "login_page", "ezproxy_login"),
         (b"<p>Find your institution", "login_page", "discovery"),
         (b"<title>Sign in | Publisher</title>", "login_page", "page_says_so"),
