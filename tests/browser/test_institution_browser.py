@@ -494,6 +494,26 @@ def test_a_probe_that_can_not_tell_is_asked_again(federation):
     assert visit(federation, probe=probe)
 
 
+def test_ctrl_c_waits_for_no_probe(federation, leaves_nothing):
+    asked, told = threading.Event(), threading.Event()
+
+    def probe(*_):
+        asked.set()
+        told.wait(60)
+        return Probed(valid=None, reason="late")
+
+    def stop():
+        asked.wait(30)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with meanwhile(federation, stop), pytest.raises(KeyboardInterrupt):
+        visit(federation, probe=probe)
+    probing = [thread for thread in threading.enumerate() if thread.name.startswith("doorward-probe")]
+    told.set()
+    assert [thread.daemon for thread in probing] == [True]  # of others the end of the program would wait
+    probing[0].join(10)
+
+
 def test_a_probe_that_breaks_is_no_success(federation, leaves_nothing):
     def probe(*_):
         raise ZeroDivisionError

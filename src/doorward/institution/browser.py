@@ -16,10 +16,11 @@ import os
 import re
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
 
 from doorward.errors import (
@@ -198,6 +199,21 @@ class BrowserVisit:
         return _Running(visit)
 
 
+def _in_a_thread(probe: Callable[[], Probed]) -> Future[Probed]:
+    """Begin a probe, which ends by its own deadline. A program that ends meanwhile does not wait for it."""
+    outcome: Future[Probed] = Future()
+    outcome.set_running_or_notify_cancel()  # from here on nobody can cancel it
+
+    def run() -> None:
+        try:
+            outcome.set_result(probe())
+        except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="doorward-probe", daemon=True).start()
+    return outcome
+
+
 def _digest(secret: bytes, value: str) -> str:
     return hashlib.blake2b(value.encode(errors="surrogatepass"), key=secret, digest_size=16).hexdigest()
 
@@ -265,17 +281,10 @@ class _Visit:
         self._watch = watch
         self._probe = probe
         self._waits = waits
-        self._prober = ThreadPoolExecutor(1, "doorward-probe")
         self._cookies: BrowserCookies = ()
         self._user_agent = ""
 
     async def carry_out(self, login_url: str, cookies: BrowserCookies) -> Captured:
-        try:
-            return await self._until_over(login_url, cookies)
-        finally:
-            self._prober.shutdown(wait=False, cancel_futures=True)  # a probe under way ends by its own deadline
-
-    async def _until_over(self, login_url: str, cookies: BrowserCookies) -> Captured:
         try:
             async with asyncio.timeout(self._waits.login_timeout_s):
                 verdict = await self._open_first_page(login_url, cookies)
@@ -335,10 +344,10 @@ class _Visit:
         )
 
     async def _ask(self) -> Probed:
-        asked = asyncio.get_running_loop().run_in_executor(self._prober, self._probe, self._cookies, self._user_agent)
+        asked = _in_a_thread(partial(self._probe, self._cookies, self._user_agent))
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                return await asked
+                return await asyncio.wrap_future(asked)
         except TimeoutError:
             return Probed(valid=None, reason="probe_timeout")
         except DoorwardError as error:
