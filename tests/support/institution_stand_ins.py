@@ -59,7 +59,6 @@ class EzProxy:
 
     host = "ezproxy.localhost"
     publisher_host = "publisher.localhost"
-    rewritten_host = f"publisher-localhost.{host}"
 
     def __init__(self, report: bytes, certificate: Path, key: Path) -> None:
         self._report = report
@@ -67,6 +66,7 @@ class EzProxy:
         self.on_campus = False
         self._server = Server(self._answer, certificate, key)
         self.requests: list[Request] = self._server.requests
+        self.rewritten_host = f"p{self._server.port}-publisher-localhost.{self.host}"  # a port that is not 443
         self.url = self._at(self.host, "")
         self.login_url = self._at(self.host, "/login")
         self.report_url = self._at(self.publisher_host, "/report.pdf")

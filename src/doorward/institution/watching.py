@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch"]
 
-_ASSERTION = re.compile(rb"(?:\A|&)SAMLResponse=")
 _TICKET = re.compile(r"(?:\A|&)ticket=(?:ST|PT)-")
 _NO_PAGE = frozenset({204, 205})  # answers that leave the browser where it is
 
@@ -152,4 +151,9 @@ def _page_of(request: Request) -> Page | None:
 
 
 def _posts_assertion(request: Request) -> bool:
-    return bool(_ASSERTION.search(request.post_data_buffer or b""))
+    """Tell a form that one site had the browser post to another, as identity providers do with what they assert.
+
+    Not by what it holds: a form may hold a password, and nobody looks into those here.
+    """
+    origin = request.headers.get("origin")
+    return origin is not None and origin != "{0.scheme}://{0.netloc}".format(urlsplit(request.url))

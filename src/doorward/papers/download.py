@@ -152,11 +152,15 @@ class _Download:
     def _ask_both_ways(self) -> tuple[_Result, Route]:
         """Ask at the plain address first: the way through an institution may be one that begins a login each time."""
         result = self._ask(self._target)
-        if isinstance(result, _Other) and result.finding.outcome in _WANTS_LOGIN:
-            link = self._way_in()
-            if link is not None:
-                return self._ask(link), "institution"
-        return result, "direct"
+        if not isinstance(result, _Other) or result.finding.outcome not in _MAY_BE_ARTICLE:
+            return result, "direct"
+        link = self._way_in()
+        if link is None:
+            return result, "direct"
+        by_institution = self._ask(link)
+        if result.finding.outcome not in _WANTS_LOGIN and not isinstance(by_institution, SavedFile):
+            return result, "direct"  # a page that wants nothing of anybody, and is no paper
+        return by_institution, "institution"
 
     def _way_in(self) -> str | None:
         """Return the way through the institution, if there is one: its links take no address that is too long."""

@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from by_hand import ByHand
 from federation import Federation, find_programs
 from institution_stand_ins import Cas, EzProxy, OpenAthens
 from pdfs import make_pdf
 
+from doorward.http.client import HttpClient
+from doorward.institution import Institution
+from doorward.institution.browser import BrowserVisit
+from doorward.institution.installed import InstalledBrowser
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from doorward.institution import InstitutionSession
+    from doorward.institution.routes import Route
+
+    SignIn = Callable[..., InstitutionSession]
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +57,26 @@ def ezproxy(test_ca: Any) -> Iterator[EzProxy]:
 def cas(test_ca: Any) -> Iterator[Cas]:
     with contextlib.closing(Cas(make_pdf("The report"), test_ca.certificate, test_ca.key)) as made:
         yield made
+
+
+@pytest.fixture
+def sign_in(chromium: Any, chromium_home: Path, trust_test_ca: None, monkeypatch: pytest.MonkeyPatch) -> SignIn:
+    """Sign somebody in: the first time by hand, every other time in a browser that nobody sees."""
+    monkeypatch.setenv("HOME", str(chromium_home))  # where Chromium looks for whom to trust
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+
+    def do(where: str | Route, steps: Callable[[Page, str], None], **options: Any) -> InstitutionSession:
+        def visit(*, headless: bool, cookies: Any) -> Any:
+            if headless:
+                return BrowserVisit(browser=InstalledBrowser(browser, "Chromium"), headless=True, cookies=cookies)
+            return ByHand(chromium, steps)
+
+        return Institution(where, http=HttpClient(total_timeout_s=10), visit=visit, **options).sign_in()
+
+    return do
+
+
+@pytest.fixture
+def session(federation: Federation, sign_in: SignIn) -> InstitutionSession:
+    """Alice's session at the federation."""
+    return sign_in(federation.login_url(), federation.sign_in, name="uni")

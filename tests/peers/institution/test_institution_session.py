@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from doorward.http.client import HttpClient
-from doorward.institution import Institution
-from doorward.institution.browser import BrowserVisit, Captured
-from doorward.institution.installed import InstalledBrowser
 from doorward.papers import Library
 
 if TYPE_CHECKING:
@@ -23,40 +18,6 @@ if TYPE_CHECKING:
     from doorward.institution import InstitutionSession
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
-
-
-class ByHand:
-    """A visit in which a person signs in by hand, in another Chromium: what they see is not ours to tell."""
-
-    def __init__(self, chromium: Any, federation: Federation, **_: Any) -> None:
-        self._chromium = chromium
-        self._federation = federation
-
-    def drive(self, login_url: str, _evidence: Any, probe: Any, *_: Any) -> Captured:
-        def steps(page: Any) -> Captured:
-            self._federation.sign_in(page, login_url)
-            return Captured(page.context.cookies(), page.evaluate("navigator.userAgent"))
-
-        captured: Captured = self._chromium.run(steps)
-        assert probe(captured.cookies, captured.user_agent).valid
-        return captured
-
-
-@pytest.fixture
-def session(
-    federation: Federation, chromium: Any, chromium_home: Path, trust_test_ca: None, monkeypatch: pytest.MonkeyPatch
-) -> InstitutionSession:
-    """Alice's session. Its first sign-in is hers; every other visit is made by a browser that nobody sees."""
-    monkeypatch.setenv("HOME", str(chromium_home))  # where Chromium looks for whom to trust
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert browser is not None
-
-    def visit(*, headless: bool, cookies: Any) -> Any:
-        if headless:
-            return BrowserVisit(browser=InstalledBrowser(browser, "Chromium"), headless=True, cookies=cookies)
-        return ByHand(chromium, federation)
-
-    return Institution(federation.login_url(), name="uni", http=HttpClient(total_timeout_s=10), visit=visit).sign_in()
 
 
 def test_a_killed_service_session_is_told_and_comes_back_unasked(
