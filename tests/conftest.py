@@ -12,7 +12,9 @@ import ipaddress
 import itertools
 import os
 import runpy
+import shutil
 import stat
+import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -244,3 +246,20 @@ def _key_usage(**used: bool) -> x509.KeyUsage:
 def trust_test_ca(test_ca: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Python trust the test authority, and nothing else, for one test and the children it starts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(test_ca.ca))
+
+
+@pytest.fixture
+def display(require_peer: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A screen that nobody sees, for browsers with a window. Mark the tests ``peer``."""
+    program = shutil.which("Xvfb")
+    require_peer("Xvfb", program)
+    assert program is not None
+    reading, writing = os.pipe()
+    command = [program, "-displayfd", str(writing), "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        monkeypatch.setenv("DISPLAY", f":{told.readline().strip()}")
+    yield os.environ["DISPLAY"]
+    server.terminate()
+    server.wait(10)

@@ -557,21 +557,6 @@ def test_a_display_that_is_not_there(federation, monkeypatch, leaves_nothing):
     assert caught.value.reason == "no_display"
 
 
-@pytest.fixture
-def display(require_peer, monkeypatch) -> Iterator[str]:
-    program = shutil.which("Xvfb")
-    require_peer("Xvfb", program)
-    reading, writing = os.pipe()
-    command = [program, "-displayfd", str(writing), "-screen", "0", "1024x768x24", "-nolisten", "tcp"]
-    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
-    os.close(writing)
-    with os.fdopen(reading) as told:
-        monkeypatch.setenv("DISPLAY", f":{told.readline().strip()}")
-    yield os.environ["DISPLAY"]
-    server.terminate()
-    server.wait(10)
-
-
 def test_in_a_window(federation, display):
     captured = visit(federation, headless=False)
     assert "_shibsession_1" in {each["name"] for each in captured.cookies}
