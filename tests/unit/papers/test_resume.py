@@ -43,8 +43,8 @@ class Store:
         handler.send_header("Content-Length", str(len(self.body) - start))
         handler.end_headers()
         stop = self.cuts.pop(0) if self.cuts else len(self.body)
+        self.sent.append((start, stop))  # before whoever asked can have it all
         handler.wfile.write(self.body[start:stop])
-        self.sent.append((start, stop))
 
 
 @pytest.fixture
