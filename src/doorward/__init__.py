@@ -46,7 +46,7 @@ _HOMES = {
     "open_session": "doorward.signin.session",
     "sign_in": "doorward.signin.interactive",
 }
-_ROOMS = ("errors", "integrations", "testing")
+_ROOMS = ("errors", "guard", "institution", "integrations", "papers", "testing")
 
 
 def __getattr__(name: str) -> Any:

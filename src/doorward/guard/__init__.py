@@ -3,8 +3,9 @@
 Each is imported when first used: a guard of signed tokens alone need not pay for databases, logs and introspection.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from doorward.late import late_names
 
 if TYPE_CHECKING:
     from doorward.guard.api_keys import ApiKeys
@@ -31,22 +32,18 @@ __all__ = [
     "Throttle",
 ]
 
-_HOMES = {
-    "Admin": "policy",
-    "ApiKeys": "api_keys",
-    "AuditLog": "audit",
-    "Grants": "grants",
-    "Guard": "guard",
-    "GuardOptions": "options",
-    "Introspection": "introspection",
-    "Issuer": "issuers",
-    "Revocations": "revocation",
-    "Throttle": "throttle",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late_names(
+    __name__,
+    {
+        "Admin": "policy",
+        "ApiKeys": "api_keys",
+        "AuditLog": "audit",
+        "Grants": "grants",
+        "Guard": "guard",
+        "GuardOptions": "options",
+        "Introspection": "introspection",
+        "Issuer": "issuers",
+        "Revocations": "revocation",
+        "Throttle": "throttle",
+    },
+)

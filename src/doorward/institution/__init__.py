@@ -3,8 +3,9 @@
 Each is imported when first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from doorward.late import late_names
 
 if TYPE_CHECKING:
     from doorward.institution.institution import Institution
@@ -13,17 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Cleared", "Institution", "InstitutionSession", "InstitutionSettings", "Status"]
 
-_HOMES = {
-    "Cleared": "session",
-    "Institution": "institution",
-    "InstitutionSession": "session",
-    "InstitutionSettings": "settings",
-    "Status": "session",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late_names(
+    __name__,
+    {
+        "Cleared": "session",
+        "Institution": "institution",
+        "InstitutionSession": "session",
+        "InstitutionSettings": "settings",
+        "Status": "session",
+    },
+)

@@ -5,8 +5,9 @@ The names load when first used, so that a program that only looks at a session i
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from doorward.late import late_names
 
 if TYPE_CHECKING:
     from doorward.papers.library import Library
@@ -16,11 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DownloadSession", "DownloadSettings", "Library", "Outcome"]
 
-_HOMES = {"DownloadSession": "session", "DownloadSettings": "settings", "Library": "library", "Outcome": "outcomes"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late_names(
+    __name__,
+    {"DownloadSession": "session", "DownloadSettings": "settings", "Library": "library", "Outcome": "outcomes"},
+)

@@ -3,8 +3,9 @@
 Names are imported when first used: pytest loads this package for its plugin, and must not pay for the rest.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from doorward.late import late_names
 
 if TYPE_CHECKING:
     from doorward.testing.app import RequestRecord
@@ -31,24 +32,20 @@ __all__ = [
     "hostile_variants",
 ]
 
-_HOMES = {
-    "Client": "rules",
-    "DevIssuer": "dev_issuer",
-    "GRANT_TYPES": "rules",
-    "HABITS": "habits",
-    "HostileToken": "hostile_token",
-    "IMITATIONS": "imitations",
-    "MISBEHAVIOURS": "misbehaviours",
-    "RequestRecord": "app",
-    "Rules": "rules",
-    "User": "rules",
-    "hostile_tokens": "hostile",
-    "hostile_variants": "hostile",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = late_names(
+    __name__,
+    {
+        "Client": "rules",
+        "DevIssuer": "dev_issuer",
+        "GRANT_TYPES": "rules",
+        "HABITS": "habits",
+        "HostileToken": "hostile_token",
+        "IMITATIONS": "imitations",
+        "MISBEHAVIOURS": "misbehaviours",
+        "RequestRecord": "app",
+        "Rules": "rules",
+        "User": "rules",
+        "hostile_tokens": "hostile",
+        "hostile_variants": "hostile",
+    },
+)
