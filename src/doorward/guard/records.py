@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 __all__ = ["Request", "accepted_decision", "refused_decision"]
 
 
+_Outcome = Literal["accepted", "refused", "forbidden", "throttled", "unavailable"]
+_Kind = Literal["jwt", "opaque", "api_key", "none"]
+
+
 class Request(msgspec.Struct, frozen=True):
     """One question to the guard. ``scopes`` is no iterator: it is read twice, and would then ask for nothing."""
 
@@ -33,9 +37,19 @@ class Request(msgspec.Struct, frozen=True):
         return f"Request(client_ip={self.client_ip!r}, resource={self.resource!r})"
 
 
+class _Who(msgspec.Struct, frozen=True):
+    """Whose credential it was, verified or by its own word."""
+
+    kind: _Kind
+    issuer: str = ""
+    subject: str = ""
+    jti: str = ""
+    key_id: str = ""
+
+
 def accepted_decision(request: Request, accepted: Accepted, *, now: float) -> Decision:
     """Tell of a credential that was accepted."""
-    return _verified_decision("accepted", request, accepted, now, None)
+    return _decision("accepted", request, _verified(accepted), now)
 
 
 def refused_decision(
@@ -50,47 +64,32 @@ def refused_decision(
         accepted: the credential was good, but not enough.
         now: epoch seconds.
     """
-    outcome = _outcome(error)
-    if accepted is not None:
-        return _verified_decision(outcome, request, accepted, now, error)
-    kind, issuer, subject, key_id = _said_of_itself(credential)
-    return Decision(
-        at=now,
-        outcome=outcome,
-        code=error.code,
-        reason=error.reason,
-        kind=kind,
-        issuer=issuer,
-        subject=subject,
-        key_id=key_id,
-        client_ip=request.client_ip or "",
-        resource=request.resource or "",
-        scopes=tuple(request.scopes),
-    )
+    who = _said_of_itself(credential) if accepted is None else _verified(accepted)
+    return _decision(_outcome(error), request, who, now, error.code, error.reason)
 
 
-def _verified_decision(
-    outcome: _Outcome, request: Request, accepted: Accepted, now: float, error: DoorwardError | None
+def _decision(  # noqa: PLR0913, PLR0917 - what a line of the log is made of
+    outcome: _Outcome, request: Request, who: _Who, now: float, code: str = "", reason: str = ""
 ) -> Decision:
-    principal = accepted.principal
     return Decision(
         at=now,
         outcome=outcome,
-        code=error.code if error else "",
-        reason=error.reason if error else "",
-        kind=principal.kind,
-        issuer=principal.issuer,
-        subject=principal.subject,
-        jti=accepted.jti or "",
-        key_id=accepted.kid or "",
+        code=code,
+        reason=reason,
+        kind=who.kind,
+        issuer=who.issuer,
+        subject=who.subject,
+        jti=who.jti,
+        key_id=who.key_id,
         client_ip=request.client_ip or "",
         resource=request.resource or "",
         scopes=tuple(request.scopes),
     )
 
 
-_Outcome = Literal["accepted", "refused", "forbidden", "throttled", "unavailable"]
-_Kind = Literal["jwt", "opaque", "api_key", "none"]
+def _verified(accepted: Accepted) -> _Who:
+    principal = accepted.principal
+    return _Who(principal.kind, principal.issuer, principal.subject, accepted.jti or "", accepted.kid or "")
 
 
 def _outcome(error: DoorwardError) -> _Outcome:
@@ -104,22 +103,21 @@ def _outcome(error: DoorwardError) -> _Outcome:
     return "refused"
 
 
-def _said_of_itself(credential: str) -> tuple[_Kind, str, str, str]:
-    """Return kind, issuer, subject and key, as far as the credential says."""
+def _said_of_itself(credential: str) -> _Who:
     if not credential:
-        return "none", "", "", ""
+        return _Who("none")
     if is_key_shaped(credential):
-        return "api_key", "", "", key_id_of(credential) or ""
+        return _Who("api_key", key_id=key_id_of(credential) or "")
     if not looks_signed(credential):
-        return "opaque", "", "", ""
+        return _Who("opaque")
     try:
         jwt = parse_jwt(credential)
     except DoorwardError:
-        return "jwt", "", "", ""
+        return _Who("jwt")
     issuer, subject = (jwt.claims.get(name) for name in ("iss", "sub"))
-    return (
+    return _Who(
         "jwt",
         issuer if isinstance(issuer, str) else "",
         subject if isinstance(subject, str) else "",
-        jwt.header.kid or "",
+        key_id=jwt.header.kid or "",
     )
