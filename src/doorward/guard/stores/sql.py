@@ -47,6 +47,7 @@ class Database:
         self._url = _checked(url)
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
+        self._opening = threading.Lock()  # one thread connects and migrates: the others would only be in its way
         self._engine: sa.Engine | None = None
         self._of_the_parent: sa.Engine | None = None
         renew_after_fork(self)
@@ -88,13 +89,22 @@ class Database:
 
     def after_fork(self) -> None:
         """Leave open connections to the parent: not even closing them here would be harmless."""
-        self._lock = threading.Lock()
+        self._lock, self._opening = threading.Lock(), threading.Lock()
         self._of_the_parent, self._engine = self._engine, None
 
     def _opened(self) -> sa.Engine:
         engine = self._engine
         if engine is not None:
             return engine
+        if not self._opening.acquire(timeout=self._timeout_s):
+            message = f"{self._where()} is still being opened. Try again in a moment."
+            raise StoreError(message, reason="database_timeout")
+        try:
+            return self._engine or self._open()
+        finally:
+            self._opening.release()
+
+    def _open(self) -> sa.Engine:
         engine = self._make_engine()
         try:
             _migrate(engine)
@@ -102,10 +112,8 @@ class Database:
             engine.dispose()
             raise
         with self._lock:
-            kept = self._engine = self._engine or engine
-        if kept is not engine:  # another thread was faster
-            engine.dispose()
-        return kept
+            self._engine = engine
+        return engine
 
     def _make_engine(self) -> sa.Engine:
         settings = {

@@ -51,7 +51,7 @@ def test_the_steps_lead_to_the_tables(database):
             assert list(columns) == [column.name for column in table.columns]
             for column in table.columns:
                 assert columns[column.name]["nullable"] == column.nullable
-                assert columns[column.name]["type"]._type_affinity is column.type._type_affinity  # noqa: SLF001
+                assert columns[column.name]["type"]._type_affinity is column.type._type_affinity  # noqa: SLF001 - SQLAlchemy has no public word for it
             assert found.get_pk_constraint(name)["constrained_columns"] == [each.name for each in table.primary_key]
 
 
