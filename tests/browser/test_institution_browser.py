@@ -393,7 +393,6 @@ def test_the_browser_is_killed(federation, leaves_nothing):
     ):
         visit(federation)
     assert caught.value.reason == "browser_ended"
-    nothing_of_the_login_stays()  # what its dying children still write may outlive the driver's cleaning
 
 
 def nothing_of_the_login_stays() -> None:
@@ -408,7 +407,10 @@ def nothing_of_the_login_stays() -> None:
 
 def test_the_driver_is_killed(federation, leaves_nothing):
     federation.login_after_ms = -1
-    node = lambda: next(pid for pid, name in descendants().items() if "MainThread" in name or name == "node")  # noqa: E731
+
+    def node():
+        return next(pid for pid, name in descendants().items() if "MainThread" in name or name == "node")
+
     with meanwhile(federation, lambda: os.kill(node(), signal.SIGKILL)), pytest.raises(SignInError) as caught:
         visit(federation)
     assert caught.value.reason == "browser_ended"

@@ -1,7 +1,8 @@
 """Starts a browser with an isolated context, undisguised, and closes it with its driver whatever happens.
 
-The context is never on disk; the browser's empty profile is, in a temporary folder that the driver removes. If this
-process is killed, the driver ends the browser; if the driver is killed, the browser ends with its pipe.
+The context is never on disk; the browser's empty profile is, in a temporary folder. The driver removes it, and so does
+this module: of a browser that was killed, children may still write there while the driver cleans. If this process is
+killed, the driver ends the browser; if the driver is killed, the browser ends with its pipe.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from doorward.errors import ConfigurationError, SignInError, printable
@@ -25,6 +28,8 @@ __all__ = ["OpenedBrowser", "check_display", "check_playwright"]
 
 _LAUNCH_TIMEOUT_S = 60.0
 _CLOSE_TIMEOUT_S = 5.0
+_CLEANING_S, _CLEANING_STEP_S = 3.0, 0.1
+_PROFILE = re.compile(r"--user-data-dir=(\S*/playwright_\S+)")
 _STOP_TIMEOUT_S = 35.0  # the driver kills a browser that will not close after 30 s at the latest
 
 
@@ -76,6 +81,7 @@ class OpenedBrowser:
         self._switches = switches
         self._headless = headless
         self._playwright: Playwright | None = None
+        self._profile: Path | None = None
         self.browser: Browser
         self.context: BrowserContext
 
@@ -105,6 +111,7 @@ class OpenedBrowser:
                     handle_sigint=False,  # Ctrl-C is ours to answer; it reaches the driver too
                     timeout=_LAUNCH_TIMEOUT_S * 1000,
                 )
+                self._profile = await _profile_of(self.browser)
                 self.context = await self.browser.new_context(
                     no_viewport=True, accept_downloads=False, color_scheme="null"
                 )
@@ -148,6 +155,20 @@ class OpenedBrowser:
         with suppress(Exception):
             async with asyncio.timeout(_STOP_TIMEOUT_S):
                 await self._playwright.stop()
+        if self._profile is not None:
+            for _ in range(round(_CLEANING_S / _CLEANING_STEP_S)):
+                if not self._profile.exists():
+                    break
+                shutil.rmtree(self._profile, ignore_errors=True)
+                await asyncio.sleep(_CLEANING_STEP_S)
+
+
+async def _profile_of(browser: Browser) -> Path | None:
+    """Return the temporary folder that the driver made for the browser. It tells nobody, but the browser knows."""
+    session = await browser.new_browser_cdp_session()
+    found = _PROFILE.search(str((await session.send("SystemInfo.getInfo")).get("commandLine")))
+    await session.detach()
+    return None if found is None else Path(found[1])
 
 
 def _is_root() -> bool:
