@@ -118,7 +118,7 @@ def _pyjwt_client(corpus: Corpus, alg: str) -> Verify:
 def _joserfc(corpus: Corpus, alg: str) -> Verify:
     from joserfc import jwk, jwt  # noqa: PLC0415 - peers are optional
 
-    keys = jwk.KeySet.import_key_set(corpus.jwks)  # type: ignore[arg-type]
+    keys = jwk.KeySet.import_key_set(corpus.jwks)  # type: ignore[arg-type] # it asks for a TypedDict of its own
     registry = jwt.JWTClaimsRegistry(
         iss={"essential": True, "value": corpus.issuer},
         aud={"essential": True, "value": corpus.audience},

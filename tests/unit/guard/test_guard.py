@@ -24,6 +24,7 @@ from doorward.errors import (
 )
 from doorward.guard import Admin, ApiKeys, Guard, Issuer, Throttle
 from doorward.model import Secret
+from doorward.protocol.base64url import decode_base64url, encode_base64url
 from doorward.protocol.claims import sign_claims
 from doorward.protocol.jwk import generate_signing_key
 
@@ -329,8 +330,6 @@ class TestRevoking:
     def test_the_other_signature_of_ecdsa_is_the_same_token(self, guard, token):
         value = token()
         head, _, signature = value.rpartition(".")
-        from doorward.protocol.base64url import decode_base64url, encode_base64url  # noqa: PLC0415
-
         raw = decode_base64url(signature, what="signature")
         order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
         twin = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import tracemalloc
 
 import pytest
 
@@ -55,6 +56,18 @@ def test_hammering_makes_the_wait_no_longer():
     for _ in range(1000):
         assert wait_s(throttle) == 1
     assert wait_s(throttle, now=NOW + 1) == 0
+
+
+def test_a_million_addresses_stay_within_the_bound():
+    throttle = Throttle()
+    tracemalloc.start()
+    try:
+        for number in range(1_000_000):
+            throttle.failed(f"{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}.1", None, now=NOW)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 128 * 2**20
 
 
 def test_failures_are_forgotten():
