@@ -26,7 +26,7 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from doorward.guard.guard import Guard
-from doorward.guard.issuers import Issuer
+from doorward.guard.issuers.issuer import Issuer
 from doorward.integrations.asgi import GuardMiddleware
 from measuring import Report, Row, options
 from token_peers import Corpus

@@ -24,14 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorward.errors import DoorwardError, UnknownApiKey
-from doorward.guard.api_keys import ApiKeys
+from doorward.guard.api_keys.api_key import ApiKey, StoredKey
+from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.api_keys.memory_store import MemoryKeyStore
 from doorward.guard.guard import Guard
-from doorward.guard.issuers import Issuer
-from doorward.guard.jobs import finish
-from doorward.guard.key_records import ApiKey, StoredKey
-from doorward.guard.key_rings import KeyRings
-from doorward.guard.stores.memory import MemoryKeyStore
+from doorward.guard.issuers.issuer import Issuer
+from doorward.guard.issuers.key_rings import KeyRings
 from doorward.guard.throttle import Throttle
+from doorward.guard.work import finish
 from doorward.model import Secret
 from doorward.protocol.claims import sign_claims
 from doorward.protocol.jwk import JwkSet, SigningKey, generate_signing_key, parse_jwk_set

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 
 from doorward.guard.guard import Guard
-from doorward.guard.issuers import Issuer
+from doorward.guard.issuers.issuer import Issuer
 from doorward.protocol.jws import parse_jws
 from measuring import Case, Report, each, measure, options, same
 from token_peers import ALGORITHMS, Corpus, Verify, lets_pass, peers_for

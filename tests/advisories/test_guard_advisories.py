@@ -28,7 +28,7 @@ from doorward.errors import (
     UnknownKey,
 )
 from doorward.guard import Admin, ApiKeys, Guard, Issuer, Throttle
-from doorward.guard.stores.memory import MemoryKeyStore
+from doorward.guard.api_keys.memory_store import MemoryKeyStore
 from doorward.model import Secret
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.jwk import generate_signing_key

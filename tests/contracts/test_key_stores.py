@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy as sa
 
 from doorward.errors import ConfigurationError, Expired, Revoked, StoreError, UnknownApiKey
-from doorward.guard.api_keys import ApiKeys
-from doorward.guard.jobs import afinish, finish
-from doorward.guard.key_records import ApiKey, StoredKey
-from doorward.guard.peppers import generate_pepper
-from doorward.guard.stores.memory import MemoryKeyStore
+from doorward.guard.api_keys.api_key import ApiKey, StoredKey
+from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.api_keys.memory_store import MemoryKeyStore
+from doorward.guard.api_keys.peppers import generate_pepper
+from doorward.guard.api_keys.sql_store import SqlKeyStore
 from doorward.guard.stores.opening import open_database, sqlite_url
 from doorward.guard.stores.schema import api_keys
-from doorward.guard.stores.sql_keys import SqlKeyStore
+from doorward.guard.work import afinish, finish
 
 NOW = 1_800_000_000.0
 INJECTION = "x'; DROP TABLE doorward_api_keys; --"

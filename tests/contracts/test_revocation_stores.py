@@ -15,11 +15,11 @@ import pytest
 import sqlalchemy as sa
 
 from doorward.errors import Revoked, StoreError
-from doorward.guard.jobs import finish
-from doorward.guard.revocation import Revocations
-from doorward.guard.revocation_list import Revocation, fingerprint
+from doorward.guard.revocation.revocation_list import Revocation, fingerprint
+from doorward.guard.revocation.revocations import Revocations
+from doorward.guard.revocation.sql_store import SqlRevocations
 from doorward.guard.stores.opening import open_database, sqlite_url
-from doorward.guard.stores.sql_revocations import SqlRevocations
+from doorward.guard.work import finish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

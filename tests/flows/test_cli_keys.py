@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from doorward.guard.api_keys import ApiKeys
-from doorward.guard.jobs import finish
+from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.work import finish
 
 DOORWARD = Path(sys.executable).with_name("doorward")
 KEY = re.compile(r"dw_[0-9A-Za-z]{11}_[0-9A-Za-z]{43}_[0-9A-Za-z]{7}\n")

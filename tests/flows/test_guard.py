@@ -22,7 +22,7 @@ from doorward.errors import (
     Throttled,
 )
 from doorward.guard import ApiKeys, AuditLog, Guard, Introspection, Issuer, Revocations
-from doorward.guard.audit_read import verify
+from doorward.guard.audit.verification import verify
 from doorward.integrations.asgi import GuardMiddleware
 
 if TYPE_CHECKING:

@@ -23,9 +23,9 @@ from doorward.errors import (
     WrongAudience,
 )
 from doorward.guard.guard import Guard
-from doorward.guard.introspection import Introspection
-from doorward.guard.issuers import Issuer
-from doorward.guard.jobs import afinish, finish
+from doorward.guard.introspection.introspection import Introspection
+from doorward.guard.issuers.issuer import Issuer
+from doorward.guard.work import afinish, finish
 from doorward.integrations.asgi import GuardMiddleware
 from doorward.integrations.fastapi import Authenticate
 from doorward.protocol.jwk import SigningKey, generate_signing_key
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from people import MovedClock
 
-    from doorward.guard.introspection import Introspected
+    from doorward.guard.introspection.introspection import Introspected
     from doorward.testing import DevIssuer
 
     Make = Callable[..., Introspection]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from doorward.errors import BadSignature, ProviderUnavailable, UnknownKey
-from doorward.guard.issuers import Issuer
-from doorward.guard.jobs import afinish, finish
-from doorward.guard.key_rings import KeyRings
+from doorward.guard.issuers.issuer import Issuer
+from doorward.guard.issuers.key_rings import KeyRings
+from doorward.guard.work import afinish, finish
 from doorward.protocol.claims import parse_jwt, verify_jwt
 from doorward.testing import DevIssuer
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from people import MovedClock
 
-    from doorward.guard.jobs import Work
-    from doorward.guard.key_rings import KeyRing
+    from doorward.guard.issuers.key_rings import KeyRing
+    from doorward.guard.work import Work
     from doorward.protocol.claims import SignedClaims
 
 HOUR_S = 3600

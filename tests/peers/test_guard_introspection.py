@@ -11,8 +11,8 @@ import pytest
 
 import doorward
 from doorward.errors import DoorwardError, ProviderUnavailable, Revoked, TransportError, WrongAudience
-from doorward.guard.introspection import Introspection
-from doorward.guard.jobs import finish
+from doorward.guard.introspection.introspection import Introspection
+from doorward.guard.work import finish
 from doorward.protocol.jwk import SigningKey
 from doorward.system import SystemClock
 

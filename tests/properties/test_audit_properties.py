@@ -9,9 +9,20 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doorward.guard.audit import AuditLog, Decision, tail, verify
-from doorward.guard.audit_chain import BEGINNING, MAX_LINE_BYTES, build_line, describe, holds, parse_head, parse_line
-from doorward.guard.audit_file import ChainFile
+from doorward.guard.audit.chain import (
+    BEGINNING,
+    MAX_LINE_BYTES,
+    Decision,
+    build_line,
+    describe,
+    holds,
+    parse_head,
+    parse_line,
+)
+from doorward.guard.audit.chain_file import ChainFile
+from doorward.guard.audit.last_lines import tail
+from doorward.guard.audit.log import AuditLog
+from doorward.guard.audit.verification import verify
 from doorward.system import SystemClock
 
 TEXTS = st.text(st.characters(exclude_categories=[]), max_size=400)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from doorward.errors import ConfigurationError, Throttled
 from doorward.guard.addresses import Networks, client_address, network_of
-from doorward.guard.grants import Grants
+from doorward.guard.policy.grants import Grants
 from doorward.guard.throttle import Throttle
 from doorward.model import Principal
 

@@ -18,7 +18,9 @@ import pytest
 from doorward.errors import DoorwardError, Revoked, UnknownKey
 from doorward.guard import Admin, ApiKeys, Grants, Guard, Issuer
 from doorward.guard.addresses import Networks, client_address, network_of
-from doorward.guard.audit_chain import (
+from doorward.guard.api_keys.format import Pepper, digest_foreign_key, digest_key, is_key_shaped, make_key
+from doorward.guard.api_keys.keyring import Keyring, parse_keyring
+from doorward.guard.audit.chain import (
     BEGINNING,
     Decision,
     build_head,
@@ -28,9 +30,7 @@ from doorward.guard.audit_chain import (
     parse_head,
     parse_line,
 )
-from doorward.guard.key_format import Pepper, digest_foreign_key, digest_key, is_key_shaped, make_key
-from doorward.guard.keyring import Keyring, parse_keyring
-from doorward.guard.settings import read_environment
+from doorward.guard.settings.settings import read_environment
 from doorward.model import HttpRequest, HttpResponse, Principal, Secret
 from doorward.protocol.access_token import validate_access_token
 from doorward.protocol.authorization import PendingSignIn, validate_callback

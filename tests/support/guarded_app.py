@@ -9,7 +9,7 @@ import json
 import os
 
 from doorward.guard.guard import Guard
-from doorward.guard.issuers import Issuer
+from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.throttle import Throttle
 from doorward.integrations.asgi import GuardMiddleware
 

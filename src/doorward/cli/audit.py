@@ -15,12 +15,13 @@ from doorward.cli.ending import FAILED
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_json, print_line, print_text
 from doorward.errors import ConfigurationError, printable
-from doorward.guard.audit_read import follow, tail, verify
+from doorward.guard.audit.last_lines import follow, tail
+from doorward.guard.audit.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.guard.audit_read import Finding
+    from doorward.guard.audit.verification import Finding
 
 __all__ = ["command"]
 

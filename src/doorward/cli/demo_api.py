@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from doorward.errors import ConfigurationError, UnavailableError
 from doorward.guard.guard import Guard
-from doorward.guard.issuers import Issuer
+from doorward.guard.issuers.issuer import Issuer
 from doorward.integrations.asgi import GuardMiddleware
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from doorward.guard.audit import Decision
+    from doorward.guard.audit.chain import Decision
     from doorward.ports import Clock
 
 __all__ = ["NotesApi"]

@@ -16,12 +16,12 @@ from doorward.cli.options import json_option
 from doorward.cli.terminal import print_facts, print_json, print_line, print_note, print_table, print_text
 from doorward.cli.view import duration_in_words, instant
 from doorward.errors import ConfigurationError, printable
-from doorward.guard.api_keys import ApiKeys
-from doorward.guard.peppers import generate_pepper
+from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.api_keys.peppers import generate_pepper
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
-    from doorward.guard.key_records import ApiKey
+    from doorward.guard.api_keys.api_key import ApiKey
     from doorward.model import Secret
 
 __all__ = ["command"]

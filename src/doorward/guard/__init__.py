@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from doorward.late import late_names
 
 if TYPE_CHECKING:
-    from doorward.guard.api_keys import ApiKeys
-    from doorward.guard.audit import AuditLog
-    from doorward.guard.grants import Grants
+    from doorward.guard.api_keys.api_keys import ApiKeys
+    from doorward.guard.audit.log import AuditLog
     from doorward.guard.guard import Guard
-    from doorward.guard.introspection import Introspection
-    from doorward.guard.issuers import Issuer
+    from doorward.guard.introspection.introspection import Introspection
+    from doorward.guard.issuers.issuer import Issuer
     from doorward.guard.options import GuardOptions
-    from doorward.guard.policy import Admin
-    from doorward.guard.revocation import Revocations
+    from doorward.guard.policy.grants import Grants
+    from doorward.guard.policy.policy import Admin
+    from doorward.guard.revocation.revocations import Revocations
     from doorward.guard.throttle import Throttle
 
 __all__ = [
@@ -35,15 +35,15 @@ __all__ = [
 __getattr__ = late_names(
     __name__,
     {
-        "Admin": "policy",
-        "ApiKeys": "api_keys",
-        "AuditLog": "audit",
-        "Grants": "grants",
+        "Admin": "policy.policy",
+        "ApiKeys": "api_keys.api_keys",
+        "AuditLog": "audit.log",
+        "Grants": "policy.grants",
         "Guard": "guard",
         "GuardOptions": "options",
-        "Introspection": "introspection",
-        "Issuer": "issuers",
-        "Revocations": "revocation",
+        "Introspection": "introspection.introspection",
+        "Issuer": "issuers.issuer",
+        "Revocations": "revocation.revocations",
         "Throttle": "throttle",
     },
 )

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, UnknownKey, printable
-from doorward.guard.checks import check_other, check_signed, newer_keys
-from doorward.guard.shapes import looks_signed
-from doorward.guard.tokens import Accepted
-from doorward.guard.validation import validate_claims
+from doorward.guard.credentials import looks_signed
+from doorward.guard.decide import check_other, check_signed, newer_keys
+from doorward.guard.decisions import Accepted
+from doorward.guard.issuers.claims import validate_claims
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
 from doorward.vault.times import format_instant
@@ -21,9 +21,9 @@ from doorward.vault.times import format_instant
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.guard.issuers import Issuer
-    from doorward.guard.jobs import Work
-    from doorward.guard.parts import Parts
+    from doorward.guard.configuration import Parts
+    from doorward.guard.issuers.issuer import Issuer
+    from doorward.guard.work import Work
     from doorward.protocol.jwk import JwkSet
     from doorward.protocol.jws import JoseHeader
 

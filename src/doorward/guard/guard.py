@@ -29,14 +29,14 @@ from doorward.errors import (
     WrongType,
     printable,
 )
-from doorward.guard.checks import check_other, check_signed, confirm, refuse_revoked
-from doorward.guard.jobs import afinish, finish
-from doorward.guard.key_format import key_id_of
-from doorward.guard.parts import assemble
-from doorward.guard.records import Request, accepted_decision, refused_decision
-from doorward.guard.revocation import fingerprint
-from doorward.guard.shapes import read_credential, signed_part
-from doorward.guard.tokens import Accepted, Rejected, digester
+from doorward.guard.api_keys.format import key_id_of
+from doorward.guard.configuration import assemble
+from doorward.guard.credentials import read_credential, signed_part
+from doorward.guard.decide import check_other, check_signed, confirm, refuse_revoked
+from doorward.guard.decisions import Accepted, Rejected, digester
+from doorward.guard.record import Request, accepted_decision, refused_decision
+from doorward.guard.revocation.revocations import fingerprint
+from doorward.guard.work import afinish, finish
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from doorward.guard.addresses import Networks
-    from doorward.guard.api_keys import ApiKeys
+    from doorward.guard.api_keys.api_keys import ApiKeys
+    from doorward.guard.configuration import Parts
     from doorward.guard.explain import Explanation
-    from doorward.guard.grants import Grants
-    from doorward.guard.issuers import Issuer
-    from doorward.guard.jobs import Work
+    from doorward.guard.issuers.issuer import Issuer
     from doorward.guard.options import GuardOptions
-    from doorward.guard.parts import Parts
-    from doorward.guard.revocation import Revocations
-    from doorward.guard.settings import GuardSettings
+    from doorward.guard.policy.grants import Grants
+    from doorward.guard.revocation.revocations import Revocations
+    from doorward.guard.settings.settings import GuardSettings
+    from doorward.guard.work import Work
     from doorward.model import Principal
     from doorward.ports import Clock
 
@@ -109,7 +109,7 @@ class Guard:
         Raises:
             ConfigurationError: one of them is wrong; ``field`` names it.
         """
-        from doorward.guard.settings import read_environment  # noqa: PLC0415 - only needed here
+        from doorward.guard.settings.settings import read_environment  # noqa: PLC0415 - only needed here
 
         return cls._from(lambda: read_environment(prefix, environment), clock)
 
@@ -120,7 +120,7 @@ class Guard:
         Raises:
             ConfigurationError: the file is wrong; ``field`` names the place.
         """
-        from doorward.guard.settings import read_file  # noqa: PLC0415 - only needed here
+        from doorward.guard.settings.settings import read_file  # noqa: PLC0415 - only needed here
 
         return cls._from(lambda: read_file(path), clock)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from doorward.errors import ConfigurationError, printable
-from doorward.guard.issuers import Issuer
-from doorward.guard.policy import API_KEY_ISSUER, Admin, is_email
+from doorward.guard.issuers.issuer import Issuer
+from doorward.guard.policy.policy import API_KEY_ISSUER, Admin, is_email
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from doorward.guard.audit_chain import Decision
-    from doorward.guard.grants import Grants
-    from doorward.guard.introspection import Introspection
-    from doorward.guard.revocation import Revocations
+    from doorward.guard.audit.chain import Decision
+    from doorward.guard.introspection.introspection import Introspection
+    from doorward.guard.policy.grants import Grants
+    from doorward.guard.revocation.revocations import Revocations
     from doorward.guard.throttle import Throttle
 
 __all__ = ["Audit", "GuardOptions", "bind_admins", "check_options"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 from doorward.errors import ConfigurationError, StoreError, Throttled
 from doorward.guard.addresses import network_of
-from doorward.guard.jobs import renew_after_fork
+from doorward.guard.work import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

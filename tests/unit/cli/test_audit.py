@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from doorward.guard.audit import AuditLog, Decision
-from doorward.guard.audit_chain import BEGINNING, build_line
+from doorward.guard.audit.chain import BEGINNING, Decision, build_line
+from doorward.guard.audit.log import AuditLog
 
 KEY = "0123456789abcdef-key"
 

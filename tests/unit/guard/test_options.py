@@ -4,7 +4,7 @@ import pytest
 
 from doorward.errors import ConfigurationError
 from doorward.guard import Admin, ApiKeys, AuditLog, Guard, Introspection, Issuer, Throttle
-from doorward.guard.policy import API_KEY_ISSUER
+from doorward.guard.policy.policy import API_KEY_ISSUER
 from doorward.protocol.jwk import generate_signing_key
 
 URL, OTHER = "https://id.example.org", "https://other.example.org"

@@ -22,8 +22,8 @@ from doorward.errors import (
     Throttled,
 )
 from doorward.guard.addresses import Networks
-from doorward.guard.api_keys import ApiKeys
-from doorward.guard.audit import AuditLog
+from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.audit.log import AuditLog
 from doorward.guard.guard import Guard
 from doorward.integrations.asgi import GuardMiddleware
 from doorward.model import Principal

@@ -17,9 +17,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, SQLAlchemy
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from doorward.errors import ConfigurationError, StoreError, printable
-from doorward.guard.jobs import renew_after_fork
 from doorward.guard.stores import sqlite
 from doorward.guard.stores.schema import MIGRATIONS, schema
+from doorward.guard.work import renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

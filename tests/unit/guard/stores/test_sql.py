@@ -14,10 +14,10 @@ import pytest
 import sqlalchemy as sa
 
 from doorward.errors import ConfigurationError, StoreError, UnknownApiKey
-from doorward.guard.api_keys import ApiKeys
-from doorward.guard.jobs import finish
+from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.stores import opening, schema
 from doorward.guard.stores.opening import open_database, sqlite_url
+from doorward.guard.work import finish
 
 PLANTED = "planted-database-password"
 PEPPER = "p" * 32

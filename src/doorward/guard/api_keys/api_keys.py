@@ -1,0 +1,399 @@
+"""API keys: made, checked, rotated and revoked here; kept by a store, or standing in a keyring.
+
+A key is found by its id and proved by a digest, compared in constant time; a key that is not there costs the same. What
+was found is not remembered: the guard remembers whole decisions, as long as ``version`` stays. What was refused is, for
+five seconds, so that nobody can make the store work with a bad key.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict
+
+from doorward.errors import ConfigurationError, Expired, Revoked, StoreError, UnknownApiKey, printable
+from doorward.guard.api_keys.api_key import ApiKey, KeyStore, StoredKey, refuse_ended
+from doorward.guard.api_keys.changes import checked_key, end_of_overlap, imported_keys, successor_of
+from doorward.guard.api_keys.format import digest_key, is_key_shaped, make_key
+from doorward.guard.api_keys.keyring import Keyring, parse_entries, parse_keyring
+from doorward.guard.api_keys.last_used import LastUsed
+from doorward.guard.api_keys.lookup import KeyLookup
+from doorward.guard.api_keys.peppers import PEPPER_VARIABLE, Peppers, generate_pepper, parse_peppers
+from doorward.guard.stores.opening import open_database, sqlite_url
+from doorward.model import Secret
+from doorward.system import SystemClock, SystemEntropy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Unpack
+
+    from doorward.guard.api_keys.format import Digested, Pepper
+    from doorward.guard.work import Work
+    from doorward.ports import Clock
+
+__all__ = ["ApiKeys", "KeyOptions"]
+
+_Entries: TypeAlias = "str | bytes | Iterable[Mapping[str, Any]]"
+
+_DAY_S = 86_400.0
+_NO_DIGEST = "0" * 48
+_NO_PEPPER_FOR_S = 1.0
+
+
+class KeyOptions(TypedDict, total=False):
+    """What every ``ApiKeys`` may be given; see there."""
+
+    keyring: _Entries
+    pepper: Secret | str | None
+    clock: Clock | None
+
+
+class ApiKeys:
+    """The API keys of a service. Made by ``memory``, ``sqlite``, ``sql`` or ``keyring``; nothing is opened before use.
+
+    Args:
+        store: where keys are kept, None for a keyring alone.
+        keyring: entries of the configuration, ``{"name": …, "key": …}`` (see ``keyring``).
+        pepper: what digests are keyed with, or several, the newest first, with white space between. At least 32 bytes.
+        pepper_file: where the pepper is where none is given; made with the first key.
+        clock: when keys are made, revoked and so on.
+
+    Raises:
+        ConfigurationError: An entry or the pepper is wrong, or there is a store and no pepper.
+
+    Attributes:
+        version: grows with each change made through this object.
+    """
+
+    def __init__(
+        self,
+        store: KeyStore | None = None,
+        *,
+        keyring: _Entries = (),
+        pepper: Secret | str | None = None,
+        pepper_file: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        entries = parse_keyring(keyring) if isinstance(keyring, str | bytes) else parse_entries(keyring)
+        self._keyring = Keyring(entries)
+        self._store = store
+        if store is not None and pepper is None and pepper_file is None:
+            message = (
+                "API keys in a database need a pepper: without it, a copy of the database is worthless. Make one with "
+                "doorward keys pepper, and set DOORWARD_API_KEY_PEPPER to it, for this process and for doorward keys."
+            )
+            raise ConfigurationError(message, field="pepper", reason="pepper_missing")
+        self._peppers = Peppers(() if pepper is None else parse_peppers(pepper, field="pepper"), pepper_file)
+        self._no_pepper_until = 0.0
+        self._clock = clock or SystemClock()
+        self._lookup = KeyLookup(store)
+        self._last_used = LastUsed(store.touch if store is not None else lambda _used: None)
+        self.version = 0
+
+    def __repr__(self) -> str:
+        return f"ApiKeys(store={self._store!r}, keyring={len(self._keyring)})"
+
+    @classmethod
+    def memory(cls, **options: Unpack[KeyOptions]) -> Self:
+        """Keep keys in this process, for tests."""
+        from doorward.guard.api_keys.memory_store import MemoryKeyStore  # noqa: PLC0415 - seldom wanted
+
+        options.setdefault("pepper", generate_pepper())
+        return cls(MemoryKeyStore(), **options)
+
+    @classmethod
+    def keyring(cls, entries: _Entries, *, clock: Clock | None = None) -> Self:
+        """Take keys from the configuration alone.
+
+        Args:
+            entries: each with ``name`` and ``key``, and maybe ``scopes``, ``groups``, ``may_delegate``, ``expires_at``;
+                or a list of them as JSON.
+            clock: for tests.
+
+        Raises:
+            ConfigurationError: An entry is wrong; ``field`` has its place.
+        """
+        return cls(keyring=entries, clock=clock)
+
+    @classmethod
+    def sqlite(cls, path: str | os.PathLike[str], **options: Unpack[KeyOptions]) -> Self:
+        """Keep keys in an SQLite file, made with mode 0600 where there is none.
+
+        Args:
+            path: of the file. What is relative is taken from the folder that is current now.
+            options: as for the class. Without ``pepper``: ``DOORWARD_API_KEY_PEPPER``, else a private file beside the
+                database (``PATH.pepper``).
+
+        Raises:
+            ConfigurationError: SQLAlchemy is not installed, or the pepper or an entry is wrong.
+        """
+        return cls.sql(sqlite_url(path), **options)
+
+    @classmethod
+    def sql(cls, url: str, **options: Unpack[KeyOptions]) -> Self:
+        """Keep keys in a database.
+
+        Args:
+            url: ``postgresql://user:password@host:port/name`` or ``sqlite:////absolute/path``.
+            options: as for the class. Without ``pepper``: ``DOORWARD_API_KEY_PEPPER``.
+
+        Raises:
+            ConfigurationError: The URL, the pepper or an entry is wrong, or what the database needs is not installed.
+        """
+        database = open_database(url)
+        from doorward.guard.api_keys.sql_store import SqlKeyStore  # noqa: PLC0415 - imports what the extra brings
+
+        if options.get("pepper") is None:
+            options["pepper"] = os.environ.get(PEPPER_VARIABLE) or None
+        pepper_file = None if database.path is None else f"{database.path}.pepper"
+        return cls(SqlKeyStore(database), pepper_file=pepper_file, **options)
+
+    # Checking
+
+    def recognizes(self, credential: str) -> bool:
+        """Say whether this is for us to judge: by its shape, or because it is in the keyring, or was imported.
+
+        Asks no store: imported keys are known as they were when ``is_ours`` or ``check`` last had to look.
+        """
+        return (
+            is_key_shaped(credential)
+            or self._keyring.find(credential) is not None
+            or self._lookup.as_imported(credential, self._peppers.known) is not None
+        )
+
+    def is_ours(self, credential: str, *, now: float) -> Work[bool]:
+        """Say the same, after a look at which keys were imported where that was not known: once in half a minute.
+
+        Raises:
+            StoreError: Nobody can say.
+        """
+        if self.recognizes(credential):
+            return True
+        yield from self._learn_imported(now)
+        return self._lookup.as_imported(credential, self._peppers.known) is not None
+
+    def check(self, credential: str, *, now: float) -> Work[ApiKey]:
+        """Return what is known of a key that is good now.
+
+        Raises:
+            UnknownApiKey: Reason ``key_shape``, ``key_checksum``, ``unknown_key_id`` or ``wrong_secret``.
+            Revoked: Reason ``key_revoked``.
+            Expired: Reason ``key_expired``, or ``key_replaced`` after the overlap of a rotation.
+            StoreError: Nobody can say.
+        """
+        key = self._keyring.find(credential)
+        if key is not None:
+            refuse_ended(key, now=now)
+            return key
+        digested = yield from self._digest(credential, now)
+        stored = yield from self._lookup.find(digested.key_id, now)
+        proved = hmac.compare_digest(digested.digest, _NO_DIGEST if stored is None else stored.digest)
+        if stored is None:
+            self._lookup.remember_refused(digested.key_id, None, now)
+            raise UnknownApiKey("There is no such API key. Ask for a new one.", reason="unknown_key_id")
+        if not proved:
+            raise UnknownApiKey("This is not the API key of that id. Ask for a new one.", reason="wrong_secret")
+        try:
+            refuse_ended(stored.key, now=now)
+        except (Revoked, Expired):
+            self._lookup.remember_refused(digested.key_id, stored, now)
+            raise
+        self._last_used.note(stored.key.key_id, now)
+        return stored.key
+
+    def touch(self, key_id: str, at: float) -> None:
+        """Note that a stored key was used, where a decision was taken from a cache. Written once a minute."""
+        self._last_used.note(key_id, at)
+
+    def _digest(self, credential: str, now: float) -> Work[Digested]:
+        """Work out what the store would know of a credential; refuse what was never a key of its."""
+        if self._store is None:
+            raise UnknownApiKey("There is no such API key. Ask for a new one.", reason="key_shape")
+        if not is_key_shaped(credential):
+            yield from self._learn_imported(now)
+            digested = self._lookup.as_imported(credential, self._peppers.known)
+            reason = "key_shape"
+        else:
+            peppers = self._peppers.known or (yield from self._read_peppers(now))
+            digested = digest_key(credential, peppers)
+            reason = "key_checksum"
+        if digested is None:
+            raise UnknownApiKey(
+                "This is no API key of this service: it is not whole, or was made for another database or pepper.",
+                reason=reason,
+            )
+        return digested
+
+    def _learn_imported(self, now: float) -> Work[None]:
+        if now >= self._lookup.fresh_until:
+            if not self._peppers.known:
+                yield from self._read_peppers(now)
+            yield from self._lookup.read_imported(now)
+
+    def _read_peppers(self, now: float) -> Work[tuple[Pepper, ...]]:
+        store = self._writable()
+        if now >= self._no_pepper_until:
+            yield from self._lookup.ask("pepper", lambda: self._peppers.read(store))
+            if not self._peppers.known:  # no key was ever made: not worth a look at the disk for each that is made up
+                self._no_pepper_until = now + _NO_PEPPER_FOR_S
+        return self._peppers.known
+
+    # Managing: in the caller's thread, each call within the store's own deadlines
+
+    def create(  # noqa: PLR0913 - what a key can be given, by keyword
+        self,
+        name: str,
+        *,
+        scopes: Iterable[str] = (),
+        groups: Iterable[str] = (),
+        may_delegate: bool = False,
+        expires_at: float | None = None,
+        created_by: str = "",
+    ) -> tuple[Secret, ApiKey]:
+        """Make a key and keep its digest. The key itself is returned once, and never again.
+
+        Args:
+            name: 1 to 255 of ``A-Z a-z 0-9 . _ @ -``; no other key that is neither revoked nor replaced has it.
+            scopes: what requests with it may do.
+            groups: what its principal is a member of.
+            may_delegate: whether it may act for others.
+            expires_at: when it ends, in epoch seconds; None: never.
+            created_by: who made it, to be shown later.
+
+        Raises:
+            ConfigurationError: One of these is wrong; ``name_taken``.
+            StoreError: It could not be kept.
+        """
+        key = ApiKey(
+            key_id="",
+            name=name,
+            scopes=scopes,  # type: ignore[arg-type] # made a tuple by the check
+            groups=groups,  # type: ignore[arg-type] # the same
+            may_delegate=may_delegate,
+            created_by=created_by,
+            expires_at=expires_at,
+        )
+        secret, stored = self._make(checked_key(key, now=self._clock.now()))
+        self._add([stored])
+        return secret, stored.key
+
+    def rotate(self, name: str, *, overlap_s: float = _DAY_S, by: str = "") -> tuple[Secret, ApiKey]:
+        """Make a new key for a name; it may do the same and, if the old one was to end, lives as long as that did.
+
+        Args:
+            name: of a key that is neither revoked nor replaced.
+            overlap_s: for how many seconds the old key goes on; 0 ends it now.
+            by: who did it.
+
+        Raises:
+            ConfigurationError: There is no such key, or the overlap is no time span.
+            StoreError: It could not be kept; the old key goes on.
+        """
+        now = self._clock.now()
+        old = next((key for key in self._named(name) if key.is_current), None)
+        if old is None:
+            raise _no_such_key(name)
+        end_at = end_of_overlap(old, overlap_s, now=now)
+        secret, stored = self._make(successor_of(old, now=now, by=by))
+        if not self._writable().replace(old.key_id, stored, expires_at=end_at):
+            raise _no_such_key(name)  # revoked or rotated by somebody else in this moment
+        self._changed()
+        return secret, stored.key
+
+    def revoke(self, name_or_id: str, *, by: str = "") -> tuple[ApiKey, ...]:
+        """End a key by its id, or by a name all keys that have it, at once. Returns those that were still good.
+
+        Raises:
+            ConfigurationError: There is no such key.
+            StoreError: It could not be written; nothing was revoked.
+        """
+        found = self._named(name_or_id)
+        if not found:
+            raise _no_such_key(name_or_id)
+        ended = tuple(key for key in found if key.revoked_at is None)
+        self._writable().revoke([key.key_id for key in ended], at=self._clock.now(), by=printable(by))
+        self._changed()
+        return ended
+
+    def show(self, name_or_id: str) -> ApiKey:
+        """Return what is known of the key with this id, or of the newest with this name.
+
+        Raises:
+            ConfigurationError: There is none.
+            StoreError: Nobody could look.
+        """
+        found = self._named(name_or_id)
+        if not found:
+            raise _no_such_key(name_or_id)
+        return found[-1]
+
+    def list(self, *, ended: bool = False) -> tuple[ApiKey, ...]:
+        """Return the keys of the keyring, then those of the store, the oldest first.
+
+        Args:
+            ended: those too that are revoked or have expired.
+
+        Raises:
+            StoreError: Nobody could look.
+        """
+        now = self._clock.now()
+        records = self._keyring.records() + (() if self._store is None else self._store.records())
+        return tuple(key for key in records if ended or not key.has_ended(now))
+
+    def import_keys(self, entries: _Entries, *, by: str = "") -> tuple[ApiKey, ...]:
+        """Keep the digests of keys that were made elsewhere, all or none of them, so that they go on working.
+
+        Args:
+            entries: as in a keyring.
+            by: who did it.
+
+        Raises:
+            ConfigurationError: An entry is wrong, or its name or key is there already, maybe revoked.
+            StoreError: They could not be kept.
+        """
+        parsed = parse_keyring(entries) if isinstance(entries, str | bytes) else parse_entries(entries)
+        stored = imported_keys(parsed, self._peppers.newest(self._writable()), now=self._clock.now(), by=by)
+        self._add(stored)
+        return tuple(each.key for each in stored)
+
+    def close(self) -> None:
+        """Write what was noted, and close the store. Call it once, at the end."""
+        with suppress(StoreError):  # when a key was last used is worth no failing end
+            self._last_used.flush()
+        self._lookup.close()
+        if self._store is not None:
+            self._store.close()
+
+    def _writable(self) -> KeyStore:
+        if self._store is None:
+            message = "These API keys stand in the configuration: change them there, or keep keys in a database."
+            raise ConfigurationError(message, field="api_keys", reason="no_key_store")
+        return self._store
+
+    def _make(self, key: ApiKey) -> tuple[Secret, StoredKey]:
+        text, digested = make_key(self._peppers.newest(self._writable()), SystemEntropy())
+        key = replace(key, key_id=digested.key_id, pepper_id=digested.pepper_id)
+        return Secret(text), StoredKey(key, digested.digest)
+
+    def _add(self, stored: Iterable[StoredKey]) -> None:
+        taken = self._writable().add(stored)
+        if taken is not None:
+            message = f"There is a key {taken} already. Take another name, rotate that key, or revoke it first."
+            raise ConfigurationError(message, field="name", reason="name_taken")
+        self._changed()
+
+    def _named(self, name_or_id: str) -> tuple[ApiKey, ...]:
+        return tuple(key for key in self._writable().records() if name_or_id in (key.name, key.key_id))
+
+    def _changed(self) -> None:
+        self._lookup.forget()
+        self.version += 1
+
+
+def _no_such_key(name_or_id: str) -> ConfigurationError:
+    message = (
+        f"There is no API key {printable(repr(name_or_id))}, or none that is in use. See: doorward keys list --all"
+    )
+    return ConfigurationError(message, field="name", reason="no_such_key")

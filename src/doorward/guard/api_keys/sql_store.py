@@ -1,0 +1,172 @@
+"""API keys in a ``Database``: one row each, found by id. What a row means is decided in ``api_keys``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from doorward.errors import StoreError, printable
+from doorward.guard.api_keys.api_key import ApiKey, StoredKey
+from doorward.guard.stores.schema import api_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from doorward.guard.stores.sql import Database
+
+__all__ = ["SqlKeyStore"]
+
+_MOST_IMPORTED = 100_000
+_c = api_keys.c
+
+
+class SqlKeyStore:
+    """A ``KeyStore`` in SQLite or PostgreSQL.
+
+    Args:
+        database: where; closed with this store.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __repr__(self) -> str:
+        return f"SqlKeyStore({self._database!r})"
+
+    def find(self, key_id: str) -> StoredKey | None:
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(api_keys).where(_c.key_id == key_id)).one_or_none()
+        if row is None:
+            return None
+        if not (isinstance(row.digest, str) and row.digest.isascii()):
+            raise _damaged(row.key_id)
+        return StoredKey(_key(row), row.digest)
+
+    def imported_ids(self) -> frozenset[str]:
+        with self._database.reading() as connection:
+            query = sa.select(_c.key_id).where(_c.is_imported == 1).limit(_MOST_IMPORTED + 1)
+            found = frozenset(connection.execute(query).scalars())
+        if len(found) > _MOST_IMPORTED:
+            message = (
+                f"The database holds more than {_MOST_IMPORTED} imported keys. Replace them by keys of Doorward's."
+            )
+            raise StoreError(message, reason="too_many_imported")
+        return found
+
+    def add(self, stored: Iterable[StoredKey]) -> str | None:
+        stored = tuple(stored)
+        try:
+            with self._database.writing() as connection:
+                for each in stored:
+                    if taken := _taken(connection, each.key):
+                        connection.rollback()
+                        return taken
+                    connection.execute(sa.insert(api_keys).values(_row(each)))
+        except StoreError as error:
+            if error.reason == "conflict":  # another process came in between
+                return stored[0].key.name
+            raise
+        return None
+
+    def replace(self, key_id: str, stored: StoredKey, *, expires_at: float) -> bool:
+        with self._database.writing() as connection:
+            ended = connection.execute(
+                sa.update(api_keys)
+                .where(_c.key_id == key_id, _c.is_current == 1)
+                .values(is_current=0, replaced_by=stored.key.key_id, expires_at=expires_at)
+            )
+            if not ended.rowcount:
+                return False
+            connection.execute(sa.insert(api_keys).values(_row(stored)))
+        return True
+
+    def revoke(self, key_ids: Iterable[str], *, at: float, by: str) -> None:
+        with self._database.writing() as connection:
+            for key_id in key_ids:
+                connection.execute(
+                    sa.update(api_keys)
+                    .where(_c.key_id == key_id, _c.revoked_at.is_(None))
+                    .values(is_current=0, revoked_at=at, revoked_by=by)
+                )
+
+    def records(self) -> tuple[ApiKey, ...]:
+        with self._database.reading() as connection:
+            rows = connection.execute(sa.select(api_keys).order_by(_c.created_at, _c.key_id)).all()
+        return tuple(_key(row) for row in rows)
+
+    def touch(self, used: Mapping[str, float]) -> None:
+        statement = (
+            sa.update(api_keys)
+            .where(_c.key_id == sa.bindparam("id"), sa.func.coalesce(_c.last_used_at, 0.0) < sa.bindparam("at"))
+            .values(last_used_at=sa.bindparam("at"))
+        )
+        with self._database.writing() as connection:
+            # In one order everywhere, or two processes would wait for each other.
+            connection.execute(statement, [{"id": key_id, "at": at} for key_id, at in sorted(used.items())])
+
+    def close(self) -> None:
+        self._database.close()
+
+
+def _taken(connection: sa.Connection, key: ApiKey) -> str | None:
+    same_name = sa.and_(_c.name == key.name, _c.is_current == 1)
+    query = sa.select(_c.key_id).where(sa.or_(same_name, _c.key_id == key.key_id)).limit(1)
+    found = connection.execute(query).scalar()
+    return None if found is None else key.key_id if found == key.key_id else key.name
+
+
+def _row(stored: StoredKey) -> dict[str, Any]:
+    key = stored.key
+    return {
+        "key_id": key.key_id,
+        "digest": stored.digest,
+        "pepper_id": key.pepper_id,
+        "name": key.name,
+        "is_current": int(key.is_current),
+        "is_imported": int(key.imported),
+        "scopes": json.dumps(key.scopes),
+        "groups": json.dumps(key.groups),
+        "may_delegate": int(key.may_delegate),
+        "created_at": key.created_at,
+        "created_by": key.created_by,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "revoked_by": key.revoked_by,
+        "replaced_by": key.replaced_by,
+        "last_used_at": key.last_used_at,
+    }
+
+
+def _key(row: sa.Row[Any]) -> ApiKey:
+    try:
+        scopes, groups = json.loads(row.scopes), json.loads(row.groups)
+    except (ValueError, TypeError) as error:
+        raise _damaged(row.key_id) from error
+    lists = isinstance(scopes, list) and isinstance(groups, list)
+    instants = all(isinstance(at, float | int | None) for at in (row.expires_at, row.revoked_at))
+    if not (lists and instants):  # SQLite keeps whatever it is given
+        raise _damaged(row.key_id)
+    return ApiKey(
+        key_id=row.key_id,
+        name=row.name,
+        scopes=tuple(scopes),
+        groups=tuple(groups),
+        may_delegate=row.may_delegate == 1,
+        created_at=row.created_at,
+        created_by=row.created_by,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        revoked_by=row.revoked_by,
+        last_used_at=row.last_used_at,
+        replaced_by=row.replaced_by,
+        imported=row.is_imported == 1,
+        pepper_id=row.pepper_id,
+    )
+
+
+def _damaged(key_id: str) -> StoreError:
+    message = f"The database's entry of key {printable(key_id)} is damaged. Revoke that key and create another."
+    return StoreError(message, reason="entry_damaged")

@@ -1,0 +1,123 @@
+"""What was asked, and what the audit is told of the answer. What a refused credential says is its own word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from doorward.errors import DoorwardError, Forbidden, Throttled, UnavailableError
+from doorward.guard.api_keys.format import is_key_shaped, key_id_of
+from doorward.guard.audit.chain import Decision
+from doorward.guard.credentials import looks_signed
+from doorward.protocol.claims import parse_jwt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from doorward.guard.decisions import Accepted
+
+__all__ = ["Request", "accepted_decision", "refused_decision"]
+
+
+_Outcome = Literal["accepted", "refused", "forbidden", "throttled", "unavailable"]
+_Kind = Literal["jwt", "opaque", "api_key", "none"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One question to the guard. ``scopes`` is no iterator: it is read twice, and would then ask for nothing."""
+
+    authorization: str | None
+    client_ip: str | None
+    scopes: Sequence[str]
+    resource: str | None
+    digest: bytes
+
+    def __repr__(self) -> str:
+        return f"Request(client_ip={self.client_ip!r}, resource={self.resource!r})"
+
+
+class _Who(msgspec.Struct, frozen=True):
+    """Whose credential it was, verified or by its own word."""
+
+    kind: _Kind
+    issuer: str = ""
+    subject: str = ""
+    jti: str = ""
+    key_id: str = ""
+
+
+def accepted_decision(request: Request, accepted: Accepted, *, now: float) -> Decision:
+    """Tell of a credential that was accepted."""
+    return _decision("accepted", request, _verified(accepted), now)
+
+
+def refused_decision(
+    request: Request, error: DoorwardError, credential: str, accepted: Accepted | None, *, now: float
+) -> Decision:
+    """Tell why a request was not let in.
+
+    Args:
+        request: what was asked.
+        error: why not.
+        credential: what stood in the header, if it could be read.
+        accepted: the credential was good, but not enough.
+        now: epoch seconds.
+    """
+    who = _said_of_itself(credential) if accepted is None else _verified(accepted)
+    return _decision(_outcome(error), request, who, now, error.code, error.reason)
+
+
+def _decision(  # noqa: PLR0913, PLR0917 - what a line of the log is made of
+    outcome: _Outcome, request: Request, who: _Who, now: float, code: str = "", reason: str = ""
+) -> Decision:
+    return Decision(
+        at=now,
+        outcome=outcome,
+        code=code,
+        reason=reason,
+        kind=who.kind,
+        issuer=who.issuer,
+        subject=who.subject,
+        jti=who.jti,
+        key_id=who.key_id,
+        client_ip=request.client_ip or "",
+        resource=request.resource or "",
+        scopes=tuple(request.scopes),
+    )
+
+
+def _verified(accepted: Accepted) -> _Who:
+    principal = accepted.principal
+    return _Who(principal.kind, principal.issuer, principal.subject, accepted.jti or "", accepted.kid or "")
+
+
+def _outcome(error: DoorwardError) -> _Outcome:
+    match error:
+        case Forbidden():
+            return "forbidden"
+        case Throttled():
+            return "throttled"
+        case UnavailableError():
+            return "unavailable"
+    return "refused"
+
+
+def _said_of_itself(credential: str) -> _Who:
+    if not credential:
+        return _Who("none")
+    if is_key_shaped(credential):
+        return _Who("api_key", key_id=key_id_of(credential) or "")
+    if not looks_signed(credential):
+        return _Who("opaque")
+    try:
+        jwt = parse_jwt(credential)
+    except DoorwardError:
+        return _Who("jwt")
+    issuer, subject = (jwt.claims.get(name) for name in ("iss", "sub"))
+    return _Who(
+        "jwt",
+        issuer if isinstance(issuer, str) else "",
+        subject if isinstance(subject, str) else "",
+        key_id=jwt.header.kid or "",
+    )

@@ -1,0 +1,263 @@
+"""What an issuer's setting may be: every field checked, every mistake named, and equal settings are equal."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import pytest
+
+from doorward.errors import ConfigurationError
+from doorward.guard.issuers.issuer import DEFAULT_ALGORITHMS, PROFILES, Issuer
+from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, generate_signing_key
+
+URL = "https://id.example.org"
+KEY = generate_signing_key("ES256", kid="a").public_jwk()
+KEYS = {"keys": [KEY]}
+
+
+def refused(*args, **kwargs):
+    with pytest.raises(ConfigurationError) as caught:
+        Issuer(*args, **kwargs)
+    assert caught.value.message.isprintable()
+    assert caught.value.field in caught.value.message or caught.value.field == "url"
+    return caught.value.field, caught.value.reason
+
+
+def test_what_is_usual():
+    issuer = Issuer(URL, ["api"])
+    assert issuer.algorithms is DEFAULT_ALGORITHMS
+    assert sorted(DEFAULT_ALGORITHMS) == ["ES256", "EdDSA", "PS256", "RS256"]
+    assert dataclasses.asdict(issuer) == {
+        "url": URL,
+        "audiences": frozenset({"api"}),
+        "token_type": "any",
+        "algorithms": DEFAULT_ALGORITHMS,
+        "jwks": None,
+        "jwks_url": None,
+        "trust_email": False,
+        "leeway_s": 30,
+        "max_token_age_s": None,
+        "insecure_loopback_http": False,
+        "profile": "generic",
+        "groups_claim": None,
+        "static_keys": None,
+    }
+
+
+def test_everything_may_be_said():
+    given = {
+        "url": "http://127.0.0.1:8080/",
+        "audiences": frozenset({"api", "https://api.example.org"}),
+        "token_type": "access",
+        "algorithms": ASYMMETRIC_ALGORITHMS,
+        "jwks_url": "http://127.0.0.1:8080/keys?v=1",
+        "trust_email": True,
+        "leeway_s": 300,
+        "max_token_age_s": 1,
+        "insecure_loopback_http": True,
+        "profile": "okta",
+        "groups_claim": "https://example.org/groups",
+    }
+    issuer = Issuer(**given)
+    assert {name: getattr(issuer, name) for name in given} == given
+
+
+@pytest.mark.parametrize("url", [URL, f"{URL}/", f"{URL}/a", f"{URL}/a/", f"{URL}:8443//a%20b"])
+def test_the_issuer_stays_as_it_was_written(url):
+    assert Issuer(url, ["api"]).url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "bad_characters"),
+        (None, "not_a_string"),
+        (URL.encode(), "not_a_string"),
+        ("id.example.org", "no_host"),
+        ("http://id.example.org", "not_https"),
+        ("http://127.0.0.1:8080", "not_https"),
+        (f"{URL}?tenant=a", "has_query"),
+        (f"{URL}#a", "has_fragment"),
+        ("https://alice:hunter2@id.example.org", "has_userinfo"),
+        (f"{URL}\n", "bad_characters"),
+        (f" {URL}", "bad_characters"),
+    ],
+)
+def test_an_issuer_that_is_none(url, reason):
+    assert refused(url, ["api"]) == ("url", reason)
+
+
+def test_a_password_in_the_issuer_is_not_shown():
+    with pytest.raises(ConfigurationError) as caught:
+        Issuer("https://alice:hunter2@id.example.org", ["api"])
+    assert "hunter2" not in caught.value.message
+
+
+@pytest.mark.parametrize("field", ["audiences", "algorithms"])
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("RS256", "not_a_list"),
+        (b"RS256", "not_a_list"),
+        (None, "not_a_list"),
+        (7, "not_a_list"),
+        ({"RS256": True}, "not_a_list"),
+        (iter(["RS256"]), "not_a_list"),
+        ([], "empty"),
+        (["RS256", ""], "not_a_name"),
+        (["RS256 "], "not_a_name"),
+        (["RS\x00256"], "not_a_name"),
+        ([None], "not_a_name"),
+        ([["RS256"]], "not_a_name"),
+    ],
+)
+def test_lists_of_names(field, value, reason):
+    assert refused(URL, **({"audiences": ["api"]} | {field: value})) == (field, reason)
+
+
+@pytest.mark.parametrize("algorithm", ["none", "HS256", "rs256", "RSA-OAEP", "ES256K", "\x1b[2Jnone"])
+def test_an_algorithm_that_must_not_verify(algorithm):
+    expected = "not_a_name" if "\x1b" in algorithm else "algorithm_unknown"
+    assert refused(URL, ["api"], algorithms=["RS256", algorithm]) == ("algorithms", expected)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("token_type", "refresh", "token_type_unknown"),
+        ("token_type", None, "token_type_unknown"),
+        ("trust_email", "false", "not_a_flag"),
+        ("trust_email", 1, "not_a_flag"),
+        ("insecure_loopback_http", None, "not_a_flag"),
+        ("leeway_s", -1, "seconds_out_of_range"),
+        ("leeway_s", 301, "seconds_out_of_range"),
+        ("leeway_s", "30", "seconds_out_of_range"),
+        ("leeway_s", True, "seconds_out_of_range"),
+        ("leeway_s", float("nan"), "seconds_out_of_range"),
+        ("leeway_s", None, "seconds_out_of_range"),
+        ("max_token_age_s", 0, "seconds_out_of_range"),
+        ("max_token_age_s", float("inf"), "seconds_out_of_range"),
+        ("max_token_age_s", "1h", "seconds_out_of_range"),
+        ("profile", "Google", "profile_unknown"),
+        ("profile", "", "profile_unknown"),
+        ("groups_claim", "", "groups_claim"),
+        ("groups_claim", ["groups"], "groups_claim"),
+        ("jwks_url", "http://id.example.org/keys", "not_https"),
+        ("jwks_url", "http://127.0.0.1/keys", "not_https"),
+        ("jwks_url", "/keys", "no_host"),
+        ("jwks_url", f"{URL}/keys#a", "has_fragment"),
+        ("jwks_url", 7, "not_a_string"),
+        ("jwks", [KEY], "not_a_mapping"),
+        ("jwks", '{"keys": []}', "not_a_mapping"),
+        ("jwks", {}, "jwk_set_without_keys"),
+        ("jwks", {"keys": KEY}, "jwk_set_without_keys"),
+        ("jwks", {"keys": [b"a"]}, "not_json"),
+        ("jwks", {"keys": []}, "no_key_fits"),
+        ("jwks", {"keys": [KEY] * 101}, "jwk_set_too_many_keys"),
+    ],
+)
+def test_a_mistake_is_named(field, value, reason):
+    assert refused(URL, ["api"], **{field: value}) == (field, reason)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ({"kty": "oct", "k": "AAAA", "kid": "b"}, "jwk_symmetric"),
+        (KEY | {"d": "planted-secret", "kid": "b"}, "jwk_private"),
+        (KEY | {"use": "enc"}, "jwk_use_mismatch"),
+        (KEY | {"alg": "RS256"}, "jwk_alg_mismatch"),
+        (KEY | {"kid": "\x1b[2J"}, "jwk_kid_malformed"),
+        ("key", "jwk_not_object"),
+    ],
+)
+def test_a_bad_key_among_those_given_is_a_mistake(key, reason):
+    with pytest.raises(ConfigurationError) as caught:
+        Issuer(URL, ["api"], jwks={"keys": [KEY, key]})
+    assert (caught.value.field, caught.value.reason) == ("jwks", reason)
+    assert reason in caught.value.message
+    assert caught.value.message.isprintable()
+    assert "planted-secret" not in caught.value.message
+
+
+def test_a_key_that_no_algorithm_uses_is_a_mistake():
+    assert refused(URL, ["api"], jwks=KEYS, algorithms=["RS256"]) == ("jwks", "no_key_fits")
+
+
+def test_keys_are_given_once():
+    assert refused(URL, ["api"], jwks=KEYS, jwks_url=f"{URL}/keys") == ("jwks_url", "keys_given_twice")
+
+
+def test_given_keys_are_read():
+    issuer = Issuer(URL, ["api"], jwks=KEYS)
+    assert issuer.static_keys.select("a", "ES256").kid == "a"
+    assert KEY["x"] not in repr(issuer)
+
+
+@pytest.mark.parametrize(
+    ("url", "profile"),
+    [
+        ("https://accounts.google.com", "google"),
+        ("https://ACCOUNTS.google.com", "google"),
+        ("https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0", "entra"),
+        ("https://sts.windows.net/72f988bf-86f1-41af-91ab-2d7cd011db47/", "entra"),
+        ("https://example.eu.auth0.com/", "auth0"),
+        ("https://example.okta.com/oauth2/default", "okta"),
+        ("https://example.oktapreview.com", "okta"),
+        ("https://sso.example.org/realms/staff", "keycloak"),
+        ("https://sso.example.org/auth/realms/staff", "keycloak"),
+        ("https://sso.example.org/realms", "generic"),
+        ("https://accounts.google.com.evil.example", "generic"),
+        ("https://evilauth0.com", "generic"),
+        ("https://auth0.com.evil.example/", "generic"),
+        (URL, "generic"),
+    ],
+)
+def test_the_host_shows_the_profile(url, profile):
+    assert Issuer(url, ["api"]).profile == profile
+    assert profile in PROFILES
+
+
+@pytest.mark.parametrize("profile", sorted(PROFILES))
+def test_a_profile_may_be_named(profile):
+    assert Issuer("https://accounts.google.com", ["api"], profile=profile).profile == profile
+
+
+def test_equal_settings_are_equal():
+    one = Issuer(URL, ["api", "web"], algorithms=["ES256", "RS256"], jwks=KEYS)
+    same = Issuer(URL, ("web", "api"), algorithms={"RS256", "ES256"}, jwks=copy.deepcopy(KEYS), profile="generic")
+    assert one == same
+    assert hash(one) == hash(same)
+    assert dataclasses.replace(one) == one
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": f"{URL}/"},
+        {"audiences": ["api", "web"]},
+        {"token_type": "id"},
+        {"algorithms": ["ES256"]},
+        {"jwks": {"keys": [KEY | {"kid": "b"}]}},
+        {"trust_email": True},
+        {"leeway_s": 0},
+        {"max_token_age_s": 60},
+        {"insecure_loopback_http": True},
+        {"profile": "okta"},
+        {"groups_claim": "roles"},
+    ],
+)
+def test_any_difference_makes_another(change):
+    issuer = Issuer(URL, ["api"], jwks=KEYS)
+    assert dataclasses.replace(issuer, **change) != issuer
+
+
+def test_what_was_given_may_change_and_the_issuer_does_not():
+    audiences, jwks = ["api"], copy.deepcopy(KEYS)
+    issuer, same = Issuer(URL, audiences, jwks=jwks), Issuer(URL, ["api"], jwks=KEYS)
+    audiences.append("admin")
+    jwks["keys"][0]["kid"] = "b"
+    assert issuer == same
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        issuer.url = "https://evil.example"
