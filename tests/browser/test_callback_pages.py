@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
-from doorward.signin.loopback import Callback, CallbackListener
-from doorward.signin.pages import SECURITY_HEADERS
+from doorward.signin.loopback.listener import Callback, CallbackListener
+from doorward.signin.loopback.pages import SECURITY_HEADERS
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 import pytest_asyncio
 
-from doorward.institution.cookies import CookieJar
+from doorward.institution.cookies.jar import CookieJar
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -36,9 +36,9 @@ from doorward.errors import (
     SignInTimeout,
     TransportError,
 )
-from doorward.institution.browser import BrowserVisit
+from doorward.institution.browser.installed import InstalledBrowser
+from doorward.institution.browser.visit import BrowserVisit
 from doorward.institution.evidence import Evidence
-from doorward.institution.installed import InstalledBrowser
 from doorward.institution.observations import Probed
 
 if TYPE_CHECKING:

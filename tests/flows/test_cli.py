@@ -728,7 +728,7 @@ class TestEndings:
 
     def test_a_mistake_of_ours_shows_where_only_when_asked(self, signed_in: DevIssuer) -> None:
         code = (
-            "import doorward.cli.status as status\n"
+            "import doorward.cli.session.status as status\n"
             "def broken(): raise KeyError('x')\n"
             "status._read = broken\n"
             "from doorward.cli.app import run\n"

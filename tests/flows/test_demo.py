@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from doorward.cli.demo import _Demo
-from doorward.cli.demo_api import NotesApi
-from doorward.cli.demo_story import Story
+from doorward.cli.demo.api import NotesApi
+from doorward.cli.demo.demo import _Demo
+from doorward.cli.demo.story import Story
 from doorward.guard import Guard, Issuer
 from doorward.model import Principal
 from doorward.system import SystemClock

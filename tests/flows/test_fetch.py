@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from doorward.errors import ConfigurationError, LockTimeout, SignInError, TransportError
-from doorward.institution.cookies import CookieJar
+from doorward.institution.cookies.jar import CookieJar
 from doorward.institution.routes import parse_institution
 from doorward.papers import DownloadSettings, Library
 

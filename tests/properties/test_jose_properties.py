@@ -30,7 +30,7 @@ from doorward.protocol.jwk import (
     parse_jwk_set,
 )
 from doorward.protocol.jws import parse_jws, sign_jws, verify_jws
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,13 +28,13 @@ from doorward.protocol.metadata import (
     parse_jwks_response,
     parse_metadata_response,
 )
+from doorward.protocol.reading.urls import url_flaw
 from doorward.protocol.token_endpoint import (
     ended_session,
     parse_device_authorization_response,
     parse_device_token_response,
     parse_token_response,
 )
-from doorward.protocol.urls import url_flaw
 
 ISSUER = "https://id.example.org"
 METADATA = ProviderMetadata(ISSUER, f"{ISSUER}/authorize", f"{ISSUER}/token", f"{ISSUER}/jwks")

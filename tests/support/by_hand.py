@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from doorward.institution.browser import Captured
+from doorward.institution.browser.visit import Captured
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -43,7 +43,7 @@ from doorward.protocol.jwa import ALGORITHMS
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, JwkSet, SigningKey, parse_jwk, parse_jwk_set
 from doorward.protocol.jws import parse_jws
 from doorward.protocol.metadata import parse_metadata_response
-from doorward.protocol.strict_json import dumps_object, loads_object
+from doorward.protocol.reading.strict_json import dumps_object, loads_object
 from doorward.protocol.token_endpoint import (
     parse_device_authorization_response,
     parse_device_token_response,

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["application", "run"]
 
 _COMMANDS = {
-    "login": "Sign in, in your browser or with a code.",
-    "logout": "Sign out, and forget the session.",
-    "status": "Show who is signed in, and for how long.",
-    "token": "Print a token that is good for a while.",
-    "whoami": "Show who you are to the provider.",
-    "fetch": "Fetch papers by their addresses, and keep what is a PDF.",
-    "institution": "Sign in at a university or library, with the browser you have.",
-    "explain": "Say why a guard accepts or refuses a token.",
-    "audit": "Check and read a guard's audit log.",
-    "keys": "Make, list, rotate and revoke the API keys of a service.",
-    "demo": "Watch a sign-in, a call and six forgeries, on this computer.",
+    "login": ("session", "Sign in, in your browser or with a code."),
+    "logout": ("session", "Sign out, and forget the session."),
+    "status": ("session", "Show who is signed in, and for how long."),
+    "token": ("session", "Print a token that is good for a while."),
+    "whoami": ("session", "Show who you are to the provider."),
+    "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
+    "institution": ("institution", "Sign in at a university or library, with the browser you have."),
+    "explain": ("guard", "Say why a guard accepts or refuses a token."),
+    "audit": ("guard", "Check and read a guard's audit log."),
+    "keys": ("guard", "Make, list, rotate and revoke the API keys of a service."),
+    "demo": ("demo", "Watch a sign-in, a call and six forgeries, on this computer."),
 }
 
 _EPILOG = """\b
@@ -77,12 +77,13 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"doorward.cli.{cmd_name}").command
+        room, _ = _COMMANDS[cmd_name]
+        command: click.Command = import_module(f"doorward.cli.{room}.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
         with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
 @click.group(

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from doorward.errors import ConfigurationError, printable
 from doorward.model import Secret
-from doorward.protocol.urls import FLAWS, is_loopback_host, url_flaw
+from doorward.protocol.reading.urls import FLAWS, is_loopback_host, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -23,7 +23,7 @@ from doorward.institution.session import InstitutionSession
 from doorward.institution.settings import InstitutionSettings, read_institutions
 from doorward.institution.steps import afinish, finish
 from doorward.model import HttpRequest
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.reading.urls import FLAWS, url_flaw
 from doorward.system import SystemClock
 from doorward.vault.folders import institution_file
 from doorward.vault.vault import Vault
@@ -295,6 +295,6 @@ def _target_of(route: Route, where: str, target: str | None) -> str | None:
 
 
 def _open_visit(*, headless: bool, cookies: Sequence[Mapping[str, Any]]) -> DrivesBrowser:
-    from doorward.institution.browser import BrowserVisit  # noqa: PLC0415 - only who signs in needs it
+    from doorward.institution.browser.visit import BrowserVisit  # noqa: PLC0415 - only who signs in needs it
 
     return BrowserVisit(headless=headless, cookies=cookies)

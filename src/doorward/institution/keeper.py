@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from doorward.errors import LockTimeout, UnavailableError, VaultError
-from doorward.institution.cookies import CookieJar
+from doorward.institution.cookies.jar import CookieJar
 from doorward.institution.evidence import Evidence
 from doorward.institution.observations import Probed
 from doorward.institution.patterns import CookiePatterns
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from doorward.http.client import HttpClient
-    from doorward.institution.browser import BrowserCookies, Captured, Probe, Waits
+    from doorward.institution.browser.visit import BrowserCookies, Captured, Probe, Waits
     from doorward.institution.observations import Verdict
     from doorward.institution.probe import ProbeResult
     from doorward.institution.routes import Route

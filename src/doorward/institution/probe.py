@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from doorward.http.client import HttpClient
-    from doorward.institution.cookies import CookieJar
+    from doorward.institution.cookies.jar import CookieJar
     from doorward.institution.routes import Route
     from doorward.institution.walk import End
     from doorward.ports import Clock

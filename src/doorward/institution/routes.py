@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from doorward.errors import ConfigurationError, printable
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

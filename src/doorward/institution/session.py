@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urldefrag, urljoin
 
 from doorward.errors import CorruptEntry, SignInRequired, SignInTimeout, VaultError
-from doorward.institution.cookies import CookieJar
+from doorward.institution.cookies.jar import CookieJar
 from doorward.institution.keeper import jar_of, same_session
 from doorward.institution.probe import in_words
 from doorward.institution.steps import afinish, finish

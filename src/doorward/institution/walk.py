@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urljoin
 
 from doorward.errors import ConfigurationError, InvalidResponse, TransportError
-from doorward.institution.cookies import CookieJar
+from doorward.institution.cookies.jar import CookieJar
 from doorward.model import HttpRequest
 
 if TYPE_CHECKING:

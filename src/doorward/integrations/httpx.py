@@ -17,7 +17,7 @@ from doorward.errors import ConfigurationError
 from doorward.model import Secret
 from doorward.ports import TokenSource
 from doorward.protocol.bearer import build_authorization_header
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, urljoin
 
 from doorward.errors import ConfigurationError
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 __all__ = ["address_flaw", "check_address", "joined"]
 

@@ -34,7 +34,7 @@ from doorward.papers.outcomes import Outcome, Route
 from doorward.papers.partial import InUse, Part, SavedFile
 from doorward.papers.ranges import goes_on, total_of, validator_of
 from doorward.papers.settings import DownloadSettings
-from doorward.protocol.responses import retry_after_s
+from doorward.protocol.reading.responses import retry_after_s
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:

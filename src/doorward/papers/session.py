@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from doorward.institution.cookies import CookieJar
+from doorward.institution.cookies.jar import CookieJar
 
 __all__ = ["Anonymous", "DownloadSession"]
 

@@ -1,0 +1,1 @@
+"""The standards, one file each. Pure: values in, values out; no I/O, no clock, no randomness."""

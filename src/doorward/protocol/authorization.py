@@ -16,8 +16,8 @@ from doorward.errors import CallbackRejected, ConfigurationError, InvalidRespons
 from doorward.model import Secret
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.metadata import issuer_matches
-from doorward.protocol.responses import oauth_error
-from doorward.protocol.urls import FLAWS, encode_form, url_flaw
+from doorward.protocol.reading.responses import oauth_error
+from doorward.protocol.reading.urls import FLAWS, encode_form, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ import msgspec
 
 from doorward.errors import ConfigurationError, Expired, Malformed, MissingClaim, NotYetValid
 from doorward.protocol.jws import JoseHeader, UnverifiedJws, check_signature, parse_jws, sign_jws
-from doorward.protocol.strict_json import dumps_object, loads_object
+from doorward.protocol.reading.strict_json import dumps_object, loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

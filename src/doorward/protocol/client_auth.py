@@ -15,7 +15,7 @@ from urllib.parse import quote_plus
 from doorward.errors import ConfigurationError
 from doorward.model import HttpRequest, Secret
 from doorward.protocol.claims import sign_claims
-from doorward.protocol.urls import encode_form
+from doorward.protocol.reading.urls import encode_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import ConfigurationError, InvalidResponse
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, build_form_request
-from doorward.protocol.responses import read_object, refuse_outage
-from doorward.protocol.urls import FLAWS, encode_form, url_flaw
+from doorward.protocol.reading.responses import read_object, refuse_outage
+from doorward.protocol.reading.urls import FLAWS, encode_form, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,7 +18,7 @@ from doorward.errors import ConfigurationError, InvalidResponse, Malformed, Unkn
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.jwa import ALGORITHMS, Algorithm, PrivateKey, PublicKey
 from doorward.protocol.key_material import CURVES, MIN_RSA_BITS, READERS, is_name, optional_text, unusable
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 
 __all__ = [
     "ASYMMETRIC_ALGORITHMS",

@@ -15,7 +15,7 @@ from doorward.errors import AlgorithmNotAllowed, BadSignature, ConfigurationErro
 from doorward.protocol.base64url import check_alphabet, decode_part, encode_base64url
 from doorward.protocol.jwa import ALGORITHMS
 from doorward.protocol.key_material import is_name
-from doorward.protocol.strict_json import dumps_object, loads_object
+from doorward.protocol.reading.strict_json import dumps_object, loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError, InvalidResponse, printable
 from doorward.model import HttpRequest
-from doorward.protocol.answers import Answer
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, JwkSet, parse_jwk_set
-from doorward.protocol.responses import read_object
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.reading.answers import Answer
+from doorward.protocol.reading.responses import read_object
+from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
     from doorward.model import HttpResponse

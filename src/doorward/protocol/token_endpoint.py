@@ -16,12 +16,12 @@ from doorward.errors import (
     printable,
 )
 from doorward.model import Secret, TokenSet
-from doorward.protocol.answers import VSCHAR, Answer
 from doorward.protocol.authorization import join_scopes
 from doorward.protocol.client_auth import NoAuthentication, build_form_request
-from doorward.protocol.responses import clock_skew_s
-from doorward.protocol.strict_json import loads_object
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.reading.answers import VSCHAR, Answer
+from doorward.protocol.reading.responses import clock_skew_s
+from doorward.protocol.reading.strict_json import loads_object
+from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,7 +17,7 @@ from doorward.signin.browser import BrowserLaunch, NoBrowser, open_browser
 if TYPE_CHECKING:
     from doorward.ports import Clock, Flow
     from doorward.protocol.authorization import PendingSignIn, ValidatedCallback
-    from doorward.signin.loopback import Callback, CallbackListener
+    from doorward.signin.loopback.listener import Callback, CallbackListener
     from doorward.signin.prompt import Prompt
 
 __all__ = ["Question", "await_callback", "let_page_leave"]

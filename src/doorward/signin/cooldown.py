@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from doorward.errors import CorruptEntry, Malformed, SignInRequired
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 from doorward.vault.files import read_private_file, remove_private_file, write_private_file
 from doorward.vault.folders import unanswered_file
 

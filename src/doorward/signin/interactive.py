@@ -16,14 +16,14 @@ from doorward.http.exchange import arun, run
 from doorward.model import Secret
 from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
+from doorward.protocol.reading.urls import url_flaw
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
-from doorward.protocol.urls import url_flaw
 from doorward.signin.callback import Question, await_callback, let_page_leave
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
-from doorward.signin.loopback import CallbackListener
-from doorward.signin.loopback_sockets import ADDRESSES
+from doorward.signin.loopback.listener import CallbackListener
+from doorward.signin.loopback.sockets import ADDRESSES
 from doorward.signin.prompt import TerminalPrompt
 from doorward.signin.providers import habits_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from doorward.late import late_names
 
 if TYPE_CHECKING:
-    from doorward.testing.app import RequestRecord
     from doorward.testing.dev_issuer import DevIssuer
-    from doorward.testing.habits import HABITS
-    from doorward.testing.hostile import hostile_tokens, hostile_variants
-    from doorward.testing.hostile_token import HostileToken
-    from doorward.testing.imitations import IMITATIONS
-    from doorward.testing.misbehaviours import MISBEHAVIOURS
-    from doorward.testing.rules import GRANT_TYPES, Client, Rules, User
+    from doorward.testing.lies.habits import HABITS
+    from doorward.testing.lies.imitations import IMITATIONS
+    from doorward.testing.lies.misbehaviours import MISBEHAVIOURS
+    from doorward.testing.provider.app import RequestRecord
+    from doorward.testing.provider.rules import GRANT_TYPES, Client, Rules, User
+    from doorward.testing.tokens.hostile import hostile_tokens, hostile_variants
+    from doorward.testing.tokens.hostile_token import HostileToken
 
 __all__ = [
     "GRANT_TYPES",
@@ -35,17 +35,17 @@ __all__ = [
 __getattr__ = late_names(
     __name__,
     {
-        "Client": "rules",
+        "Client": "provider.rules",
         "DevIssuer": "dev_issuer",
-        "GRANT_TYPES": "rules",
-        "HABITS": "habits",
-        "HostileToken": "hostile_token",
-        "IMITATIONS": "imitations",
-        "MISBEHAVIOURS": "misbehaviours",
-        "RequestRecord": "app",
-        "Rules": "rules",
-        "User": "rules",
-        "hostile_tokens": "hostile",
-        "hostile_variants": "hostile",
+        "GRANT_TYPES": "provider.rules",
+        "HABITS": "lies.habits",
+        "HostileToken": "tokens.hostile_token",
+        "IMITATIONS": "lies.imitations",
+        "MISBEHAVIOURS": "lies.misbehaviours",
+        "RequestRecord": "provider.app",
+        "Rules": "provider.rules",
+        "User": "provider.rules",
+        "hostile_tokens": "tokens.hostile",
+        "hostile_variants": "tokens.hostile",
     },
 )

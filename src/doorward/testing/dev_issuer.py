@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Self
 from doorward.errors import ConfigurationError
 from doorward.model import Secret
 from doorward.system import SystemClock, SystemEntropy
-from doorward.testing.app import App
-from doorward.testing.core import ENDPOINTS, Core
-from doorward.testing.faults import make_fault
-from doorward.testing.habits import HABIT_SWITCHES
-from doorward.testing.keys import KeyRing
-from doorward.testing.misbehaviours import LIES
-from doorward.testing.rules import GRANT_TYPES, Client, Rules, User, is_loopback_host, usual_methods
-from doorward.testing.server import Server
-from doorward.testing.store import Authorization
-from doorward.testing.tokens import id_token, mint_access_token
+from doorward.testing.lies.habits import HABIT_SWITCHES
+from doorward.testing.lies.misbehaviours import LIES
+from doorward.testing.provider.app import App
+from doorward.testing.provider.core import ENDPOINTS, Core
+from doorward.testing.provider.endpoints.tokens import id_token, mint_access_token
+from doorward.testing.provider.faults import make_fault
+from doorward.testing.provider.keys import KeyRing
+from doorward.testing.provider.rules import GRANT_TYPES, Client, Rules, User, is_loopback_host, usual_methods
+from doorward.testing.provider.server import Server
+from doorward.testing.provider.store import Authorization
 
 if TYPE_CHECKING:
     import contextlib
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
-    from doorward.testing.app import RequestRecord
-    from doorward.testing.core import EndpointName
-    from doorward.testing.faults import FaultKind
-    from doorward.testing.rules import AuthenticationMethod, RedirectRule
+    from doorward.testing.provider.app import RequestRecord
+    from doorward.testing.provider.core import EndpointName
+    from doorward.testing.provider.faults import FaultKind
+    from doorward.testing.provider.rules import AuthenticationMethod, RedirectRule
 
 __all__ = ["DevIssuer"]
 

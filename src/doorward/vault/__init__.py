@@ -1,0 +1,1 @@
+"""Secrets at rest: files that are ours alone, locks, entries. Nothing here asks the network for anything."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, get_args
 
 from doorward.errors import ConfigurationError, CorruptEntry, Malformed, StoreError, VaultError, printable
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 from doorward.vault import files
 from doorward.vault.lock import FileLock
 

@@ -14,8 +14,8 @@ from pdfs import make_pdf
 
 from doorward.http.client import HttpClient
 from doorward.institution import Institution
-from doorward.institution.browser import BrowserVisit
-from doorward.institution.installed import InstalledBrowser
+from doorward.institution.browser.installed import InstalledBrowser
+from doorward.institution.browser.visit import BrowserVisit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

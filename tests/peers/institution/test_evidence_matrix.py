@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from doorward.errors import SignInRequired, SignInTimeout
-from doorward.institution.browser import BrowserVisit
+from doorward.institution.browser.visit import BrowserVisit
 from doorward.institution.evidence import Evidence
 from doorward.institution.observations import Probed
 from doorward.institution.patterns import CookiePatterns

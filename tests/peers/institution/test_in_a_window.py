@@ -14,8 +14,8 @@ from playwright.sync_api import Error, sync_playwright
 
 from doorward.http.client import HttpClient
 from doorward.institution import Institution
-from doorward.institution.browser import BrowserVisit
-from doorward.institution.installed import InstalledBrowser
+from doorward.institution.browser.installed import InstalledBrowser
+from doorward.institution.browser.visit import BrowserVisit
 from doorward.institution.settings import InstitutionSettings
 
 if TYPE_CHECKING:

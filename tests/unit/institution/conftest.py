@@ -12,7 +12,7 @@ from people import MovedClock
 
 from doorward.errors import SignInRequired
 from doorward.http.client import HttpClient
-from doorward.institution.browser import Captured
+from doorward.institution.browser.visit import Captured
 from doorward.institution.observations import Answered, Probed
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from loopback_https import Answer, html_page, redirect
 
 from doorward.errors import ConfigurationError
 from doorward.http.client import HttpClient
-from doorward.institution.cookies import CookieJar
+from doorward.institution.cookies.jar import CookieJar
 from doorward.institution.probe import ProbeResult, in_words, login_page_reason, probe
 from doorward.institution.routes import parse_institution
 

@@ -24,7 +24,7 @@ from doorward.errors import (
     VaultError,
 )
 from doorward.institution import Institution, InstitutionSettings
-from doorward.institution.browser import Captured
+from doorward.institution.browser.visit import Captured
 from doorward.vault.vault import Vault
 
 PLANTED = "PLANTED"

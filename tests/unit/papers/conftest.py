@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from doorward.institution.cookies import CookieJar
+from doorward.institution.cookies.jar import CookieJar
 from doorward.papers.library import Library
 from doorward.papers.settings import DownloadSettings
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from doorward.signin.loopback import Callback, CallbackListener
-from doorward.signin.pages import build_page
+from doorward.signin.loopback.listener import Callback, CallbackListener
+from doorward.signin.loopback.pages import build_page
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:

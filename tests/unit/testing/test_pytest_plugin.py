@@ -57,7 +57,10 @@ print(sorted(name for name in set(sys.modules) - before if not name.startswith("
 print(sorted(name for name in sys.modules if name.startswith("doorward")))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.splitlines() == ["[]", "['doorward', 'doorward.testing', 'doorward.testing.pytest_plugin']"]
+    assert done.stdout.splitlines() == [
+        "[]",
+        "['doorward', 'doorward.late', 'doorward.testing', 'doorward.testing.pytest_plugin']",
+    ]
 
 
 def test_the_names_of_the_room_are_there_and_no_others():

@@ -1,0 +1,1 @@
+"""``doorward demo``: a sign-in, a call and six forgeries on this computer."""

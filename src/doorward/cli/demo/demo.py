@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from doorward.cli.demo_api import NotesApi
-from doorward.cli.demo_browser import browser_command
-from doorward.cli.demo_forgeries import forge
-from doorward.cli.demo_story import Story
+from doorward.cli.demo.api import NotesApi
+from doorward.cli.demo.browser import browser_command
+from doorward.cli.demo.forgeries import forge
+from doorward.cli.demo.story import Story
 from doorward.cli.options import json_option
-from doorward.cli.prompt import TerminalPrompt
+from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json
 from doorward.cli.view import duration_in_words, instant
 from doorward.http.client import HttpClient

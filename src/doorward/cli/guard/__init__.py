@@ -1,0 +1,1 @@
+"""Commands for whoever runs a guarded service: ``keys``, ``audit``, ``explain``."""

@@ -1,0 +1,1 @@
+"""Commands about a person's session: ``login``, ``token``, ``status``, ``whoami``, ``logout``."""

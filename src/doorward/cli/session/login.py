@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from doorward.cli.credentials import client_secret
 from doorward.cli.options import json_option, profile_option
-from doorward.cli.prompt import TerminalPrompt
+from doorward.cli.session.credentials import client_secret
+from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
 from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import click
 
-from doorward.cli.credentials import session_of
 from doorward.cli.options import json_option, profile_option
+from doorward.cli.session.credentials import session_of
 from doorward.cli.terminal import print_json, print_text
 from doorward.errors import (
     ConfigurationError,

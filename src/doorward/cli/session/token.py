@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from doorward.cli.credentials import session_of
 from doorward.cli.options import json_option, profile_option
+from doorward.cli.session.credentials import session_of
 from doorward.cli.terminal import print_json, print_line
 from doorward.cli.view import instant
 from doorward.vault.vault import Vault

@@ -19,7 +19,7 @@ from doorward.errors import ConfigurationError, Malformed
 from doorward.guard.api_keys.api_key import ApiKey, check_name, check_texts
 from doorward.guard.credentials import looks_signed
 from doorward.model import Secret
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 
 from doorward.errors import Malformed, printable
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 from doorward.vault.times import format_instant
 
 if TYPE_CHECKING:

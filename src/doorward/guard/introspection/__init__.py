@@ -1,0 +1,4 @@
+"""Asking an issuer about a token (RFC 7662), for opaque ones and for what needs its latest word.
+
+``introspection`` asks and remembers; ``answer`` holds an active answer against the settings.
+"""

@@ -34,7 +34,7 @@ from doorward.model import Secret
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choose_authentication
 from doorward.protocol.endpoints import build_introspection_request, parse_introspection_response
 from doorward.protocol.metadata import IssuerMetadata
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.reading.urls import FLAWS, url_flaw
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:

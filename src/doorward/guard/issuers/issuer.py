@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from doorward.errors import ConfigurationError, InvalidResponse, printable
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, JwkSet, parse_jwk_set
 from doorward.protocol.metadata import check_issuer_url
-from doorward.protocol.strict_json import dumps_object
-from doorward.protocol.urls import FLAWS, url_flaw
+from doorward.protocol.reading.strict_json import dumps_object
+from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 __all__ = ["DEFAULT_ALGORITHMS", "PROFILES", "Issuer", "TokenType"]
 

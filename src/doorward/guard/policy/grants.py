@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from doorward.errors import ConfigurationError, Malformed, printable
 from doorward.guard.policy.policy import fold_email, is_email
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:
     from doorward.model import Principal

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError, Malformed, printable
 from doorward.model import Secret
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -13,7 +13,7 @@ from doorward.guard.api_keys.keyring import parse_entries
 from doorward.guard.policy.policy import API_KEY_ISSUER, Admin, is_email
 from doorward.guard.settings.reader import Place, Table, read_bytes
 from doorward.model import Secret
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -1,0 +1,4 @@
+"""Driving a real browser: found, started, watched, closed. ``visit.BrowserVisit`` is one visit to a login.
+
+What an observation proves is decided in ``institution.evidence``, not here.
+"""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from playwright.async_api import Browser, BrowserContext, Playwright
 
-    from doorward.institution.installed import InstalledBrowser
+    from doorward.institution.browser.installed import InstalledBrowser
 
 __all__ = ["OpenedBrowser", "check_display", "check_playwright"]
 

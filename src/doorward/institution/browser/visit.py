@@ -31,8 +31,9 @@ from doorward.errors import (
     SignInTimeout,
     TransportError,
 )
-from doorward.institution.installed import InstalledBrowser, find_browser
-from doorward.institution.launching import OpenedBrowser, check_display, check_playwright
+from doorward.institution.browser.installed import InstalledBrowser, find_browser
+from doorward.institution.browser.launching import OpenedBrowser, check_display, check_playwright
+from doorward.institution.browser.watching import Watch
 from doorward.institution.observations import (
     CookieSeen,
     CookiesSeen,
@@ -46,7 +47,6 @@ from doorward.institution.observations import (
     Verdict,
     WindowClosed,
 )
-from doorward.institution.watching import Watch
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:

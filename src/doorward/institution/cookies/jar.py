@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from doorward.errors import CorruptEntry
-from doorward.institution.set_cookie import LONGEST_PAIR, SameSite, SetCookie, parse_set_cookie
-from doorward.institution.suffixes import is_public_suffix
+from doorward.institution.cookies.set_cookie import LONGEST_PAIR, SameSite, SetCookie, parse_set_cookie
+from doorward.institution.cookies.suffixes import is_public_suffix
 from doorward.model import Secret
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from doorward.errors import InvalidResponse
 from doorward.model import Secret
-from doorward.protocol.responses import read_object, sentence
+from doorward.protocol.reading.responses import read_object, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

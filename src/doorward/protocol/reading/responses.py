@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote_plus
 
 from doorward.errors import InvalidResponse, Malformed, OAuthError, ProviderUnavailable, printable
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:
     from doorward.model import HttpRequest, HttpResponse

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from doorward.signin.pages import SECURITY_HEADERS
+from doorward.signin.loopback.pages import SECURITY_HEADERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

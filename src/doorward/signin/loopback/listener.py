@@ -18,17 +18,17 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, final
 
 from doorward.errors import ConfigurationError
-from doorward.signin.loopback_http import MAX_HEAD_BYTES, build_response, build_short_response, parse_head
-from doorward.signin.loopback_sockets import ADDRESSES, is_of_another_user, listen, unavailable
-from doorward.signin.pages import ANY_PROGRAM, build_page
+from doorward.signin.loopback.http import MAX_HEAD_BYTES, build_response, build_short_response, parse_head
+from doorward.signin.loopback.pages import ANY_PROGRAM, build_page
+from doorward.signin.loopback.sockets import ADDRESSES, is_of_another_user, listen, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from doorward.ports import Clock, Entropy
-    from doorward.signin.loopback_http import RequestHead
-    from doorward.signin.loopback_sockets import Host
-    from doorward.signin.pages import Outcome
+    from doorward.signin.loopback.http import RequestHead
+    from doorward.signin.loopback.pages import Outcome
+    from doorward.signin.loopback.sockets import Host
 
 __all__ = ["Callback", "CallbackListener"]
 

@@ -6,14 +6,14 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from doorward.testing.bends import REMOVED, add_pair, change_reply, put, put_pair
-from doorward.testing.switches import Switch
+from doorward.testing.lies.bends import REMOVED, add_pair, change_reply, put, put_pair
+from doorward.testing.provider.switches import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from doorward.testing.switches import Hook, Moment, Point
-    from doorward.testing.web import Reply
+    from doorward.testing.provider.switches import Hook, Moment, Point
+    from doorward.testing.provider.web import Reply
 
 __all__ = ["ANSWER_LIES"]
 

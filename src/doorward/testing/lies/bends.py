@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from doorward.testing.keys import Draft
-    from doorward.testing.switches import Hook, Moment
-    from doorward.testing.web import Reply
+    from doorward.testing.provider.keys import Draft
+    from doorward.testing.provider.switches import Hook, Moment
+    from doorward.testing.provider.web import Reply
 
 __all__ = [
     "REMOVED",

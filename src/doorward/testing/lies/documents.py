@@ -7,14 +7,14 @@ import gzip
 from typing import TYPE_CHECKING, Any
 
 from doorward.protocol.base64url import encode_base64url
-from doorward.testing.bends import REMOVED, change_reply, put, toggle_slash
-from doorward.testing.switches import Switch
+from doorward.testing.lies.bends import REMOVED, change_reply, put, toggle_slash
+from doorward.testing.provider.switches import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from doorward.testing.switches import Hook, Moment, Point
-    from doorward.testing.web import Reply
+    from doorward.testing.provider.switches import Hook, Moment, Point
+    from doorward.testing.provider.web import Reply
 
 __all__ = ["DOCUMENT_LIES"]
 

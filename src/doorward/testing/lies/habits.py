@@ -8,14 +8,14 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-from doorward.testing.bends import REMOVED, put, put_pair, toggle_slash
-from doorward.testing.switches import Switch
+from doorward.testing.lies.bends import REMOVED, put, put_pair, toggle_slash
+from doorward.testing.provider.switches import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.testing.switches import Hook, Moment, Point
-    from doorward.testing.web import Reply
+    from doorward.testing.provider.switches import Hook, Moment, Point
+    from doorward.testing.provider.web import Reply
 
 __all__ = ["HABITS", "HABIT_SWITCHES"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from doorward.testing.answer_lies import ANSWER_LIES
-from doorward.testing.document_lies import DOCUMENT_LIES
-from doorward.testing.token_lies import TOKEN_LIES
+from doorward.testing.lies.answers import ANSWER_LIES
+from doorward.testing.lies.documents import DOCUMENT_LIES
+from doorward.testing.lies.tokens import TOKEN_LIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.testing.switches import Switch
+    from doorward.testing.provider.switches import Switch
 
 __all__ = ["LIES", "MISBEHAVIOURS"]
 

@@ -13,16 +13,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from doorward.protocol.base64url import decode_base64url, encode_base64url
 from doorward.protocol.jwa import ALGORITHMS
-from doorward.testing.bends import REMOVED, change_header, change_payload, change_text, put, toggle_slash
-from doorward.testing.keys import signer_of
-from doorward.testing.switches import Switch
+from doorward.testing.lies.bends import REMOVED, change_header, change_payload, change_text, put, toggle_slash
+from doorward.testing.provider.keys import signer_of
+from doorward.testing.provider.switches import Switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from doorward.protocol.jwk import SigningKey
-    from doorward.testing.keys import Draft
-    from doorward.testing.switches import Hook, Moment, Point
+    from doorward.testing.provider.keys import Draft
+    from doorward.testing.provider.switches import Hook, Moment, Point
 
 __all__ = ["TOKEN_LIES"]
 

@@ -7,17 +7,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from doorward.testing import authorize, discovery, interaction, resources, token_endpoint
-from doorward.testing.faults import FaultPlan
-from doorward.testing.web import Refusal, Reply, json_reply
+from doorward.testing.provider.endpoints import authorize, discovery, interaction, resources, token_endpoint
+from doorward.testing.provider.faults import FaultPlan
+from doorward.testing.provider.web import Refusal, Reply, json_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from doorward.testing.core import Core, EndpointName
-    from doorward.testing.faults import Fault
-    from doorward.testing.switches import Point
-    from doorward.testing.web import Request
+    from doorward.testing.provider.core import Core, EndpointName
+    from doorward.testing.provider.faults import Fault
+    from doorward.testing.provider.switches import Point
+    from doorward.testing.provider.web import Request
 
 __all__ = ["App", "RequestRecord"]
 

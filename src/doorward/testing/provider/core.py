@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
-from doorward.testing.store import Store
-from doorward.testing.switches import Moment, Switchboard
-from doorward.testing.web import Refusal
+from doorward.testing.provider.store import Store
+from doorward.testing.provider.switches import Moment, Switchboard
+from doorward.testing.provider.web import Refusal
 
 if TYPE_CHECKING:
     from doorward.ports import Clock, Entropy
-    from doorward.testing.keys import KeyRing
-    from doorward.testing.rules import Client, Rules, User
-    from doorward.testing.switches import Point
+    from doorward.testing.provider.keys import KeyRing
+    from doorward.testing.provider.rules import Client, Rules, User
+    from doorward.testing.provider.switches import Point
 
 __all__ = ["ENDPOINTS", "Core", "EndpointName"]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from doorward.errors import ConfigurationError
-from doorward.testing.web import Reply
+from doorward.testing.provider.web import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,13 +18,13 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from doorward.testing.web import MAX_BODY_BYTES, Refusal, Reply, Request, json_reply, read_pairs
+from doorward.testing.provider.web import MAX_BODY_BYTES, Refusal, Reply, Request, json_reply, read_pairs
 
 if TYPE_CHECKING:
     import ssl
 
-    from doorward.testing.app import App
-    from doorward.testing.faults import Fault
+    from doorward.testing.provider.app import App
+    from doorward.testing.provider.faults import Fault
 
 __all__ = ["Server"]
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from doorward.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from doorward.testing.core import Core
+    from doorward.testing.provider.keys import KeyRing
+    from doorward.testing.provider.rules import Rules
 
-__all__ = ["Hook", "Moment", "Point", "Switch", "Switchboard"]
+__all__ = ["HonestIssuer", "Hook", "Moment", "Point", "Switch", "Switchboard"]
 
 Point: TypeAlias = Literal[
     "metadata",  # dict
@@ -39,11 +40,27 @@ Point: TypeAlias = Literal[
 ]
 
 
+class HonestIssuer(Protocol):
+    """What a hook may ask of the issuer it lies for."""
+
+    keys: KeyRing
+
+    @property
+    def issuer(self) -> str: ...
+
+    @property
+    def rules(self) -> Rules: ...
+
+    def endpoint(self, name: Any) -> str: ...
+
+    def id_token_algorithms(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """What a hook may know about the exchange it bends."""
 
-    core: Core = field(repr=False)
+    core: HonestIssuer = field(repr=False)
     now: float
     client_id: str = ""
     grant_type: str = ""

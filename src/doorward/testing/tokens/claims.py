@@ -12,14 +12,14 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from doorward.protocol.jwa import ALGORITHMS
-from doorward.testing.bends import toggle_slash
-from doorward.testing.hostile_token import HostileToken, join, sign
+from doorward.testing.lies.bends import toggle_slash
+from doorward.testing.tokens.hostile_token import HostileToken, join, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from doorward.protocol.jwk import SigningKey
-    from doorward.testing.hostile_token import Sample
+    from doorward.testing.tokens.hostile_token import Sample
 
 __all__ = ["asking_headers", "other_keys_of_the_issuer", "spoiled_payloads", "wrong_claims"]
 

@@ -20,13 +20,13 @@ from cryptography.x509.oid import NameOID
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.jwa import ALGORITHMS
 from doorward.protocol.jwk import generate_signing_key, parse_jwk_set
-from doorward.testing.hostile_token import HostileToken, hmac_sign, join, sign, write
+from doorward.testing.tokens.hostile_token import HostileToken, hmac_sign, join, sign, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from doorward.protocol.jwk import SigningKey
-    from doorward.testing.hostile_token import Sample
+    from doorward.testing.tokens.hostile_token import Sample
 
 __all__ = ["brought_keys", "confused_keys", "forged_signatures", "other_algorithms", "respelled", "spoiled_headers"]
 

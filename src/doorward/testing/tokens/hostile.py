@@ -1,14 +1,14 @@
 """The kit of hostile tokens: some 200 that every guard must refuse, each with a name and a reason.
 
-Its parts are tables: ``hostile_forms`` (what anybody can forge) and ``hostile_claims`` (what the issuer itself signed).
+Its parts are tables: ``forms`` (what anybody can forge) and ``claims`` (what the issuer itself signed).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from doorward.testing import hostile_claims, hostile_forms
-from doorward.testing.hostile_token import HostileToken, sign, take_apart
+from doorward.testing.tokens import claims, forms
+from doorward.testing.tokens.hostile_token import HostileToken, sign, take_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -63,10 +63,10 @@ def hostile_tokens(  # noqa: PLR0913 - keyword-only, and each has a default
     key, now = issuer.signing_key, issuer.clock.now()
     found = [
         *hostile_variants(sample.token, jwks={"keys": [key.public_jwk()]}),
-        *hostile_claims.wrong_claims(sample, key, now=now),
-        *hostile_claims.spoiled_payloads(sample, key),
-        *hostile_claims.asking_headers(sample, key),
-        *hostile_claims.other_keys_of_the_issuer(sample, key, other),
+        *claims.wrong_claims(sample, key, now=now),
+        *claims.spoiled_payloads(sample, key),
+        *claims.asking_headers(sample, key),
+        *claims.other_keys_of_the_issuer(sample, key, other),
     ]
     if access_only:
         wrong_type = frozenset({"wrong_type"})
@@ -76,9 +76,9 @@ def hostile_tokens(  # noqa: PLR0913 - keyword-only, and each has a default
             name = "id_token_by_type" if typ else "untyped"
             found.append(HostileToken(name, token, f"typ is {typ}: it may be an ID token", wrong_type))
     if max_token_age_s is not None:
-        claims = {**sample.claims, "iat": int(now) - max_token_age_s - 301, "exp": int(now) + 3600}
+        older = {**sample.claims, "iat": int(now) - max_token_age_s - 301, "exp": int(now) + 3600}
         why = "not expired, but older than the guard allows"
-        found.append(HostileToken("too_old", sign(sample.header, claims, key), why, frozenset({"expired"})))
+        found.append(HostileToken("too_old", sign(sample.header, older, key), why, frozenset({"expired"})))
     return found
 
 
@@ -97,12 +97,12 @@ def hostile_variants(token: str, *, jwks: Mapping[str, Any] | None = None) -> li
     """
     sample = take_apart(token)
     families: list[Iterable[HostileToken]] = [
-        hostile_forms.other_algorithms(sample),
-        hostile_forms.brought_keys(sample),
-        hostile_forms.forged_signatures(sample),
-        hostile_forms.spoiled_headers(sample),
-        hostile_forms.respelled(sample),
+        forms.other_algorithms(sample),
+        forms.brought_keys(sample),
+        forms.forged_signatures(sample),
+        forms.spoiled_headers(sample),
+        forms.respelled(sample),
     ]
     if jwks is not None:
-        families.append(hostile_forms.confused_keys(sample, jwks))
+        families.append(forms.confused_keys(sample, jwks))
     return [hostile for family in families for hostile in family]

@@ -12,7 +12,7 @@ from doorward.errors import ConfigurationError, InvalidCredential
 from doorward.protocol.base64url import decode_base64url, encode_base64url
 from doorward.protocol.claims import parse_jwt
 from doorward.protocol.jwa import ALGORITHMS
-from doorward.protocol.strict_json import loads_object
+from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from doorward.cli.demo_api import NotesApi
-from doorward.cli.demo_forgeries import forge
+from doorward.cli.demo.api import NotesApi
+from doorward.cli.demo.forgeries import forge
 from doorward.errors import ConfigurationError, Malformed, MissingCredential
 from doorward.http.client import HttpClient
 from doorward.model import HttpRequest, Secret

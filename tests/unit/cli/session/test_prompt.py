@@ -9,8 +9,8 @@ import pytest
 import segno
 from rich.console import Console
 
-from doorward.cli import prompt as prompt_module
-from doorward.cli.prompt import TerminalPrompt
+from doorward.cli.session import prompt as prompt_module
+from doorward.cli.session.prompt import TerminalPrompt
 from doorward.model import Secret
 from doorward.protocol.token_endpoint import DeviceAuthorization
 from doorward.system import SystemClock

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from doorward.errors import ConfigurationError
-from doorward.institution import installed
-from doorward.institution.installed import InstalledBrowser, find_browser
+from doorward.institution.browser import installed
+from doorward.institution.browser.installed import InstalledBrowser, find_browser
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from doorward.errors import ConfigurationError, SignInError
-from doorward.institution.launching import check_display, check_playwright
+from doorward.institution.browser.launching import check_display, check_playwright
 
 
 def test_without_playwright_the_error_says_what_to_install(monkeypatch):

@@ -5,9 +5,9 @@ import pickle
 import pytest
 
 from doorward.errors import CorruptEntry
-from doorward.institution.cookies import MAX_COOKIES, MAX_COOKIES_OF_A_DOMAIN, Cookie, CookieJar
-from doorward.institution.set_cookie import parse_cookie_date, parse_set_cookie
-from doorward.institution.suffixes import is_public_suffix
+from doorward.institution.cookies.jar import MAX_COOKIES, MAX_COOKIES_OF_A_DOMAIN, Cookie, CookieJar
+from doorward.institution.cookies.set_cookie import parse_cookie_date, parse_set_cookie
+from doorward.institution.cookies.suffixes import is_public_suffix
 from doorward.model import Secret
 
 NOW = 1_800_000_000.0

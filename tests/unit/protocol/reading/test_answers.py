@@ -8,7 +8,7 @@ import pytest
 
 from doorward.errors import InvalidResponse
 from doorward.model import HttpRequest, HttpResponse, Secret
-from doorward.protocol.answers import Answer
+from doorward.protocol.reading.answers import Answer
 
 READERS = {
     "text": lambda answer: answer.text("m"),

@@ -9,7 +9,7 @@ import pytest
 
 from doorward.errors import DoorwardError, InvalidResponse, OAuthError, ProviderUnavailable
 from doorward.model import HttpRequest, HttpResponse
-from doorward.protocol.responses import clock_skew_s, oauth_error, read_object, retry_after_s, sentence
+from doorward.protocol.reading.responses import clock_skew_s, oauth_error, read_object, retry_after_s, sentence
 
 NOW = 1_800_000_000.0
 JSON = {"content-type": "application/json"}

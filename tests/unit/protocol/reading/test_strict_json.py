@@ -6,7 +6,7 @@ import time
 import pytest
 
 from doorward.errors import ConfigurationError, Malformed
-from doorward.protocol.strict_json import dumps_object, loads_object
+from doorward.protocol.reading.strict_json import dumps_object, loads_object
 
 
 def nested(levels: int, opening: str, closing: str, core: str) -> bytes:

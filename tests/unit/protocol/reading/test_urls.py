@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doorward.errors import ConfigurationError
-from doorward.protocol.urls import FLAWS, encode_form, is_loopback_host, url_flaw
+from doorward.protocol.reading.urls import FLAWS, encode_form, is_loopback_host, url_flaw
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.9", "::1", "0:0:0:0:0:0:0:1"])

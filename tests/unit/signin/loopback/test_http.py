@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorward.signin.loopback_http import build_response, build_short_response, parse_head
-from doorward.signin.pages import SECURITY_HEADERS
+from doorward.signin.loopback.http import build_response, build_short_response, parse_head
+from doorward.signin.loopback.pages import SECURITY_HEADERS
 
 
 def test_a_browsers_request_is_understood():

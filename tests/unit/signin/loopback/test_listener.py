@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from doorward.errors import ConfigurationError, UnavailableError
-from doorward.signin.loopback import Callback
-from doorward.signin.pages import SECURITY_HEADERS, build_page
+from doorward.signin.loopback.listener import Callback
+from doorward.signin.loopback.pages import SECURITY_HEADERS, build_page
 
 AUTHORIZATION_URL = "https://id.example.org/authorize?state=S1&nonce=N1&code_challenge=C1"
 

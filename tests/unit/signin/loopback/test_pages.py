@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from doorward.signin.pages import ANY_PROGRAM, SECURITY_HEADERS, Outcome, build_page
+from doorward.signin.loopback.pages import ANY_PROGRAM, SECURITY_HEADERS, Outcome, build_page
 
 OUTCOMES = get_args(Outcome)
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from doorward.errors import ConfigurationError
-from doorward.signin.loopback_sockets import listen
+from doorward.signin.loopback.sockets import listen
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 

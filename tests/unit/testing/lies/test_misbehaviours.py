@@ -16,9 +16,9 @@ from doorward.errors import DoorwardError
 from doorward.protocol.jwa import ALGORITHMS
 from doorward.protocol.jwk import parse_jwk
 from doorward.testing import HABITS, MISBEHAVIOURS, DevIssuer
-from doorward.testing.habits import HABIT_SWITCHES
-from doorward.testing.keys import hash_of
-from doorward.testing.misbehaviours import LIES
+from doorward.testing.lies.habits import HABIT_SWITCHES
+from doorward.testing.lies.misbehaviours import LIES
+from doorward.testing.provider.keys import hash_of
 
 ABSENT = "absent"
 REDIRECT = "http://127.0.0.1:1"

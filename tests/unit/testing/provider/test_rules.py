@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doorward.testing import Client
-from doorward.testing.rules import is_loopback_host
+from doorward.testing.provider.rules import is_loopback_host
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ import pytest
 
 from doorward.system import SystemClock
 from doorward.testing import DevIssuer, Rules
-from doorward.testing.core import Core
-from doorward.testing.server import Server
-from doorward.testing.web import Reply
+from doorward.testing.provider.core import Core
+from doorward.testing.provider.server import Server
+from doorward.testing.provider.web import Reply
 
 PATIENCE_S = 20
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from doorward.testing.store import BoundedMap, digest
+from doorward.testing.provider.store import BoundedMap, digest
 
 
 def test_a_full_map_forgets_its_oldest_entry():

@@ -1,0 +1,1 @@
+"""What the issuer answers, one module a subject: requests in, replies out, no socket."""

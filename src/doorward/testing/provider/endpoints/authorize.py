@@ -6,15 +6,15 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING
 
-from doorward.testing import pages
-from doorward.testing.store import Authorization, AuthorizationRequest, Code, Interaction, digest
-from doorward.testing.web import Refusal, redirect_reply, with_query
+from doorward.testing.provider.endpoints import pages
+from doorward.testing.provider.store import Authorization, AuthorizationRequest, Code, Interaction, digest
+from doorward.testing.provider.web import Refusal, redirect_reply, with_query
 
 if TYPE_CHECKING:
-    from doorward.testing.core import Core
-    from doorward.testing.rules import Client
-    from doorward.testing.store import Device
-    from doorward.testing.web import Reply, Request
+    from doorward.testing.provider.core import Core
+    from doorward.testing.provider.rules import Client
+    from doorward.testing.provider.store import Device
+    from doorward.testing.provider.web import Reply, Request
 
 __all__ = ["SESSION_COOKIE", "answer", "authorize", "open_interaction"]
 

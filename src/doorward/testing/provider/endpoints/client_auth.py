@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from doorward.errors import DoorwardError
 from doorward.protocol.claims import audience, parse_jwt, require_string, validate_times, verify_jwt
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, parse_jwk_set
-from doorward.testing.store import digest
-from doorward.testing.web import Refusal, parse_basic
+from doorward.testing.provider.store import digest
+from doorward.testing.provider.web import Refusal, parse_basic
 
 if TYPE_CHECKING:
-    from doorward.testing.core import Core
-    from doorward.testing.rules import AuthenticationMethod, Client
-    from doorward.testing.web import Request
+    from doorward.testing.provider.core import Core
+    from doorward.testing.provider.rules import AuthenticationMethod, Client
+    from doorward.testing.provider.web import Request
 
 __all__ = ["authenticate_client"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from doorward.testing.rules import GRANT_TYPES
-from doorward.testing.web import json_reply
+from doorward.testing.provider.rules import GRANT_TYPES
+from doorward.testing.provider.web import json_reply
 
 if TYPE_CHECKING:
-    from doorward.testing.core import Core
-    from doorward.testing.web import Reply, Request
+    from doorward.testing.provider.core import Core
+    from doorward.testing.provider.web import Reply, Request
 
 __all__ = ["discovery", "jwks"]
 

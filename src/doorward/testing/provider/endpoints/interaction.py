@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from doorward.errors import DoorwardError
 from doorward.protocol.claims import audience, parse_jwt, verify_jwt
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, parse_jwk_set
-from doorward.testing import pages
-from doorward.testing.authorize import SESSION_COOKIE, answer, open_interaction
-from doorward.testing.store import AuthorizationRequest, Device, digest
-from doorward.testing.web import Refusal, redirect_reply, with_query
+from doorward.testing.provider.endpoints import pages
+from doorward.testing.provider.endpoints.authorize import SESSION_COOKIE, answer, open_interaction
+from doorward.testing.provider.store import AuthorizationRequest, Device, digest
+from doorward.testing.provider.web import Refusal, redirect_reply, with_query
 
 if TYPE_CHECKING:
-    from doorward.testing.core import Core
-    from doorward.testing.rules import User
-    from doorward.testing.web import Reply, Request
+    from doorward.testing.provider.core import Core
+    from doorward.testing.provider.rules import User
+    from doorward.testing.provider.web import Reply, Request
 
 __all__ = ["decide_device", "decide_sign_in", "device", "end_session"]
 

@@ -8,11 +8,11 @@ from html import escape
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from doorward.testing.web import Reply
+from doorward.testing.provider.web import Reply
 
 if TYPE_CHECKING:
-    from doorward.testing.core import Core
-    from doorward.testing.store import Authorization, Device
+    from doorward.testing.provider.core import Core
+    from doorward.testing.provider.store import Authorization, Device
 
 __all__ = ["device_page", "error_page", "message_page", "sign_in_page"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from doorward.testing.client_auth import authenticate_client
-from doorward.testing.store import digest
-from doorward.testing.web import Refusal, Reply, json_reply
+from doorward.testing.provider.endpoints.client_auth import authenticate_client
+from doorward.testing.provider.store import digest
+from doorward.testing.provider.web import Refusal, Reply, json_reply
 
 if TYPE_CHECKING:
-    from doorward.testing.core import Core
-    from doorward.testing.web import Request
+    from doorward.testing.provider.core import Core
+    from doorward.testing.provider.web import Request
 
 __all__ = ["introspect", "revoke", "userinfo"]
 

@@ -7,16 +7,16 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from doorward.protocol.base64url import encode_base64url
-from doorward.testing.client_auth import authenticate_client
-from doorward.testing.rules import DEVICE_CODE_GRANT
-from doorward.testing.store import Authorization, Device, Grant, digest
-from doorward.testing.tokens import mint_access_token, mint_tokens
-from doorward.testing.web import Refusal, json_reply
+from doorward.testing.provider.endpoints.client_auth import authenticate_client
+from doorward.testing.provider.endpoints.tokens import mint_access_token, mint_tokens
+from doorward.testing.provider.rules import DEVICE_CODE_GRANT
+from doorward.testing.provider.store import Authorization, Device, Grant, digest
+from doorward.testing.provider.web import Refusal, json_reply
 
 if TYPE_CHECKING:
-    from doorward.testing.core import Core
-    from doorward.testing.rules import Client
-    from doorward.testing.web import Reply, Request
+    from doorward.testing.provider.core import Core
+    from doorward.testing.provider.rules import Client
+    from doorward.testing.provider.web import Reply, Request
 
 __all__ = ["GRANTS", "device_authorization", "token"]
 

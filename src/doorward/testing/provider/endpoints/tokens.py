@@ -6,15 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from doorward.protocol.base64url import encode_base64url
-from doorward.testing.keys import Draft, draft_for, hash_of
-from doorward.testing.store import AccessToken, Grant, RefreshToken, digest
+from doorward.testing.provider.keys import Draft, draft_for, hash_of
+from doorward.testing.provider.store import AccessToken, Grant, RefreshToken, digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.testing.core import Core
-    from doorward.testing.store import Authorization
-    from doorward.testing.switches import Moment
+    from doorward.testing.provider.core import Core
+    from doorward.testing.provider.store import Authorization
+    from doorward.testing.provider.switches import Moment
 
 __all__ = ["id_token", "mint_access_token", "mint_tokens"]
 
