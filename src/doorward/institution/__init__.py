@@ -3,24 +3,6 @@
 Each is imported when first used.
 """
 
-from typing import TYPE_CHECKING
-
 from doorward.late import late_names
 
-if TYPE_CHECKING:
-    from doorward.institution.institution import Institution
-    from doorward.institution.session import Cleared, InstitutionSession, Status
-    from doorward.institution.settings import InstitutionSettings
-
-__all__ = ["Cleared", "Institution", "InstitutionSession", "InstitutionSettings", "Status"]
-
-__getattr__ = late_names(
-    __name__,
-    {
-        "Cleared": "session",
-        "Institution": "institution",
-        "InstitutionSession": "session",
-        "InstitutionSettings": "settings",
-        "Status": "session",
-    },
-)
+__getattr__, __dir__, __all__ = late_names(__name__)

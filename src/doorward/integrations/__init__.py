@@ -3,17 +3,6 @@
 A module is imported when it is first named, for each imports the library it adapts.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from doorward.late import late_names
 
-if TYPE_CHECKING:
-    from doorward.integrations import asgi, fastapi, httpx
-
-__all__ = ["asgi", "fastapi", "httpx"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return import_module(f"{__name__}.{name}")
+__getattr__, __dir__, __all__ = late_names(__name__)

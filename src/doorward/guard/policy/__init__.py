@@ -2,3 +2,7 @@
 
 Nothing here verifies a token, and nothing here waits.
 """
+
+from doorward.late import late_names
+
+__getattr__, __dir__, __all__ = late_names(__name__)

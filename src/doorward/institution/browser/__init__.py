@@ -2,3 +2,7 @@
 
 What an observation proves is decided in ``institution.evidence``, not here.
 """
+
+from doorward.late import late_names
+
+__getattr__, __dir__, __all__ = late_names(__name__)

@@ -3,3 +3,7 @@
 ``listener`` answers the callback; ``http`` reads a request, ``sockets`` binds, ``pages`` says how it went. What a
 callback means is ``protocol.authorization``'s.
 """
+
+from doorward.late import late_names
+
+__getattr__, __dir__, __all__ = late_names(__name__)

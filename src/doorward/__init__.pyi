@@ -1,0 +1,17 @@
+from doorward import errors as errors
+from doorward import guard as guard
+from doorward import institution as institution
+from doorward import integrations as integrations
+from doorward import papers as papers
+from doorward import testing as testing
+from doorward.errors import DoorwardError as DoorwardError
+from doorward.model import Principal as Principal
+from doorward.model import Secret as Secret
+from doorward.ports import TokenSource as TokenSource
+from doorward.signin.interactive import SignInOptions as SignInOptions
+from doorward.signin.interactive import asign_in as asign_in
+from doorward.signin.interactive import sign_in as sign_in
+from doorward.signin.service import ClientCredentials as ClientCredentials
+from doorward.signin.session import Session as Session
+from doorward.signin.session import open_session as open_session
+from doorward.version import __version__ as __version__

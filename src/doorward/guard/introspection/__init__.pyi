@@ -1,0 +1,1 @@
+from doorward.guard.introspection.introspection import Introspection as Introspection

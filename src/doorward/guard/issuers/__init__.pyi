@@ -1,0 +1,1 @@
+from doorward.guard.issuers.issuer import Issuer as Issuer

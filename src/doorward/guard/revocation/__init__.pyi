@@ -1,0 +1,1 @@
+from doorward.guard.revocation.revocations import Revocations as Revocations

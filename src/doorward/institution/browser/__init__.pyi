@@ -1,0 +1,1 @@
+from doorward.institution.browser.visit import BrowserVisit as BrowserVisit

@@ -1,0 +1,3 @@
+from doorward.integrations import asgi as asgi
+from doorward.integrations import fastapi as fastapi
+from doorward.integrations import httpx as httpx

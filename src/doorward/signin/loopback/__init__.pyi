@@ -1,0 +1,1 @@
+from doorward.signin.loopback.listener import CallbackListener as CallbackListener

@@ -1,0 +1,12 @@
+from doorward.testing.dev_issuer import DevIssuer as DevIssuer
+from doorward.testing.lies.habits import HABITS as HABITS
+from doorward.testing.lies.imitations import IMITATIONS as IMITATIONS
+from doorward.testing.lies.misbehaviours import MISBEHAVIOURS as MISBEHAVIOURS
+from doorward.testing.provider.app import RequestRecord as RequestRecord
+from doorward.testing.provider.rules import GRANT_TYPES as GRANT_TYPES
+from doorward.testing.provider.rules import Client as Client
+from doorward.testing.provider.rules import Rules as Rules
+from doorward.testing.provider.rules import User as User
+from doorward.testing.tokens.hostile import hostile_tokens as hostile_tokens
+from doorward.testing.tokens.hostile import hostile_variants as hostile_variants
+from doorward.testing.tokens.hostile_token import HostileToken as HostileToken
