@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import pydoc
 import re
 import subprocess
 import sys
@@ -123,6 +124,13 @@ def test_the_public_face_is_this():
         "sign_in",
         "testing",
     }
+
+
+@pytest.mark.parametrize("name", [_dotted(name) for name, text in SPEAKING.items() if "late_names(__name__)" in text])
+def test_help_knows_a_package_whose_names_load_late(name):
+    package = importlib.import_module(name)
+    text = pydoc.plain(pydoc.render_doc(package))
+    assert {each for each in package.__all__ if not each.startswith("__") and each not in text} == set()
 
 
 def test_only_what_speaks_to_a_person_prints():
