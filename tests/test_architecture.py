@@ -18,7 +18,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "doorward"
-MODULES = {str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+FILES = [path for path in sorted(PACKAGE.rglob("*.py")) if path.stem.isidentifier()]  # PyInstaller's hook is no module
+MODULES = {str(path.relative_to(PACKAGE)): path.read_text() for path in FILES}
 ROOMS = {name: text for name, text in MODULES.items() if len(ast.parse(text).body) <= 1}  # no more than a docstring
 SPEAKING = {name: text for name, text in MODULES.items() if name not in ROOMS}
 
