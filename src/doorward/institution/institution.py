@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from doorward.institution.keeper import DrivesBrowser, OpensVisit
     from doorward.institution.observations import Verdict
+    from doorward.institution.settings import NamedInstitution
     from doorward.institution.steps import Steps
     from doorward.ports import Clock
     from doorward.vault.institution_entries import InstitutionEntry
@@ -101,32 +102,52 @@ class Institution:
         )
 
     @classmethod
-    def named(cls, name: str, *, vault: Vault | None = None, **others: Any) -> Institution:
+    def named(  # noqa: PLR0913 - keyword-only, and each has a default
+        cls,
+        name: str,
+        *,
+        target: str | None = None,
+        settings: InstitutionSettings | None = None,
+        vault: Vault | None = None,
+        clock: Clock | None = None,
+        http: HttpClient | None = None,
+        visit: OpensVisit | None = None,
+    ) -> Institution:
         """Return an institution by its name: one of ``doorward.toml``, or one that was signed in at.
 
         Args:
             name: Its name, in whatever case.
+            target: Another target than the one known by this name.
+            settings: Other settings than those of ``doorward.toml``.
             vault: Another vault than the default one.
-            others: What else the class takes, but ``where`` and ``name``.
+            clock: For tests.
+            http: Another client than the default one.
+            visit: Makes a ``BrowserVisit``; for one with other arguments.
 
         Raises:
-            ConfigurationError: Nothing is known by this name.
+            ConfigurationError: Nothing is known by this name, or ``target`` is none.
             VaultError: The vault can't be used as it is.
         """
-        vault = vault or Vault()
+        vault = vault or Vault(clock=clock)
         institution_file(name)
-        known = read_institutions().get(name.lower())
-        if known is not None:
-            given = {"target": known.target, "settings": known.settings, **others}
-            return cls(known.where, name=known.name, vault=vault, **given)
-        entry = vault.institutions.get(name)
-        if entry is None:
+        written = read_institutions().get(name.lower())
+        known: NamedInstitution | InstitutionEntry | None = written or vault.institutions.get(name)
+        if known is None:
             message = (
                 f"No institution is called {name!r}. Sign in with: doorward institution login WHERE, "
                 f"or name it in doorward.toml: [institutions.{name}]."
             )
             raise ConfigurationError(message, field="institution", reason="unknown_institution")
-        return cls(entry.where, name=entry.name, vault=vault, **{"target": entry.target, **others})
+        return cls(
+            known.where,
+            name=known.name,
+            target=known.target if target is None else target,
+            settings=settings or (written.settings if written is not None else None),
+            vault=vault,
+            clock=clock,
+            http=http,
+            visit=visit,
+        )
 
     def __repr__(self) -> str:
         return f"Institution({self.name!r}, {self.route.institution_url!r})"

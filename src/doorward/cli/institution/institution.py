@@ -193,7 +193,7 @@ def _institution(where: str, name: str | None, target: str | None) -> Institutio
     """Make the institution that ``where`` says: a name that is known here, or a place."""
     if not _is_known(where):
         return Institution(where, name=name, target=target)
-    known = Institution.named(where) if target is None else Institution.named(where, target=target)
+    known = Institution.named(where, target=target)
     if name is not None and name.lower() != known.name.lower():
         message = f"{printable(where)!r} is called that already. Leave out --name, or give its address."
         raise ConfigurationError(message, field="--name", reason="name_twice")
