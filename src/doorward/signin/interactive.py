@@ -1,140 +1,51 @@
 """Signing a person in: one flow from the question to a saved session, in their own browser or with a device code.
 
 The flow: wait for any other sign-in of the profile, discover the provider, obtain tokens, prove the ID token, save. The
-lock, the listener and the browser all belong to one call and are given back however it ends.
+lock, the listener and the browser all belong to one call and are given back however it ends. What a caller may ask for
+is ``sign_in``'s business.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from doorward.errors import ConfigurationError, InvalidResponse, SignInTimeout, printable
-from doorward.http.client import AsyncHttpClient, HttpClient
-from doorward.http.exchange import arun, run
+from doorward.errors import InvalidResponse, SignInTimeout
 from doorward.model import Secret
 from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
-from doorward.protocol.reading.urls import url_flaw
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
 from doorward.signin.callback import Question, await_callback, let_page_leave
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
 from doorward.signin.loopback.listener import CallbackListener
-from doorward.signin.loopback.sockets import ADDRESSES
-from doorward.signin.prompt import TerminalPrompt
 from doorward.signin.providers import habits_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S
-from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_scopes, as_secret
 from doorward.signin.session import Session
-from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.entries import ProfileEntry
-from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from doorward.model import TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.authorization import PendingSignIn, ValidatedCallback
     from doorward.protocol.client_auth import Client
     from doorward.protocol.id_token import IdTokenClaims
-    from doorward.protocol.jwk import SigningKey
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.prompt import Prompt
-    from doorward.signin.registration import SecretMethod
+    from doorward.signin.registration import Registration
     from doorward.vault.lock import FileLock
+    from doorward.vault.vault import Vault
 
-__all__ = ["Mode", "SignInOptions", "asign_in", "sign_in"]
+__all__ = ["Mode", "SigningIn"]
 
 Mode = Literal["auto", "browser", "device"]
 
 
-class SignInOptions(TypedDict, total=False):
-    """What ``sign_in`` and ``asign_in`` take besides issuer and client_id. All may be left out.
-
-    Attributes:
-        client_secret: The secret of a confidential client. Never stored.
-        client_key: The key of a client that signs assertions (``private_key_jwt``). Never stored.
-        secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
-        scopes: What to ask for, exactly. Left out: openid, email, profile and offline_access, as far as the provider
-            lists them.
-        audience: The ``audience`` parameter, where the provider wants one.
-        resource: The ``resource`` parameter (RFC 8707).
-        profile: The name the session is kept under.
-        mode: ``"device"``: a code to enter on any device. ``"auto"``: the browser; where none opens, the address in
-            words if somebody is at a terminal. ``"browser"``: the same, and in words wherever this runs.
-        ports: Callback ports to try in this order; left out, any free one.
-        redirect_uri: The loopback redirect URI as registered, without its port; left out, the provider's habit.
-        timeout_s: How long to wait for the person, 1 to 3600 seconds.
-        max_age_s: Ask the provider for a sign-in no older than this.
-        insecure_loopback_http: Allow http to loopback addresses, for development.
-        cool_down: Refuse to ask again soon after a sign-in that nobody answered (``reason="cooling_down"``). Switch it
-            off only where a person has just asked for this sign-in.
-        prompt: How to speak to the person; left out, plain lines on standard error.
-        vault: Another vault than the default one.
-        clock: For tests.
-        entropy: For tests.
-    """
-
-    client_secret: Secret | str | None
-    client_key: SigningKey | None
-    secret_method: SecretMethod | None
-    scopes: Sequence[str]
-    audience: str | None
-    resource: str | None
-    profile: str
-    mode: Mode
-    ports: Sequence[int]
-    redirect_uri: str | None
-    timeout_s: float
-    max_age_s: int | None
-    insecure_loopback_http: bool
-    cool_down: bool
-    prompt: Prompt
-    vault: Vault
-    clock: Clock
-    entropy: Entropy
-
-
-def sign_in(issuer: str, client_id: str, **options: Unpack[SignInOptions]) -> Session:
-    """Sign a person in and keep the session in the vault.
-
-    Args:
-        issuer: The issuer URL, exactly as the provider writes it.
-        client_id: The client identifier registered there.
-        **options: See ``SignInOptions``.
-
-    Returns:
-        The session, from which ``token()`` gives access tokens from now on.
-
-    Raises:
-        ConfigurationError: An argument is wrong; ``field`` names it.
-        SignInError: The person said no, did not answer in time, or nobody is there to ask.
-        InvalidCredential: The provider's ID token does not hold; the class says which rule.
-        ProviderError: The provider answered wrongly.
-        UnavailableError: The provider could not be reached, or another process is signing this profile in for too long.
-        VaultError: The vault can't be used as it is.
-
-    Source: OIDC Core 3.1, RFC 6749 4.1, RFC 7636, RFC 8252, RFC 8628, RFC 9207.
-    """
-    signing_in = _SignIn.of(issuer, client_id, options)
-    with HttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
-        return run(signing_in.flow(), transport, signing_in.clock)
-
-
-async def asign_in(issuer: str, client_id: str, **options: Unpack[SignInOptions]) -> Session:
-    """Do as ``sign_in`` does, without blocking the event loop."""
-    signing_in = _SignIn.of(issuer, client_id, options)
-    async with AsyncHttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
-        return await arun(signing_in.flow(), transport, signing_in.clock)
-
-
 @dataclass(frozen=True, slots=True)
-class _SignIn:
-    """One sign-in: what is asked for, and the outside it happens in."""
+class SigningIn:
+    """One sign-in: what is asked for, checked already, and the outside it happens in."""
 
     registration: Registration
     profile: str
@@ -149,54 +60,6 @@ class _SignIn:
     clock: Clock
     entropy: Entropy
     started_at: float
-
-    @classmethod
-    def of(cls, issuer: str, client_id: str, options: SignInOptions) -> _SignIn:
-        unknown = options.keys() - SignInOptions.__optional_keys__
-        if unknown:  # one left unheeded could be max_age_s, misspelt
-            name = printable(min(unknown))
-            message = f"There is no option {name!r} to a sign-in: see SignInOptions for those there are."
-            raise ConfigurationError(message, field=name, reason="unknown_option")
-        registration = Registration(
-            issuer=issuer,
-            client_id=client_id,
-            client_secret=as_secret(options.get("client_secret")),
-            client_key=options.get("client_key"),
-            secret_method=options.get("secret_method"),
-            scopes=as_scopes(options.get("scopes", DEFAULT_SCOPES)),
-            audience=options.get("audience"),
-            resource=options.get("resource"),
-            insecure_loopback_http=options.get("insecure_loopback_http", False),
-        )
-        mode = options.get("mode", "auto")
-        if mode not in ("auto", "browser", "device"):
-            raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")
-        timeout_s = options.get("timeout_s", 300)
-        if not 1 <= timeout_s <= 3600:  # noqa: PLR2004 - the documented range
-            raise ConfigurationError("timeout_s must be between 1 and 3600 seconds.", field="timeout_s")
-        redirect_uri = options.get("redirect_uri") or habits_of(issuer).redirect_uri
-        if url_flaw(redirect_uri, loopback_http=True) or not _is_ours(redirect_uri):
-            message = (
-                "redirect_uri must be http on 127.0.0.1, [::1] or localhost, without a query, such as "
-                "http://127.0.0.1/callback."
-            )
-            raise ConfigurationError(message, field="redirect_uri", reason="redirect_uri_not_loopback")
-        clock = options.get("clock") or SystemClock()
-        return cls(
-            registration=registration,
-            profile=options.get("profile", "default"),
-            mode=mode,
-            ports=tuple(options.get("ports", ())),
-            redirect_uri=redirect_uri,
-            timeout_s=timeout_s,
-            max_age_s=options.get("max_age_s"),
-            cool_down=options.get("cool_down", True),
-            prompt=options.get("prompt") or TerminalPrompt(),
-            vault=options.get("vault") or Vault(clock=clock),
-            clock=clock,
-            entropy=options.get("entropy") or SystemEntropy(),
-            started_at=clock.now(),
-        )
 
     def flow(self) -> Flow[Session]:
         """Sign in, unless another sign-in of the same profile, waited for, has just done so."""
@@ -377,9 +240,3 @@ class _SignIn:
         with self.vault.lock(self.profile) as lock:
             yield from lock.acquire(self.clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)
             self.vault.put(entry)
-
-
-def _is_ours(redirect_uri: str) -> bool:
-    """Whether the listener can stand there: it speaks http, on loopback alone."""
-    parts = urlsplit(redirect_uri)
-    return parts.scheme == "http" and parts.hostname in ADDRESSES

@@ -28,7 +28,7 @@ from doorward.cli.view import duration_in_words, instant
 from doorward.http.client import HttpClient
 from doorward.model import HttpRequest, Secret
 from doorward.protocol.bearer import build_authorization_header
-from doorward.signin.interactive import sign_in
+from doorward.signin.sign_in import sign_in
 from doorward.system import SystemClock
 from doorward.testing import DevIssuer
 from doorward.vault.vault import Vault

@@ -14,13 +14,12 @@ from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
 from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable
-from doorward.signin.interactive import sign_in
-from doorward.signin.registration import read_client_key
+from doorward.signin.registration import DEFAULT_SCOPES, read_client_key
+from doorward.signin.sign_in import sign_in
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from doorward.signin.interactive import SignInOptions
     from doorward.signin.registration import SecretMethod
     from doorward.vault.entries import ProfileEntry
 
@@ -102,30 +101,31 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     if not (issuer and client_id):
         target = target.completed_from(before, profile)
     prompt = TerminalPrompt(issuer=target.issuer, timeout_s=timeout_s, clock=clock)
-    options: SignInOptions = {
-        "profile": profile,
-        "audience": target.audience,
-        "resource": target.resource,
-        "mode": "device" if device else "auto",
-        "ports": ports,
-        "redirect_uri": target.redirect_uri,
-        "timeout_s": timeout_s,
-        "max_age_s": max_age_s,
-        "insecure_loopback_http": target.insecure_loopback_http,
-        "cool_down": not prompt.attended,
-        "vault": vault,
-        "clock": clock,
-        "prompt": prompt,
-    }
-    if target.scopes:
-        options["scopes"] = target.scopes
-    if target.proof == "secret":
-        options["client_secret"] = client_secret(target.issuer, target.client_id)
-        options["secret_method"] = target.secret_method
-    elif target.proof == "key":
-        options["client_key"] = read_client_key()
+    by_secret = target.proof == "secret"
+    secret = client_secret(target.issuer, target.client_id) if by_secret else None
+    key = read_client_key() if target.proof == "key" else None
     with prompt:
-        sign_in(target.issuer, target.client_id, **options)
+        sign_in(
+            target.issuer,
+            target.client_id,
+            client_secret=secret,
+            client_key=key,
+            secret_method=target.secret_method if by_secret else None,
+            scopes=target.scopes or DEFAULT_SCOPES,
+            audience=target.audience,
+            resource=target.resource,
+            profile=profile,
+            mode="device" if device else "auto",
+            ports=ports,
+            redirect_uri=target.redirect_uri,
+            timeout_s=timeout_s,
+            max_age_s=max_age_s,
+            insecure_loopback_http=target.insecure_loopback_http,
+            cool_down=not prompt.attended,
+            prompt=prompt,
+            vault=vault,
+            clock=clock,
+        )
     entry = vault.get(profile)
     if entry is None:
         message = f"Profile {profile!r} was signed out again in the meantime, by another process."

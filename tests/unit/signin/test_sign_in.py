@@ -1,0 +1,28 @@
+"""The two front doors for a person are one: the same arguments, the same checks."""
+
+from __future__ import annotations
+
+import inspect
+
+from doorward.signin import sign_in as module
+from doorward.signin.sign_in import asign_in, sign_in
+
+
+def test_the_twins_have_one_signature():
+    assert inspect.signature(asign_in) == inspect.signature(sign_in)
+    assert inspect.iscoroutinefunction(asign_in)
+    assert not inspect.iscoroutinefunction(sign_in)
+
+
+def test_what_a_door_takes_is_what_is_checked():
+    given = inspect.signature(sign_in).parameters.values()
+    checked = inspect.signature(module._signing_in).parameters.values()  # noqa: SLF001 - what both doors call
+    assert [(each.name, each.annotation) for each in given] == [(each.name, each.annotation) for each in checked]
+
+
+def test_each_argument_is_described_and_can_be_left_out():
+    first, second, *others = inspect.signature(sign_in).parameters.values()
+    assert (first.name, second.name) == ("issuer", "client_id")
+    described = inspect.getdoc(sign_in).partition("Args:")[2].partition("Returns:")[0]
+    assert [each.name for each in others if f"\n    {each.name}: " not in described] == []
+    assert [each.name for each in others if each.kind is not each.KEYWORD_ONLY or each.default is each.empty] == []
