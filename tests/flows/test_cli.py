@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import dataclasses
 import json
 import os
@@ -77,6 +78,7 @@ class Terminal:
         )
         os.close(side)
         self.shown = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")  # a read may end within a character
 
     def __enter__(self) -> Self:
         return self
@@ -116,7 +118,7 @@ class Terminal:
             data = os.read(self._main, 65_536)
         except OSError:  # Linux says so when the last process of the terminal has gone
             return False
-        self.shown += data.decode(errors="replace")
+        self.shown += self._decoder.decode(data)
         return bool(data)
 
 
