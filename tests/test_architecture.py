@@ -162,10 +162,6 @@ def _public_callables(package: str) -> dict[str, Callable[..., object]]:
 TAKES_ANY_KEYWORD_FOR_A_REASON = {
     "doorward.testing.DevIssuer.change": "the fields of Rules, which describes each",
     "doorward.testing.DevIssuer.issue_access_token": "claims, whatever their names",
-    "doorward.guard.Guard": "its keywords are not written out yet",
-    "doorward.guard.ApiKeys.memory": "its keywords are not written out yet",
-    "doorward.guard.ApiKeys.sql": "its keywords are not written out yet",
-    "doorward.guard.ApiKeys.sqlite": "its keywords are not written out yet",
 }
 
 

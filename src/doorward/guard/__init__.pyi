@@ -3,8 +3,7 @@ from doorward.guard.audit.log import AuditLog as AuditLog
 from doorward.guard.guard import Guard as Guard
 from doorward.guard.introspection.introspection import Introspection as Introspection
 from doorward.guard.issuers.issuer import Issuer as Issuer
-from doorward.guard.options import GuardOptions as GuardOptions
+from doorward.guard.policy.admins import Admin as Admin
 from doorward.guard.policy.grants import Grants as Grants
-from doorward.guard.policy.policy import Admin as Admin
 from doorward.guard.revocation.revocations import Revocations as Revocations
 from doorward.guard.throttle import Throttle as Throttle

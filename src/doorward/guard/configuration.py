@@ -1,19 +1,21 @@
-"""One configuration in force: the parts a guard decides with, swapped as a whole when settings are read again.
+"""One configuration in force: what a guard was given, checked, and the parts it decides with.
 
-The caches are among them, so that nothing decided by one configuration outlives it.
+A mistake stops the start, and is not met by the first request. When settings are read again, all is swapped as a whole.
+The caches are among the parts, so that nothing decided by one configuration outlives it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from doorward.errors import ConfigurationError
+import msgspec
+
+from doorward.errors import ConfigurationError, printable
 from doorward.guard.addresses import Networks
-from doorward.guard.decisions import Accepted, DecisionCache, Rejected
+from doorward.guard.cache import BoundedCache
 from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.issuers.key_rings import KeyRings
-from doorward.guard.options import bind_admins, check_options
+from doorward.guard.policy.admins import bind_admins
 from doorward.guard.policy.policy import Policy
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.throttle import Throttle
@@ -22,19 +24,49 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from doorward.guard.api_keys.api_keys import ApiKeys
+    from doorward.guard.audit.chain import Decision
+    from doorward.guard.decisions import Accepted, Rejected
     from doorward.guard.introspection.introspection import Introspection
-    from doorward.guard.options import Audit, GuardOptions
+    from doorward.guard.policy.admins import Admin
     from doorward.guard.policy.grants import Grants
     from doorward.ports import Clock
 
-__all__ = ["Parts", "assemble"]
+__all__ = ["Audit", "Configuration", "Options", "configure"]
 
-_REJECTED_SIZE = 1000
-_MOST_TOKENS, _LONGEST_TTL_S = 1_000_000, 3600
+_REJECTED_SIZE: Final = 1000
+_MOST_TOKENS: Final = 1_000_000
+_LONGEST_TTL_S: Final = 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Audit(Protocol):
+    """Whatever keeps a record of decisions. A record that can't be kept raises StoreError: no decision without one."""
+
+    def record(self, decision: Decision) -> None: ...
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``Guard`` was given, as it was given; see there."""
+
+    issuers: Iterable[Issuer] = ()
+    api_keys: ApiKeys | None = None
+    throttle: Throttle | None = None
+    revocations: Revocations | None = None
+    introspection: Introspection | None = None
+    audit: Audit | None = None
+    admins: Iterable[Admin | str] = ()
+    trusted_proxies: Iterable[str] = ()
+    grants: Grants | None = None
+    token_cache_size: int = 1000
+    token_cache_ttl_s: float = 300
+    api_key_cache_ttl_s: float = 60
+    jwks_refresh_s: float = 3600
+    jwks_max_stale_s: float = 3600
+
+    def __repr__(self) -> str:
+        return "Options()"
+
+
+class Configuration(msgspec.Struct, frozen=True, eq=False):
     """What a guard decides with."""
 
     rings: KeyRings
@@ -46,8 +78,8 @@ class Parts:
     trusted_proxies: Networks
     grants: Grants | None
     audit: Audit | None
-    accepted: DecisionCache[Accepted]
-    rejected: DecisionCache[Rejected]
+    accepted: BoundedCache[Accepted]
+    rejected: BoundedCache[Rejected]
     token_ttl_s: float
     api_key_ttl_s: float
 
@@ -56,7 +88,7 @@ class Parts:
         """Changes whenever what was decided about an API key may not hold any more."""
         return 0 if self.api_keys is None else self.api_keys.version
 
-    def close(self, *, but: Parts | None = None) -> None:
+    def close(self, *, but: Configuration | None = None) -> None:
         """Close what holds threads, files or connections, but not what another configuration goes on with."""
         kept = [] if but is None else but.closeable()
         for part in self.closeable():
@@ -69,51 +101,69 @@ class Parts:
         return [part for part in parts if hasattr(part, "close")]
 
 
-def assemble(
-    issuers: Iterable[Issuer],
-    api_keys: ApiKeys | None,
-    options: GuardOptions,
-    *,
-    clock: Clock,
-    previous: Parts | None = None,
-) -> Parts:
-    """Make the parts from settings. ``previous`` lends what did not change: keys that were fetched, failures counted.
+def configure(options: Options, *, clock: Clock, previous: Configuration | None = None) -> Configuration:
+    """Make the parts. ``previous`` lends what did not change: keys that were fetched, failures counted.
 
     Raises:
-        ConfigurationError: a setting is wrong; ``field`` names it.
+        ConfigurationError: an option is wrong; ``field`` names it.
     """
-    issuers = (issuers,) if isinstance(issuers, Issuer) else tuple(issuers)
-    check_options(issuers, {**options, "api_keys": api_keys})
-    introspection = options.get("introspection")
-    revocations, throttle = options.get("revocations"), options.get("throttle")
+    issuers = (options.issuers,) if isinstance(options.issuers, Issuer) else tuple(options.issuers)
+    _check_parts(issuers, options)
+    revocations, throttle = options.revocations, options.throttle
     if revocations is None:
         revocations = Revocations.memory(clock=clock) if previous is None else previous.revocations
     elif previous is not None:
         revocations.take_over(previous.revocations)
     if throttle is None:
         throttle = Throttle() if previous is None else previous.throttle
-    size = _within("token_cache_size", options.get("token_cache_size", 1000), _MOST_TOKENS)
-    return Parts(
+    size = int(_within("token_cache_size", options.token_cache_size, _MOST_TOKENS))
+    return Configuration(
         rings=KeyRings(
             issuers,
             clock=clock,
-            refresh_s=options.get("jwks_refresh_s", 3600),
-            max_stale_s=options.get("jwks_max_stale_s", 3600),
+            refresh_s=options.jwks_refresh_s,
+            max_stale_s=options.jwks_max_stale_s,
             previous=None if previous is None else previous.rings,
         ),
-        api_keys=api_keys,
-        introspection=introspection,
+        api_keys=options.api_keys,
+        introspection=options.introspection,
         revocations=revocations,
         throttle=throttle,
-        policy=Policy(bind_admins(options.get("admins", ()), issuers, introspection), issuers),
-        trusted_proxies=Networks.parse(options.get("trusted_proxies", ()), field="trusted_proxies"),
-        grants=options.get("grants"),
-        audit=options.get("audit"),
-        accepted=DecisionCache(int(size)),
-        rejected=DecisionCache(min(int(size), _REJECTED_SIZE)),
-        token_ttl_s=_within("token_cache_ttl_s", options.get("token_cache_ttl_s", 300), _LONGEST_TTL_S),
-        api_key_ttl_s=_within("api_key_cache_ttl_s", options.get("api_key_cache_ttl_s", 60), _LONGEST_TTL_S),
+        policy=Policy(bind_admins(options.admins, issuers, options.introspection)),
+        trusted_proxies=Networks.parse(options.trusted_proxies, field="trusted_proxies"),
+        grants=options.grants,
+        audit=options.audit,
+        accepted=BoundedCache(size),
+        rejected=BoundedCache(min(size, _REJECTED_SIZE)),
+        token_ttl_s=_within("token_cache_ttl_s", options.token_cache_ttl_s, _LONGEST_TTL_S),
+        api_key_ttl_s=_within("api_key_cache_ttl_s", options.api_key_cache_ttl_s, _LONGEST_TTL_S),
     )
+
+
+# By what it can do, so that nobody has to import, or install the parts of, what they do not use.
+_PARTS: Final = {
+    "api_keys": ("is_ours", 'such as ApiKeys.sqlite("keys.db")'),
+    "throttle": ("failed", "a Throttle"),
+    "revocations": ("current", 'such as Revocations.sqlite("revoked.db")'),
+    "introspection": ("wanted_for", "an Introspection"),
+    "audit": ("record", 'such as AuditLog("audit.log")'),
+    "grants": ("may", "made by Grants.parse"),
+}
+
+
+def _check_parts(issuers: tuple[object, ...], options: Options) -> None:
+    for issuer in issuers:
+        if not isinstance(issuer, Issuer):
+            message = 'issuers holds what is no Issuer: write Issuer("https://…", audiences=[…]).'
+            raise ConfigurationError(message, field="issuers", reason="wrong_type")
+    for name, (method, example) in _PARTS.items():
+        part = getattr(options, name)
+        if part is not None and not callable(getattr(part, method, None)):
+            message = f"{name} must be {example}, not {printable(type(part).__name__)}."
+            raise ConfigurationError(message, field=name, reason="wrong_type")
+    if not issuers and options.api_keys is None and options.introspection is None:
+        message = "This guard would let nobody in: give it issuers, API keys or introspection."
+        raise ConfigurationError(message, field="issuers", reason="nobody_allowed")
 
 
 def _within(field: str, value: float, most: float) -> float:

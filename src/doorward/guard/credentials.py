@@ -1,13 +1,33 @@
-"""What a credential looks like from outside: which way in it takes, and what it is known by."""
+"""A request's credential, seen from outside: where it stands, which way in it takes, what it is known by."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import msgspec
+
 from doorward.protocol.bearer import parse_authorization_header
 
-__all__ = ["looks_signed", "read_credential", "signed_part"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Request", "looks_signed", "read_credential", "signed_part"]
 
 _JSON_STARTS = ("ey", "ew")  # base64url of an opening brace and what may follow it: every header begins so
 _SIGNED_STARTS = ("Bearer eyJ", "bearer eyJ")
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One question to the guard. ``scopes`` is no iterator: it is read twice, and would then ask for nothing."""
+
+    authorization: str | None
+    client_ip: str | None
+    scopes: Sequence[str]
+    resource: str | None
+    digest: bytes
+
+    def __repr__(self) -> str:
+        return f"Request(client_ip={self.client_ip!r}, resource={self.resource!r})"
 
 
 def looks_signed(credential: str) -> bool:

@@ -1,166 +1,186 @@
-"""How each kind of credential is checked: signed token, API key, opaque token. ``Guard`` chooses by shape.
+"""The walk of one credential: remembered? throttled? verified? enough? recorded. ``Guard`` calls it for each request.
 
-What comes out was verified, is not revoked, and says for how long and on what it stands. Throttling, scopes, the caches
-and the audit are the guard's.
+``recall`` answers at once what was decided lately and still holds. Everything else goes through ``decide``: read,
+throttle, verify, remember, scopes, record. Where nothing has to be waited for, it answers by itself; else it returns
+the ``Work`` that will, for threads and tasks alike. Failures that may be guesses count against the address they came
+from; outages never do, and never let anybody in.
 """
 
 from __future__ import annotations
 
-from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from doorward.errors import Malformed, ProviderUnavailable, UnknownIssuer, UnknownKey, printable
-from doorward.guard.credentials import signed_part
-from doorward.guard.decisions import Accepted
-from doorward.guard.issuers.claims import validate_claims
-from doorward.guard.revocation.revocations import fingerprint
-from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
+from doorward.errors import (
+    AlgorithmNotAllowed,
+    BadSignature,
+    DoorwardError,
+    Expired,
+    Forbidden,
+    Malformed,
+    MissingClaim,
+    Revoked,
+    UnknownApiKey,
+    UnknownIssuer,
+    UnknownKey,
+    WrongAudience,
+    WrongType,
+)
+from doorward.guard.api_keys.format import key_id_of
+from doorward.guard.credentials import Request, read_credential
+from doorward.guard.decisions import Accepted, Rejected
+from doorward.guard.record import accepted_decision, refused_decision
+from doorward.guard.verify import confirm, refuse_revoked, verify_other, verify_signed
 
 if TYPE_CHECKING:
-    from doorward.guard.configuration import Parts
-    from doorward.guard.introspection.introspection import Introspection
-    from doorward.guard.issuers.key_rings import KeyRing
+    from collections.abc import Sequence
+
+    from doorward.guard.configuration import Configuration
     from doorward.guard.work import Work
     from doorward.model import Principal
-    from doorward.protocol.claims import UnverifiedJwt
-    from doorward.protocol.jwk import JwkSet
 
-_RETRY_AFTER_S = 5.0
+__all__ = ["decide", "recall"]
 
-__all__ = ["check_other", "check_signed", "confirm", "newer_keys", "refuse_revoked"]
+# What may be a guess. Someone whose token has expired, or is meant for another service, did not guess it.
+_GUESSES: Final = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllowed, UnknownApiKey)
+# What the same signed token meets again and again: no fetch, store or clock turns it into something else. A bad
+# signature is none of these: some issuers give a new key the name of the old one. What an issuer or a store said of
+# another credential may be different next time.
+_FINAL: Final = (Malformed, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
+_REJECTED_TTL_S: Final = 60.0
 
 
-def check_signed(parts: Parts, token: str, now: float) -> Accepted | Work[Accepted]:
-    """Check a JWT by its signature and claims.
+def recall(config: Configuration, digest: bytes, scopes: Sequence[str], now: float) -> Accepted | None:
+    """Return what was decided lately about this credential, if it still holds and is enough; else None.
+
+    On the way of every request, hence written out. A throttled address is no hindrance here: who brings a good
+    credential guesses nothing.
+    """
+    accepted = config.accepted.get(digest)
+    if accepted is None:
+        return None
+    ring, revocations = accepted.ring, config.revocations
+    stands = (
+        accepted.version_of_api_keys == config.version_of_api_keys
+        if ring is None
+        else accepted.keys is ring.keys and now < ring.fresh_until
+    )
+    if not (
+        stands and accepted.since <= now < accepted.until and revocations.fresh_since <= now < revocations.fresh_until
+    ):
+        return None
+    if accepted.version_of_revocations != revocations.version:
+        try:
+            refuse_revoked(config, accepted)
+        except Revoked:
+            return None
+    if scopes and (_missing(scopes, accepted.principal) or _wants_confirmation(config, scopes, accepted.principal)):
+        return None
+    if ring is None and accepted.kid is not None and config.api_keys is not None:
+        config.api_keys.touch(accepted.kid, now)
+    return accepted
+
+
+def decide(config: Configuration, request: Request, now: float) -> Principal | Work[Principal]:
+    """Decide on a request that nothing is remembered for.
 
     Returns:
-        The answer; or, where something has to be waited for, the work that gets it, which raises the same errors.
+        Who is calling; or, where something has to be waited for, the work that finds out, which raises the same errors.
 
     Raises:
-        InvalidCredential: it is not good; the class says why.
-        UnavailableError: nobody can say now.
+        InvalidCredential, Forbidden, Throttled, UnavailableError: as ``Guard.authenticate``.
     """
-    jwt = parse_jwt(token)
-    named = jwt.claims.get("iss")
-    ring = parts.rings.get(named) if type(named) is str else None
-    if ring is None:
-        named = require_string(jwt.claims, "iss")
-        raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
-    revocations = parts.revocations
-    if ring.fresh_since <= now < ring.fresh_until and revocations.fresh_since <= now < revocations.fresh_until:
-        try:
-            return _accept_signed(parts, jwt, ring, ring.keys, now)
-        except UnknownKey as error:
-            if error.reason != "unknown_kid":
-                raise
-    return _wait_and_accept_signed(parts, jwt, ring, now)
-
-
-def _wait_and_accept_signed(parts: Parts, jwt: UnverifiedJwt, ring: KeyRing, now: float) -> Work[Accepted]:
-    keys = ring.keys if ring.fresh_since <= now < ring.fresh_until else (yield from ring.current(now))
-    if not parts.revocations.fresh_since <= now < parts.revocations.fresh_until:
-        yield from parts.revocations.current(now)
+    credential, signed, prefix, again, accepted = "", False, None, False, None
     try:
-        return _accept_signed(parts, jwt, ring, keys, now)
-    except UnknownKey as error:
-        keys = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
-    return _accept_signed(parts, jwt, ring, keys, now)
+        credential, signed = read_credential(request.authorization)
+        prefix = None if signed else key_id_of(credential)  # nothing else has a part that names it and is no secret
+        config.throttle.check(request.client_ip, prefix, now=now)
+        rejected = config.rejected.get(request.digest)
+        if rejected is not None and rejected.since <= now < rejected.until:
+            again = True
+            raise rejected.again()
+        verified = (verify_signed if signed else verify_other)(config, credential, now)
+        if type(verified) is Accepted:
+            accepted = verified
+            _remember(config, request, accepted, now)
+            if not (request.scopes and _wants_confirmation(config, request.scopes, accepted.principal)):
+                _require_scopes(request, accepted.principal)
+                return _let_in(config, request, accepted, now)
+    except DoorwardError as error:
+        _refuse(config, request, error, credential, prefix, accepted, now, final=signed and not again)
+        raise
+    return _decide_waiting(config, request, verified, credential, prefix, now, signed=signed)
 
 
-def _accept_signed(parts: Parts, jwt: UnverifiedJwt, ring: KeyRing, keys: JwkSet, now: float) -> Accepted:
-    issuer = ring.issuer
-    signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
-    facts = validate_claims(signed, issuer, now=now)
-    principal = parts.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
-    until, age_s = facts.expires_at, issuer.max_token_age_s
-    if age_s is not None and facts.issued_at is not None:
-        until = min(until, facts.issued_at + age_s)
-    accepted = Accepted(principal, until, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input)
-    refuse_revoked(parts, accepted)
-    return accepted
+def _decide_waiting(  # noqa: PLR0913, PLR0917 - where `decide` has come to
+    config: Configuration,
+    request: Request,
+    verified: Accepted | Work[Accepted],
+    credential: str,
+    prefix: str | None,
+    now: float,
+    *,
+    signed: bool,
+) -> Work[Principal]:
+    accepted = verified if isinstance(verified, Accepted) else None
+    try:
+        if not isinstance(verified, Accepted):
+            accepted = yield from verified
+            _remember(config, request, accepted, now)
+        assert accepted is not None  # noqa: S101 - one of the two
+        _require_scopes(request, accepted.principal)
+        if config.introspection is not None and _wants_confirmation(config, request.scopes, accepted.principal):
+            yield from confirm(config.introspection, credential, accepted.principal, now=now)
+    except DoorwardError as error:
+        _refuse(config, request, error, credential, prefix, accepted, now, final=signed)
+        raise
+    return _let_in(config, request, accepted, now)
 
 
-def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, now: float) -> Work[JwkSet]:
-    """Return newer keys of an issuer for a token whose key is not in ``seen``.
-
-    Args:
-        ring: the issuer's.
-        seen: what was not enough.
-        kid: what it lacks.
-        error: how it showed.
-        now: epoch seconds.
-
-    Raises:
-        UnknownKey: ``error``, where the issuer has no newer keys, or they would not help.
-        ProviderUnavailable: nobody knows whether it has: ``keys_not_current``, or as ``KeyRing.newer``.
-    """
-    if error.reason != "unknown_kid":
-        raise error
-    newer = yield from ring.newer(seen, kid, now)
-    if newer is None and ring.failure:
-        message = f"The token names a key that may be new, and its issuer can't be asked. {ring.failure}"
-        raise ProviderUnavailable(message, reason="keys_not_current", retry_after_s=_RETRY_AFTER_S) from error
-    if newer is None:
-        raise error
-    return newer
+def _remember(config: Configuration, request: Request, accepted: Accepted, now: float) -> None:
+    ttl_s = config.api_key_ttl_s if accepted.principal.kind == "api_key" else config.token_ttl_s
+    accepted.since = now
+    accepted.until = min(accepted.until, now + ttl_s)
+    config.accepted.put(request.digest, accepted)
 
 
-def check_other(parts: Parts, credential: str, now: float) -> Work[Accepted]:
-    """Check an API key, or an opaque token. Errors are those of ``check_signed``."""
-    version_of_api_keys = parts.version_of_api_keys
-    accepted = None
-    if parts.api_keys is not None and (yield from parts.api_keys.is_ours(credential, now=now)):
-        key = yield from parts.api_keys.check(credential, now=now)
-        until = inf if key.expires_at is None else key.expires_at
-        accepted = Accepted(parts.policy.api_key_principal(key), until, kid=key.key_id)
-    if accepted is None:
-        accepted = yield from _check_opaque(parts, credential, now)
-    accepted.version_of_api_keys = version_of_api_keys
-    accepted.signed = fingerprint(signed_part(credential))
-    if not parts.revocations.fresh_since <= now < parts.revocations.fresh_until:
-        yield from parts.revocations.current(now)
-    refuse_revoked(parts, accepted)
-    return accepted
+def _let_in(config: Configuration, request: Request, accepted: Accepted, now: float) -> Principal:
+    if config.audit is not None:
+        config.audit.record(accepted_decision(request, accepted, now=now))
+    return accepted.principal
 
 
-def _check_opaque(parts: Parts, token: str, now: float) -> Work[Accepted]:
-    if parts.introspection is None:
-        message = "The credential is neither a signed token nor an API key of this service: send one of those."
-        raise Malformed(message, reason="unknown_shape")
-    said = yield from parts.introspection.ask(token, now=now)
-    principal = parts.policy.principal(
-        parts.introspection.as_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
-    )
-    return Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at)
+def _refuse(  # noqa: PLR0913, PLR0917 - all that is known of what was refused
+    config: Configuration,
+    request: Request,
+    error: DoorwardError,
+    credential: str,
+    prefix: str | None,
+    accepted: Accepted | None,
+    now: float,
+    *,
+    final: bool,
+) -> None:
+    """Count what may be a guess, remember what stays refused, record it. ``final``: the same text may be final."""
+    if accepted is None and isinstance(error, _GUESSES):
+        config.throttle.failed(request.client_ip, prefix, now=now)
+    if final and accepted is None and isinstance(error, _FINAL):
+        until = now + _REJECTED_TTL_S
+        config.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, now, until))
+    if config.audit is not None:
+        config.audit.record(refused_decision(request, error, credential, accepted, now=now))
 
 
-def confirm(introspection: Introspection, token: str, principal: Principal, *, now: float) -> Work[None]:
-    """Ask the issuer itself whether a signed token is still good, for what is too precious for a list of ours.
-
-    Raises:
-        Revoked: it is not.
-        UnknownIssuer: it is of an issuer that nobody asks here.
-        UnavailableError: the issuer does not answer.
-    """
-    yield from introspection.ask(token, now=now, issuer=principal.issuer, privileged=True)
+def _missing(scopes: Sequence[str], principal: Principal) -> tuple[str, ...]:
+    held = principal.scopes
+    return tuple(scope for scope in scopes if scope not in held)
 
 
-def refuse_revoked(parts: Parts, accepted: Accepted) -> None:
-    """Look a decision up in what was revoked, and note which state of it that was.
+def _require_scopes(request: Request, principal: Principal) -> None:
+    if request.scopes and (missing := _missing(request.scopes, principal)):
+        message = "The credential lacks a scope that is needed here: ask for one that has it."
+        raise Forbidden(message, missing_scopes=missing)
 
-    Raises:
-        Revoked: it is not good any more.
-    """
-    revocations = parts.revocations
-    version = revocations.version
-    if version and accepted.version_of_revocations != version:
-        principal = accepted.principal
-        revocations.check(
-            issuer=principal.issuer,
-            subject=principal.subject,
-            jti=accepted.jti,
-            issued_at=accepted.issued_at,
-            kid=accepted.kid,
-            fingerprint=accepted.signed if accepted.ring is None else fingerprint(accepted.signed),
-        )
-    accepted.version_of_revocations = version
+
+def _wants_confirmation(config: Configuration, scopes: Sequence[str], principal: Principal) -> bool:
+    introspection = config.introspection
+    return introspection is not None and principal.kind == "jwt" and introspection.wanted_for(scopes)

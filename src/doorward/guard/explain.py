@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, UnknownKey, printable
 from doorward.guard.credentials import looks_signed
-from doorward.guard.decide import check_other, check_signed, newer_keys
 from doorward.guard.decisions import Accepted
 from doorward.guard.issuers.claims import validate_claims
+from doorward.guard.verify import newer_keys, verify_other, verify_signed
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
 from doorward.vault.times import format_instant
@@ -21,7 +21,7 @@ from doorward.vault.times import format_instant
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.guard.configuration import Parts
+    from doorward.guard.configuration import Configuration
     from doorward.guard.issuers.issuer import Issuer
     from doorward.guard.work import Work
     from doorward.protocol.jwk import JwkSet
@@ -77,24 +77,24 @@ class _Steps:
         return Explanation(False if refused else None, error.code, error.reason, (*self._taken, last))
 
 
-def explain(parts: Parts, credential: str, *, now: float) -> Work[Explanation]:
+def explain(config: Configuration, credential: str, *, now: float) -> Work[Explanation]:
     """Look at a credential as the guard does. Keys are fetched and stores asked where it would.
 
     Args:
-        parts: the configuration in force.
+        config: the configuration in force.
         credential: a token or API key, without ``Bearer``.
         now: epoch seconds.
     """
     steps = _Steps()
     try:
         if looks_signed(credential):
-            yield from _signed(parts, credential, now, steps)
+            yield from _signed(config, credential, now, steps)
         else:
             steps.look_at("shape")
             parse_authorization_header(f"Bearer {credential}")  # what no header can hold is sent to no issuer either
             steps.ok("Not a signed token, so it must be an API key of this service, or a token to ask an issuer about.")
             steps.look_at("lookup")
-            _principal(steps, (yield from check_other(parts, credential, now)))
+            _principal(steps, (yield from verify_other(config, credential, now)))
     except DoorwardError as error:
         return steps.end(error)
     return steps.end(None)
@@ -121,15 +121,15 @@ def explain_alone(token: str, *, now: float) -> Explanation:
     return steps.end(None, sure=False)
 
 
-def _signed(parts: Parts, token: str, now: float, steps: _Steps) -> Work[None]:
+def _signed(config: Configuration, token: str, now: float, steps: _Steps) -> Work[None]:
     steps.look_at("shape")
     jwt = parse_jwt(token)
     steps.ok(_header(jwt.header))
     steps.look_at("issuer")
     named = require_string(jwt.claims, "iss")
-    ring = parts.rings.get(named)
+    ring = config.rings.get(named)
     if ring is None:
-        trusted = ", ".join(each.issuer.url for each in parts.rings.values()) or "none"
+        trusted = ", ".join(each.issuer.url for each in config.rings.values()) or "none"
         raise UnknownIssuer(f"{printable(named)} is not trusted here, to the letter. Trusted: {trusted}.")
     issuer = ring.issuer
     steps.ok(f"{issuer.url}, which is trusted for tokens of type {issuer.token_type}.")
@@ -150,7 +150,7 @@ def _signed(parts: Parts, token: str, now: float, steps: _Steps) -> Work[None]:
     validate_claims(signed, issuer, now=now)
     steps.ok("Meant for this service, and good now.")
     steps.look_at("revocation")
-    checked = check_signed(parts, token, now)
+    checked = verify_signed(config, token, now)
     accepted = checked if isinstance(checked, Accepted) else (yield from checked)
     steps.ok("Not revoked.")
     _principal(steps, accepted)

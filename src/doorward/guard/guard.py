@@ -1,42 +1,23 @@
 """The guard: one ``Authorization`` value in, a ``Principal`` out, or the error that says why not.
 
-What was decided lately and still holds is answered at once, by ``known``. Everything else runs through ``_decide``, one
-``Work`` for threads and tasks: throttle, check, scopes, and a record of the outcome. Failures that may be guesses count
-against the address they came from; outages never do, and never let anybody in.
+The face of this room. How one credential is decided on stands in ``decide``; what with, in ``configuration``.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Self, Unpack, cast
+from typing import TYPE_CHECKING, Any, Self
 
-from doorward.errors import (
-    AlgorithmNotAllowed,
-    BadSignature,
-    ConfigurationError,
-    DoorwardError,
-    Expired,
-    Forbidden,
-    Malformed,
-    MissingClaim,
-    Revoked,
-    StoreError,
-    UnknownApiKey,
-    UnknownIssuer,
-    UnknownKey,
-    WrongAudience,
-    WrongType,
-    printable,
-)
-from doorward.guard.api_keys.format import key_id_of
-from doorward.guard.configuration import assemble
-from doorward.guard.credentials import read_credential, signed_part
-from doorward.guard.decide import check_other, check_signed, confirm, refuse_revoked
-from doorward.guard.decisions import Accepted, Rejected, digester
-from doorward.guard.record import Request, accepted_decision, refused_decision
-from doorward.guard.revocation.revocations import fingerprint
+from doorward.errors import ConfigurationError, StoreError, printable
+from doorward.guard.cache import digester
+from doorward.guard.configuration import Options, configure
+from doorward.guard.credentials import Request, signed_part
+from doorward.guard.decide import decide, recall
+from doorward.guard.record import accepted_decision
+from doorward.guard.revocation.revocation_list import fingerprint
 from doorward.guard.work import afinish, finish
+from doorward.model import Principal
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
@@ -45,60 +26,92 @@ if TYPE_CHECKING:
 
     from doorward.guard.addresses import Networks
     from doorward.guard.api_keys.api_keys import ApiKeys
-    from doorward.guard.configuration import Parts
+    from doorward.guard.configuration import Audit
+    from doorward.guard.decisions import Accepted
     from doorward.guard.explain import Explanation
+    from doorward.guard.introspection.introspection import Introspection
     from doorward.guard.issuers.issuer import Issuer
-    from doorward.guard.options import GuardOptions
+    from doorward.guard.policy.admins import Admin
     from doorward.guard.policy.grants import Grants
     from doorward.guard.revocation.revocations import Revocations
     from doorward.guard.settings.settings import GuardSettings
+    from doorward.guard.throttle import Throttle
     from doorward.guard.work import Work
-    from doorward.model import Principal
     from doorward.ports import Clock
 
 __all__ = ["Guard"]
 
 _log = logging.getLogger("doorward.guard")
 
-# What may be a guess. Someone whose token has expired, or is meant for another service, did not guess it.
-_GUESSES = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllowed, UnknownApiKey)
-# What the same signed token meets again and again: no fetch, store or clock turns it into something else. A bad
-# signature is none of these: some issuers give a new key the name of the old one. What an issuer or a store said of
-# another credential may be different next time.
-_FINAL = (Malformed, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
-_REJECTED_TTL_S = 60.0
-
 
 class Guard:
     """Decides who is calling. One for a service; threads and tasks share it.
 
-    Args:
-        issuers: whose tokens are accepted.
-        api_keys: the service's own keys.
-        clock: for tests.
-        options: see ``GuardOptions``.
-
     Nothing is opened, fetched or started before the first credential, or ``warm_up``.
 
+    Args:
+        issuers: Whose tokens are accepted.
+        api_keys: The service's own keys.
+        throttle: How failed attempts are limited; left out, ``Throttle()``.
+        revocations: What is no longer good; left out, a list in memory (``guard.revocations``).
+        introspection: Who is asked about opaque tokens.
+        audit: Where every decision is recorded: an ``AuditLog``, or anything with its ``record``.
+        admins: Who is an administrator: ``Admin`` values; with exactly one issuer, also its subjects and addresses.
+        trusted_proxies: Networks whose ``X-Forwarded-For`` the middleware believes.
+        grants: Who may read and mint what: kept for the service, which asks ``guard.grants``.
+        token_cache_size: How many accepted credentials are remembered; 0 for none.
+        token_cache_ttl_s: For how many seconds, and never past ``exp``.
+        api_key_cache_ttl_s: For how many seconds an API key that was revoked elsewhere may still be accepted here.
+        jwks_refresh_s: How old an issuer's keys may become while it answers, in seconds.
+        jwks_max_stale_s: For how many seconds beyond that they are used while it does not answer.
+        clock: For tests.
+
     Raises:
-        ConfigurationError: a setting is wrong; ``field`` names it.
+        ConfigurationError: A setting is wrong; ``field`` names it.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, and each has a default
         self,
         issuers: Iterable[Issuer] = (),
         api_keys: ApiKeys | None = None,
         *,
+        throttle: Throttle | None = None,
+        revocations: Revocations | None = None,
+        introspection: Introspection | None = None,
+        audit: Audit | None = None,
+        admins: Iterable[Admin | str] = (),
+        trusted_proxies: Iterable[str] = (),
+        grants: Grants | None = None,
+        token_cache_size: int = 1000,
+        token_cache_ttl_s: float = 300,
+        api_key_cache_ttl_s: float = 60,
+        jwks_refresh_s: float = 3600,
+        jwks_max_stale_s: float = 3600,
         clock: Clock | None = None,
-        **options: Unpack[GuardOptions],
     ) -> None:
+        options = Options(
+            issuers=issuers,
+            api_keys=api_keys,
+            throttle=throttle,
+            revocations=revocations,
+            introspection=introspection,
+            audit=audit,
+            admins=admins,
+            trusted_proxies=trusted_proxies,
+            grants=grants,
+            token_cache_size=token_cache_size,
+            token_cache_ttl_s=token_cache_ttl_s,
+            api_key_cache_ttl_s=api_key_cache_ttl_s,
+            jwks_refresh_s=jwks_refresh_s,
+            jwks_max_stale_s=jwks_max_stale_s,
+        )
         self._clock = clock or SystemClock()
         self._now = self._clock.now
         self._digest = digester()
         self._read: Callable[[], GuardSettings] | None = None
         self._settings: tuple[GuardSettings, Mapping[str, Any]] | None = None
         self._reloading = threading.Lock()
-        self._parts = assemble(issuers, api_keys, options, clock=self._clock)
+        self._configuration = configure(options, clock=self._clock)
 
     @classmethod
     def from_env(
@@ -146,14 +159,12 @@ class Guard:
             raise ConfigurationError(message, field="guard", reason="nothing_to_reload")
         with self._reloading:  # one at a time, so that the last to read is the last to count
             settings = self._read()
-            arguments = dict(settings.arguments(previous=self._settings))
-            options = dict(arguments)
-            issuers, api_keys = options.pop("issuers", ()), options.pop("api_keys", None)
-            before = self._parts
-            self._parts = assemble(issuers, api_keys, cast("GuardOptions", options), clock=self._clock, previous=before)
+            arguments = settings.arguments(previous=self._settings)
+            before = self._configuration
+            self._configuration = configure(Options(**arguments), clock=self._clock, previous=before)
             self._settings = (settings, arguments)
             try:
-                before.close(but=self._parts)
+                before.close(but=self._configuration)
             except StoreError as error:  # the new settings are in force all the same
                 _log.warning("%s", error.message)
 
@@ -179,9 +190,8 @@ class Guard:
             Throttled: too many failed attempts from this address (429).
             UnavailableError: nobody can say now (503).
         """
-        request = Request(authorization, client_ip, scopes and _names(scopes), resource, self._digest(authorization))
-        known = self._recall(request)
-        return finish(self._decide(request)) if known is None else known
+        answer = self.begin(authorization, client_ip=client_ip, scopes=scopes, resource=resource)
+        return answer if type(answer) is Principal else finish(answer)  # type: ignore[arg-type] # the other of the two
 
     async def aauthenticate(
         self,
@@ -192,9 +202,33 @@ class Guard:
         resource: str | None = None,
     ) -> Principal:
         """Return who is calling: ``authenticate`` for asyncio, which waits without holding up its loop."""
-        request = Request(authorization, client_ip, scopes and _names(scopes), resource, self._digest(authorization))
-        known = self._recall(request)
-        return await afinish(self._decide(request)) if known is None else known
+        answer = self.begin(authorization, client_ip=client_ip, scopes=scopes, resource=resource)
+        return answer if isinstance(answer, Principal) else await afinish(answer)
+
+    def begin(
+        self,
+        authorization: str | None,
+        *,
+        client_ip: str | None = None,
+        scopes: Sequence[str] = (),
+        resource: str | None = None,
+    ) -> Principal | Work[Principal]:
+        """Decide as far as it goes without waiting: for adapters, which wait in a way of their own.
+
+        Returns:
+            Who is calling; or, where something has to be waited for, the work that finds out (see ``work``). Work that
+            is dropped lets nobody in. Arguments and errors are those of ``authenticate``.
+        """
+        config, now, digest = self._configuration, self._now(), self._digest(authorization)
+        if scopes:
+            scopes = _names(scopes)
+        accepted = recall(config, digest, scopes, now)
+        if accepted is None:
+            return decide(config, Request(authorization, client_ip, scopes, resource, digest), now)
+        if config.audit is not None:
+            request = Request(authorization, client_ip, scopes, resource, digest)
+            config.audit.record(accepted_decision(request, accepted, now=now))
+        return accepted.principal
 
     def known(
         self,
@@ -211,70 +245,15 @@ class Guard:
         Raises:
             StoreError: the audit can't record the decision.
         """
-        return self._recall(
-            Request(authorization, client_ip, scopes and _names(scopes), resource, self._digest(authorization))
-        )
-
-    def _recall(self, request: Request) -> Principal | None:
-        parts = self._parts
-        accepted = parts.accepted.get(request.digest)
+        config, now, digest = self._configuration, self._now(), self._digest(authorization)
+        if scopes:
+            scopes = _names(scopes)
+        accepted = recall(config, digest, scopes, now)
         if accepted is None:
             return None
-        now = self._now()
-        ring, revocations, principal = accepted.ring, parts.revocations, accepted.principal
-        stands = (
-            accepted.version_of_api_keys == parts.version_of_api_keys
-            if ring is None
-            else accepted.keys is ring.keys and now < ring.fresh_until
-        )
-        if not (
-            stands
-            and accepted.since <= now < accepted.until
-            and revocations.fresh_since <= now < revocations.fresh_until
-        ):
-            return None
-        if accepted.version_of_revocations != revocations.version:
-            try:
-                refuse_revoked(parts, accepted)
-            except Revoked:
-                return None
-        if request.scopes and (_missing(request, principal) or _wants_confirmation(parts, request, principal)):
-            return None
-        if accepted.kid is not None and ring is None and parts.api_keys is not None:
-            parts.api_keys.touch(accepted.kid, now)
-        if parts.audit is not None:
-            parts.audit.record(accepted_decision(request, accepted, now=now))
-        return principal
-
-    def _decide(self, request: Request) -> Work[Principal]:
-        parts, now = self._parts, self._now()
-        credential, signed, prefix, accepted, rejected = "", False, None, None, None
-        try:
-            credential, signed = read_credential(request.authorization)
-            prefix = key_id_of(credential)  # nothing else has a part that names it and is no secret
-            parts.throttle.check(request.client_ip, prefix, now=now)
-            rejected = parts.rejected.get(request.digest)
-            if rejected is not None and rejected.since <= now < rejected.until:
-                raise rejected.again()
-            rejected = None
-            checked = (check_signed if signed else check_other)(parts, credential, now)
-            accepted = checked if isinstance(checked, Accepted) else (yield from checked)
-            ttl_s = parts.api_key_ttl_s if accepted.principal.kind == "api_key" else parts.token_ttl_s
-            accepted.since, accepted.until = now, min(accepted.until, now + ttl_s)
-            parts.accepted.put(request.digest, accepted)
-            if request.scopes:
-                yield from _require_scopes(parts, request, credential, accepted.principal, now)
-        except DoorwardError as error:
-            if accepted is None and isinstance(error, _GUESSES):
-                parts.throttle.failed(request.client_ip, prefix, now=now)
-            if signed and accepted is None and rejected is None and isinstance(error, _FINAL):
-                until = now + _REJECTED_TTL_S
-                parts.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, now, until))
-            if parts.audit is not None:
-                parts.audit.record(refused_decision(request, error, credential, accepted, now=now))
-            raise
-        if parts.audit is not None:
-            parts.audit.record(accepted_decision(request, accepted, now=now))
+        if config.audit is not None:
+            request = Request(authorization, client_ip, scopes, resource, digest)
+            config.audit.record(accepted_decision(request, accepted, now=now))
         return accepted.principal
 
     def explain(self, credential: str) -> Explanation:
@@ -285,27 +264,27 @@ class Guard:
         """
         from doorward.guard.explain import explain  # noqa: PLC0415 - for people, now and then
 
-        return finish(explain(self._parts, credential, now=self._now()))
+        return finish(explain(self._configuration, credential, now=self._now()))
 
     @property
     def revocations(self) -> Revocations:
         """What is no longer good: ``guard.revocations.revoke(…)`` counts from the next request on."""
-        return self._parts.revocations
+        return self._configuration.revocations
 
     @property
     def trusted_proxies(self) -> Networks:
         """Whose ``X-Forwarded-For`` is believed, for whoever finds out the client's address."""
-        return self._parts.trusted_proxies
+        return self._configuration.trusted_proxies
 
     @property
     def keeps_records(self) -> bool:
         """Whether every decision is recorded, so that it matters where a request came from and what it is for."""
-        return self._parts.audit is not None
+        return self._configuration.audit is not None
 
     @property
     def grants(self) -> Grants | None:
         """Who may read and mint what, where the settings say."""
-        return self._parts.grants
+        return self._configuration.grants
 
     def invalidate(
         self,
@@ -326,9 +305,9 @@ class Guard:
         Returns:
             How many accepted credentials were dropped; with no argument, all of them.
         """
-        parts = self._parts
-        if token is not None and parts.introspection is not None:
-            parts.introspection.forget(token)
+        config = self._configuration
+        if token is not None and config.introspection is not None:
+            config.introspection.forget(token)
         signed = None if token is None else signed_part(token)
         known = None if signed is None else (signed, fingerprint(signed))
 
@@ -341,7 +320,7 @@ class Guard:
                 and jti in {None, accepted.jti}
             )
 
-        return parts.accepted.drop_where(fits)
+        return config.accepted.drop_where(fits)
 
     def warm_up(self) -> None:
         """Start to fetch the issuers' keys, and wait for none of them: call it when the service starts.
@@ -349,17 +328,17 @@ class Guard:
         Raises:
             ConfigurationError, StoreError: the audit can't be written where it should be.
         """
-        self._parts.rings.warm_up()
-        check = getattr(self._parts.audit, "check", None)
+        self._configuration.rings.warm_up()
+        check = getattr(self._configuration.audit, "check", None)
         if check is not None:
             check()
 
     def close(self) -> None:
         """Write what is still to be written, and let threads and connections end. The guard can be used again."""
-        self._parts.close()
+        self._configuration.close()
 
     def __repr__(self) -> str:
-        return f"Guard(issuers={[ring.issuer.url for ring in self._parts.rings.values()]!r})"
+        return f"Guard(issuers={[ring.issuer.url for ring in self._configuration.rings.values()]!r})"
 
 
 def _names(scopes: Sequence[str]) -> tuple[str, ...]:
@@ -368,22 +347,3 @@ def _names(scopes: Sequence[str]) -> tuple[str, ...]:
         message = f"scopes must be a list: write [{printable(scopes)!r}]."
         raise ConfigurationError(message, field="scopes", reason="not_a_list")
     return tuple(scopes)
-
-
-def _missing(request: Request, principal: Principal) -> tuple[str, ...]:
-    held = principal.scopes
-    return tuple(scope for scope in request.scopes if scope not in held)
-
-
-def _require_scopes(parts: Parts, request: Request, credential: str, principal: Principal, now: float) -> Work[None]:
-    missing = _missing(request, principal)
-    if missing:
-        message = "The credential lacks a scope that is needed here: ask for one that has it."
-        raise Forbidden(message, missing_scopes=missing)
-    if parts.introspection is not None and _wants_confirmation(parts, request, principal):
-        yield from confirm(parts.introspection, credential, principal, now=now)
-
-
-def _wants_confirmation(parts: Parts, request: Request, principal: Principal) -> bool:
-    introspection = parts.introspection
-    return introspection is not None and principal.kind == "jwt" and introspection.wanted_for(request.scopes)

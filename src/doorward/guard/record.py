@@ -1,4 +1,4 @@
-"""What was asked, and what the audit is told of the answer. What a refused credential says is its own word."""
+"""What the audit is told of a decision. What a refused credential says is its own word."""
 
 from __future__ import annotations
 
@@ -13,28 +13,14 @@ from doorward.guard.credentials import looks_signed
 from doorward.protocol.claims import parse_jwt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from doorward.guard.credentials import Request
     from doorward.guard.decisions import Accepted
 
-__all__ = ["Request", "accepted_decision", "refused_decision"]
+__all__ = ["accepted_decision", "refused_decision"]
 
 
 _Outcome = Literal["accepted", "refused", "forbidden", "throttled", "unavailable"]
 _Kind = Literal["jwt", "opaque", "api_key", "none"]
-
-
-class Request(msgspec.Struct, frozen=True):
-    """One question to the guard. ``scopes`` is no iterator: it is read twice, and would then ask for nothing."""
-
-    authorization: str | None
-    client_ip: str | None
-    scopes: Sequence[str]
-    resource: str | None
-    digest: bytes
-
-    def __repr__(self) -> str:
-        return f"Request(client_ip={self.client_ip!r}, resource={self.resource!r})"
 
 
 class _Who(msgspec.Struct, frozen=True):

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.guard.addresses import Networks, client_address
+from doorward.guard.work import afinish
 from doorward.integrations.identity_headers import IdentityHeaders
 from doorward.integrations.public_paths import PublicPaths
 from doorward.integrations.refusals import REFUSED, Refusals
+from doorward.model import Principal
 
 if TYPE_CHECKING:
     from doorward.guard.guard import Guard
+    from doorward.guard.work import Work
     from doorward.integrations.refusals import Refusal
-    from doorward.model import Principal
 
 __all__ = ["ASGIApp", "Doorkeeper", "GuardMiddleware"]
 
@@ -29,6 +31,7 @@ _Receive: TypeAlias = Callable[[], Awaitable[_Message]]
 _Send: TypeAlias = Callable[[_Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
+_AUTHORIZATION = b"authorization"
 _LONGEST_RESOURCE = 300
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
@@ -45,16 +48,18 @@ class Doorkeeper:
         self.guard = guard
         self._trusted = None if trusted_proxies is None else Networks.parse(trusted_proxies, field="trusted_proxies")
 
+    def ask(self, scope: _Scope, authorization: str | None, scopes: Sequence[str]) -> Principal | Work[Principal]:
+        """Return what ``Guard.begin`` returns for a request."""
+        guard = self.guard
+        resource = _resource(scope) if guard.keeps_records else None  # else nobody wants to know
+        return guard.begin(authorization, client_ip=self._client_address(scope), scopes=scopes, resource=resource)
+
     async def admit(self, scope: _Scope, scopes: Sequence[str]) -> Principal:
         """Return who is calling. Raises what ``Guard.authenticate`` raises."""
-        guard, authorization = self.guard, _authorization(scope)
-        if not guard.keeps_records:  # nobody wants to know from where, nor what for
-            known = guard.known(authorization, scopes=scopes)
-            if known is not None:
-                return known
-        return await guard.aauthenticate(
-            authorization, client_ip=self._client_address(scope), scopes=scopes, resource=_resource(scope)
+        answer = self.ask(
+            scope, _authorization([value for name, value in scope["headers"] if name == _AUTHORIZATION]), scopes
         )
+        return answer if isinstance(answer, Principal) else await afinish(answer)
 
     def _client_address(self, scope: _Scope) -> str | None:
         client = scope.get("client")
@@ -127,8 +132,10 @@ class GuardMiddleware:
             "doorward.principal": None,
         }
         if not self._public.includes(scope["path"], scope.get("raw_path")):
+            given = [value for name, value in headers if name == _AUTHORIZATION]
             try:
-                inner["doorward.principal"] = await self._doorkeeper.admit(inner, self._scopes)
+                answer = self._doorkeeper.ask(inner, _authorization(given), self._scopes)
+                inner["doorward.principal"] = answer if isinstance(answer, Principal) else await afinish(answer)
             except REFUSED as error:
                 await _send_refusal(self._refusals.answer(error), scope, send)
                 return
@@ -147,8 +154,8 @@ class GuardMiddleware:
         await self._app(scope, receive, send)
 
 
-def _authorization(scope: _Scope) -> str | None:
-    given = [value for name, value in scope["headers"] if name == b"authorization"]
+def _authorization(given: list[bytes]) -> str | None:
+    """Make one value of those of all Authorization headers."""
     # Several are one list (RFC 9110 section 5.3), and no credential has a comma: the guard refuses and records it.
     return b", ".join(given).decode("latin-1") if given else None
 

@@ -379,7 +379,7 @@ class TestClocksAndAges:
         for clock.ahead_s in (0, 61, 62):
             with pytest.raises(WrongAudience):
                 guard.authenticate(value)
-        held = guard._parts.rejected.get(guard._digest(value))  # noqa: SLF001 - nothing else tells how often it was checked
+        held = guard._configuration.rejected.get(guard._digest(value))  # noqa: SLF001 - nothing else tells how often it was checked
         assert held.until > clock.now() + 50
 
     def test_a_key_that_takes_the_name_of_another(self, clock, token):
@@ -388,7 +388,7 @@ class TestClocksAndAges:
         value = bearer(token(key=key))
         with pytest.raises(BadSignature):
             guard.authenticate(value)
-        ring = guard._parts.rings.get(URL)  # noqa: SLF001 - as if it had fetched
+        ring = guard._configuration.rings.get(URL)  # noqa: SLF001 - as if it had fetched
         ring.keys = issuer(key=key).static_keys
         assert guard.authenticate(value).subject == "alice"
 

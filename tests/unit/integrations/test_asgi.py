@@ -42,7 +42,7 @@ class ScriptedGuard:
         self.warmed_up = 0
         self._refuses_with = refuses_with or Expired("x")
 
-    async def aauthenticate(self, authorization, *, client_ip=None, scopes=(), resource=None):
+    def begin(self, authorization, *, client_ip=None, scopes=(), resource=None):
         self.asked.append((authorization, client_ip, tuple(scopes), resource))
         if authorization is None:
             raise MissingCredential("x")

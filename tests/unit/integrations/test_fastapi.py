@@ -38,7 +38,7 @@ class ScriptedGuard:
         self.asked = []
         self._refuses_with = refuses_with or Expired("x")
 
-    async def aauthenticate(self, authorization, *, client_ip=None, scopes=(), resource=None):
+    def begin(self, authorization, *, client_ip=None, scopes=(), resource=None):
         self.asked.append((authorization, client_ip, list(scopes), resource))
         if authorization is None:
             raise MissingCredential("x")

@@ -11,11 +11,11 @@ import hmac
 import os
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from doorward.errors import ConfigurationError, Expired, Revoked, StoreError, UnknownApiKey, printable
 from doorward.guard.api_keys.api_key import ApiKey, KeyStore, StoredKey, refuse_ended
-from doorward.guard.api_keys.changes import checked_key, end_of_overlap, imported_keys, successor_of
+from doorward.guard.api_keys.changes import checked_key, end_of_overlap, imported_keys, no_such_key, successor_of
 from doorward.guard.api_keys.format import digest_key, is_key_shaped, make_key
 from doorward.guard.api_keys.keyring import Keyring, parse_entries, parse_keyring
 from doorward.guard.api_keys.last_used import LastUsed
@@ -27,27 +27,18 @@ from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from typing import Unpack
 
     from doorward.guard.api_keys.format import Digested, Pepper
     from doorward.guard.work import Work
     from doorward.ports import Clock
 
-__all__ = ["ApiKeys", "KeyOptions"]
+__all__ = ["ApiKeys"]
 
 _Entries: TypeAlias = "str | bytes | Iterable[Mapping[str, Any]]"
 
 _DAY_S = 86_400.0
 _NO_DIGEST = "0" * 48
 _NO_PEPPER_FOR_S = 1.0
-
-
-class KeyOptions(TypedDict, total=False):
-    """What every ``ApiKeys`` may be given; see there."""
-
-    keyring: _Entries
-    pepper: Secret | str | None
-    clock: Clock | None
 
 
 class ApiKeys:
@@ -96,12 +87,11 @@ class ApiKeys:
         return f"ApiKeys(store={self._store!r}, keyring={len(self._keyring)})"
 
     @classmethod
-    def memory(cls, **options: Unpack[KeyOptions]) -> Self:
-        """Keep keys in this process, for tests."""
+    def memory(cls, *, keyring: _Entries = (), pepper: Secret | str | None = None, clock: Clock | None = None) -> Self:
+        """Keep keys in this process, for tests. Arguments as for the class; without ``pepper``, one is made."""
         from doorward.guard.api_keys.memory_store import MemoryKeyStore  # noqa: PLC0415 - seldom wanted
 
-        options.setdefault("pepper", generate_pepper())
-        return cls(MemoryKeyStore(), **options)
+        return cls(MemoryKeyStore(), keyring=keyring, pepper=pepper or generate_pepper(), clock=clock)
 
     @classmethod
     def keyring(cls, entries: _Entries, *, clock: Clock | None = None) -> Self:
@@ -118,26 +108,44 @@ class ApiKeys:
         return cls(keyring=entries, clock=clock)
 
     @classmethod
-    def sqlite(cls, path: str | os.PathLike[str], **options: Unpack[KeyOptions]) -> Self:
+    def sqlite(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        keyring: _Entries = (),
+        pepper: Secret | str | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
         """Keep keys in an SQLite file, made with mode 0600 where there is none.
 
         Args:
             path: of the file. What is relative is taken from the folder that is current now.
-            options: as for the class. Without ``pepper``: ``DOORWARD_API_KEY_PEPPER``, else a private file beside the
-                database (``PATH.pepper``).
+            pepper: as for the class; left out, ``DOORWARD_API_KEY_PEPPER``, else a private file beside the database
+                (``PATH.pepper``).
+            keyring: as for the class.
+            clock: as for the class.
 
         Raises:
             ConfigurationError: SQLAlchemy is not installed, or the pepper or an entry is wrong.
         """
-        return cls.sql(sqlite_url(path), **options)
+        return cls.sql(sqlite_url(path), keyring=keyring, pepper=pepper, clock=clock)
 
     @classmethod
-    def sql(cls, url: str, **options: Unpack[KeyOptions]) -> Self:
+    def sql(
+        cls,
+        url: str,
+        *,
+        keyring: _Entries = (),
+        pepper: Secret | str | None = None,
+        clock: Clock | None = None,
+    ) -> Self:
         """Keep keys in a database.
 
         Args:
             url: ``postgresql://user:password@host:port/name`` or ``sqlite:////absolute/path``.
-            options: as for the class. Without ``pepper``: ``DOORWARD_API_KEY_PEPPER``.
+            pepper: as for the class; left out, ``DOORWARD_API_KEY_PEPPER``.
+            keyring: as for the class.
+            clock: as for the class.
 
         Raises:
             ConfigurationError: The URL, the pepper or an entry is wrong, or what the database needs is not installed.
@@ -145,10 +153,10 @@ class ApiKeys:
         database = open_database(url)
         from doorward.guard.api_keys.sql_store import SqlKeyStore  # noqa: PLC0415 - imports what the extra brings
 
-        if options.get("pepper") is None:
-            options["pepper"] = os.environ.get(PEPPER_VARIABLE) or None
+        if pepper is None:
+            pepper = os.environ.get(PEPPER_VARIABLE) or None
         pepper_file = None if database.path is None else f"{database.path}.pepper"
-        return cls(SqlKeyStore(database), pepper_file=pepper_file, **options)
+        return cls(SqlKeyStore(database), keyring=keyring, pepper=pepper, pepper_file=pepper_file, clock=clock)
 
     # Checking
 
@@ -294,11 +302,11 @@ class ApiKeys:
         now = self._clock.now()
         old = next((key for key in self._named(name) if key.is_current), None)
         if old is None:
-            raise _no_such_key(name)
+            raise no_such_key(name)
         end_at = end_of_overlap(old, overlap_s, now=now)
         secret, stored = self._make(successor_of(old, now=now, by=by))
         if not self._writable().replace(old.key_id, stored, expires_at=end_at):
-            raise _no_such_key(name)  # revoked or rotated by somebody else in this moment
+            raise no_such_key(name)  # revoked or rotated by somebody else in this moment
         self._changed()
         return secret, stored.key
 
@@ -311,7 +319,7 @@ class ApiKeys:
         """
         found = self._named(name_or_id)
         if not found:
-            raise _no_such_key(name_or_id)
+            raise no_such_key(name_or_id)
         ended = tuple(key for key in found if key.revoked_at is None)
         self._writable().revoke([key.key_id for key in ended], at=self._clock.now(), by=printable(by))
         self._changed()
@@ -326,7 +334,7 @@ class ApiKeys:
         """
         found = self._named(name_or_id)
         if not found:
-            raise _no_such_key(name_or_id)
+            raise no_such_key(name_or_id)
         return found[-1]
 
     def list(self, *, ended: bool = False) -> tuple[ApiKey, ...]:
@@ -390,10 +398,3 @@ class ApiKeys:
     def _changed(self) -> None:
         self._lookup.forget()
         self.version += 1
-
-
-def _no_such_key(name_or_id: str) -> ConfigurationError:
-    message = (
-        f"There is no API key {printable(repr(name_or_id))}, or none that is in use. See: doorward keys list --all"
-    )
-    return ConfigurationError(message, field="name", reason="no_such_key")

@@ -24,7 +24,7 @@ from doorward.errors import (
     UnknownIssuer,
     printable,
 )
-from doorward.guard.decisions import DecisionCache, digester
+from doorward.guard.cache import BoundedCache, digester
 from doorward.guard.introspection.answer import Introspected, Rules
 from doorward.guard.issuers.discovery import OneDeadline, discover
 from doorward.guard.issuers.issuer import Issuer
@@ -150,8 +150,8 @@ class Introspection:
         self._entropy = entropy or SystemEntropy()
         self._metadata: tuple[IssuerMetadata, float] | None = None
         self._digest = digester()
-        self._accepted: DecisionCache[Introspected] = DecisionCache(_CACHE_SIZE)
-        self._refused: DecisionCache[_Refused] = DecisionCache(_CACHE_SIZE)
+        self._accepted: BoundedCache[Introspected] = BoundedCache(_CACHE_SIZE)
+        self._refused: BoundedCache[_Refused] = BoundedCache(_CACHE_SIZE)
         self._workers = Workers("introspection")
         self._lock = threading.Lock()
         self._asking: dict[bytes, _Question] = {}  # bounded by what the workers take
@@ -215,7 +215,7 @@ class Introspection:
     def after_fork(self) -> None:
         """Let go of what stays in the parent: questions under way, and a lock that another thread held."""
         self._lock, self._asking = threading.Lock(), {}
-        self._accepted, self._refused = DecisionCache(_CACHE_SIZE), DecisionCache(_CACHE_SIZE)
+        self._accepted, self._refused = BoundedCache(_CACHE_SIZE), BoundedCache(_CACHE_SIZE)
 
     def _known(self, digest: bytes, now: float, ttl_s: float) -> Introspected | _Refused | None:
         # An answer may be a little younger than the question. One from the future was given before the clock was set

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from doorward.errors import ConfigurationError, Malformed, printable
-from doorward.guard.policy.policy import fold_email, is_email
+from doorward.guard.policy.emails import fold_email, is_email
 from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:

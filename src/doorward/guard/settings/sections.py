@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError, Malformed
 from doorward.guard.api_keys.keyring import parse_entries
-from doorward.guard.policy.policy import API_KEY_ISSUER, Admin, is_email
+from doorward.guard.policy.admins import API_KEY_ISSUER, Admin
+from doorward.guard.policy.emails import is_email
 from doorward.guard.settings.reader import Place, Table, read_bytes
 from doorward.model import Secret
 from doorward.protocol.reading.strict_json import loads_object

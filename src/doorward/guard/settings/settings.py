@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
-    from doorward.guard.policy.policy import Admin
+    from doorward.guard.policy.admins import Admin
 
 __all__ = ["GuardSettings", "read_environment", "read_file"]
 
@@ -85,7 +85,7 @@ class GuardSettings:
     revocations: Mapping[str, Any] | None = None
     audit: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Sizes and times, of ``GuardOptions``."""
+    """Sizes and times, by the names of ``Guard``'s arguments."""
     trusted_proxies: tuple[str, ...] = ()
     """For the middleware, which finds them in the guard."""
     grants: Grants | None = field(default=None, compare=False)

@@ -5,7 +5,9 @@ import pytest
 from doorward.errors import ConfigurationError, Malformed
 from doorward.guard.api_keys.api_key import ApiKey
 from doorward.guard.issuers.issuer import PROFILES, Issuer
-from doorward.guard.policy.policy import API_KEY_ISSUER, Admin, Policy, fold_email, is_email
+from doorward.guard.policy.admins import API_KEY_ISSUER, Admin
+from doorward.guard.policy.emails import fold_email, is_email
+from doorward.guard.policy.policy import Policy
 
 URL, OTHER = "https://id.example.org", "https://id.example.com"
 
@@ -133,13 +135,13 @@ def test_addresses_are_compared_by_ascii_case_alone():
 @pytest.mark.parametrize("known", [True, False])
 def test_administrators_are_bound_to_an_issuer(from_, subject, email, verified, is_admin, known):
     admins = [Admin(URL, "root"), Admin(URL, email="Admin@example.org"), Admin(API_KEY_ISSUER, "ci")]
-    policy = Policy(admins, [from_] if known else [issuer(), issuer(url=OTHER)])
+    policy = Policy(admins)
     claims = {} if email is None else {"email": email, "email_verified": verified}
     assert principal(claims, from_, policy=policy, subject=subject).is_admin == is_admin
 
 
 def test_an_issuer_with_other_settings_is_read_by_those():
-    policy = Policy((), [issuer()])
+    policy = Policy()
     claims = {"email": "a@b.org", "email_verified": True}
     assert principal(claims, issuer(trust_email=False), policy=policy).email_verified is False
     assert principal(claims, issuer(), policy=policy).email_verified is True

@@ -13,7 +13,7 @@ from doorward.guard import Guard
 from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.audit.log import AuditLog
 from doorward.guard.introspection.introspection import Introspection
-from doorward.guard.policy.policy import API_KEY_ISSUER, Admin
+from doorward.guard.policy.admins import API_KEY_ISSUER, Admin
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.settings.settings import read_environment, read_file
 from doorward.guard.throttle import Throttle

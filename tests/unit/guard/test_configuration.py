@@ -1,10 +1,13 @@
 """What is no guard is refused when it is made, with the place and what to write instead."""
 
+import inspect
+
 import pytest
 
 from doorward.errors import ConfigurationError
 from doorward.guard import Admin, ApiKeys, AuditLog, Guard, Introspection, Issuer, Throttle
-from doorward.guard.policy.policy import API_KEY_ISSUER
+from doorward.guard.configuration import Options
+from doorward.guard.policy.admins import API_KEY_ISSUER
 from doorward.protocol.jwk import generate_signing_key
 
 URL, OTHER = "https://id.example.org", "https://other.example.org"
@@ -18,8 +21,6 @@ def issuer(url=URL, **settings):
 @pytest.mark.parametrize(
     ("options", "field", "reason"),
     [
-        ({"audits": None}, "audits", "unknown_option"),
-        ({"zzz": 1}, "zzz", "unknown_option"),
         ({"audit": "audit.log"}, "audit", "wrong_type"),
         ({"throttle": {}}, "throttle", "wrong_type"),
         ({"revocations": "revoked.db"}, "revocations", "wrong_type"),
@@ -39,9 +40,15 @@ def test_a_mistake_stops_the_start(options, field, reason):
     assert (wrong.value.field, wrong.value.reason) == (field, reason)
 
 
-def test_what_was_probably_meant():
-    with pytest.raises(ConfigurationError, match="did you mean audit"):
+def test_a_misspelt_option_is_none():
+    with pytest.raises(TypeError, match="audits"):
         Guard([issuer()], audits=None)
+
+
+def test_what_the_guard_is_given_reaches_its_configuration_under_the_same_names_and_defaults():
+    signature = inspect.signature(Guard).parameters
+    defaults = dict(zip(Options.__struct_fields__, Options.__struct_defaults__, strict=True))
+    assert {name: each.default for name, each in signature.items() if name != "clock"} == defaults
 
 
 @pytest.mark.parametrize("api_keys", ["keys.db", Throttle()])

@@ -7,7 +7,8 @@ import threading
 import pytest
 
 from doorward.errors import Malformed
-from doorward.guard.decisions import DecisionCache, Rejected, digester
+from doorward.guard.cache import BoundedCache, digester
+from doorward.guard.decisions import Rejected
 
 
 def test_digests_differ_by_every_byte_and_by_process():
@@ -19,7 +20,7 @@ def test_digests_differ_by_every_byte_and_by_process():
 
 
 def test_the_oldest_makes_room():
-    cache = DecisionCache(3)
+    cache = BoundedCache(3)
     for name in (b"a", b"b", b"c", b"d"):
         cache.put(name, name.decode())
     assert [cache.get(name) for name in (b"a", b"b", b"c", b"d")] == [None, "b", "c", "d"]
@@ -30,13 +31,13 @@ def test_the_oldest_makes_room():
 
 
 def test_a_cache_of_nothing_keeps_nothing():
-    cache = DecisionCache(0)
+    cache = BoundedCache(0)
     cache.put(b"a", "a")
     assert cache.get(b"a") is None
 
 
 def test_dropping():
-    cache = DecisionCache(10)
+    cache = BoundedCache(10)
     for number in range(6):
         cache.put(bytes([number]), number)
     cache.drop(b"\x00")
@@ -46,7 +47,7 @@ def test_dropping():
 
 
 def test_many_threads_keep_the_bound():
-    cache = DecisionCache(50)
+    cache = BoundedCache(50)
 
     def fill(start):
         for number in range(start, start + 2000):
@@ -72,7 +73,7 @@ def test_a_refusal_is_raised_anew():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_while_another_thread_writes_is_not_stuck():
-    cache = DecisionCache(2)
+    cache = BoundedCache(2)
     with cache._lock:  # noqa: SLF001 - as if another thread held it at that moment
         child = os.fork()
         if child == 0:  # with the lock still held

@@ -1,0 +1,166 @@
+"""How each kind of credential is verified: signed token, API key, opaque token. ``decide`` chooses by shape.
+
+What comes out is not revoked, and says for how long and on what it stands. Throttling, scopes, the caches and the audit
+are ``decide``'s.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from doorward.errors import Malformed, ProviderUnavailable, UnknownIssuer, UnknownKey, printable
+from doorward.guard.credentials import signed_part
+from doorward.guard.decisions import Accepted
+from doorward.guard.issuers.claims import validate_claims
+from doorward.guard.revocation.revocations import fingerprint
+from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
+
+if TYPE_CHECKING:
+    from doorward.guard.configuration import Configuration
+    from doorward.guard.introspection.introspection import Introspection
+    from doorward.guard.issuers.key_rings import KeyRing
+    from doorward.guard.work import Work
+    from doorward.model import Principal
+    from doorward.protocol.claims import UnverifiedJwt
+    from doorward.protocol.jwk import JwkSet
+
+_RETRY_AFTER_S = 5.0
+
+__all__ = ["confirm", "newer_keys", "refuse_revoked", "verify_other", "verify_signed"]
+
+
+def verify_signed(config: Configuration, token: str, now: float) -> Accepted | Work[Accepted]:
+    """Check a JWT by its signature and claims.
+
+    Returns:
+        The answer; or, where something has to be waited for, the work that gets it, which raises the same errors.
+
+    Raises:
+        InvalidCredential: it is not good; the class says why.
+        UnavailableError: nobody can say now.
+    """
+    jwt = parse_jwt(token)
+    named = jwt.claims.get("iss")
+    ring = config.rings.get(named) if type(named) is str else None
+    if ring is None:
+        named = require_string(jwt.claims, "iss")
+        raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
+    revocations = config.revocations
+    if ring.fresh_since <= now < ring.fresh_until and revocations.fresh_since <= now < revocations.fresh_until:
+        try:
+            return _accept_signed(config, jwt, ring, ring.keys, now)
+        except UnknownKey as error:
+            if error.reason != "unknown_kid":
+                raise
+    return _wait_and_accept_signed(config, jwt, ring, now)
+
+
+def _wait_and_accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: KeyRing, now: float) -> Work[Accepted]:
+    keys = ring.keys if ring.fresh_since <= now < ring.fresh_until else (yield from ring.current(now))
+    if not config.revocations.fresh_since <= now < config.revocations.fresh_until:
+        yield from config.revocations.current(now)
+    try:
+        return _accept_signed(config, jwt, ring, keys, now)
+    except UnknownKey as error:
+        keys = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
+    return _accept_signed(config, jwt, ring, keys, now)
+
+
+def _accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: KeyRing, keys: JwkSet, now: float) -> Accepted:
+    issuer = ring.issuer
+    signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    facts = validate_claims(signed, issuer, now=now)
+    principal = config.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
+    until, age_s = facts.expires_at, issuer.max_token_age_s
+    if age_s is not None and facts.issued_at is not None:
+        until = min(until, facts.issued_at + age_s)
+    accepted = Accepted(principal, until, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input)
+    refuse_revoked(config, accepted)
+    return accepted
+
+
+def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, now: float) -> Work[JwkSet]:
+    """Return newer keys of an issuer for a token whose key is not in ``seen``.
+
+    Args:
+        ring: the issuer's.
+        seen: what was not enough.
+        kid: what it lacks.
+        error: how it showed.
+        now: epoch seconds.
+
+    Raises:
+        UnknownKey: ``error``, where the issuer has no newer keys, or they would not help.
+        ProviderUnavailable: nobody knows whether it has: ``keys_not_current``, or as ``KeyRing.newer``.
+    """
+    if error.reason != "unknown_kid":
+        raise error
+    newer = yield from ring.newer(seen, kid, now)
+    if newer is None and ring.failure:
+        message = f"The token names a key that may be new, and its issuer can't be asked. {ring.failure}"
+        raise ProviderUnavailable(message, reason="keys_not_current", retry_after_s=_RETRY_AFTER_S) from error
+    if newer is None:
+        raise error
+    return newer
+
+
+def verify_other(config: Configuration, credential: str, now: float) -> Work[Accepted]:
+    """Check an API key, or an opaque token. Errors are those of ``verify_signed``."""
+    version_of_api_keys = config.version_of_api_keys
+    accepted = None
+    if config.api_keys is not None and (yield from config.api_keys.is_ours(credential, now=now)):
+        key = yield from config.api_keys.check(credential, now=now)
+        until = inf if key.expires_at is None else key.expires_at
+        accepted = Accepted(config.policy.api_key_principal(key), until, kid=key.key_id)
+    if accepted is None:
+        accepted = yield from _check_opaque(config, credential, now)
+    accepted.version_of_api_keys = version_of_api_keys
+    accepted.signed = fingerprint(signed_part(credential))
+    if not config.revocations.fresh_since <= now < config.revocations.fresh_until:
+        yield from config.revocations.current(now)
+    refuse_revoked(config, accepted)
+    return accepted
+
+
+def _check_opaque(config: Configuration, token: str, now: float) -> Work[Accepted]:
+    if config.introspection is None:
+        message = "The credential is neither a signed token nor an API key of this service: send one of those."
+        raise Malformed(message, reason="unknown_shape")
+    said = yield from config.introspection.ask(token, now=now)
+    principal = config.policy.principal(
+        config.introspection.as_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
+    )
+    return Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at)
+
+
+def confirm(introspection: Introspection, token: str, principal: Principal, *, now: float) -> Work[None]:
+    """Ask the issuer itself whether a signed token is still good, for what is too precious for a list of ours.
+
+    Raises:
+        Revoked: it is not.
+        UnknownIssuer: it is of an issuer that nobody asks here.
+        UnavailableError: the issuer does not answer.
+    """
+    yield from introspection.ask(token, now=now, issuer=principal.issuer, privileged=True)
+
+
+def refuse_revoked(config: Configuration, accepted: Accepted) -> None:
+    """Look a decision up in what was revoked, and note which state of it that was.
+
+    Raises:
+        Revoked: it is not good any more.
+    """
+    revocations = config.revocations
+    version = revocations.version
+    if version and accepted.version_of_revocations != version:
+        principal = accepted.principal
+        revocations.check(
+            issuer=principal.issuer,
+            subject=principal.subject,
+            jti=accepted.jti,
+            issued_at=accepted.issued_at,
+            kid=accepted.kid,
+            fingerprint=accepted.signed if accepted.ring is None else fingerprint(accepted.signed),
+        )
+    accepted.version_of_revocations = version
