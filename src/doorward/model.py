@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping  # noqa: TC003 - msgspec looks it up for help() and inspect.signature()
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, final
+from typing import Any, Literal, NoReturn, final
 
 import msgspec
 
 from doorward.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["HttpRequest", "HttpResponse", "Pause", "Principal", "Secret", "TokenKind", "TokenSet"]
 
