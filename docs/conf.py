@@ -20,6 +20,7 @@ suppress_warnings = ["misc.highlighting_failure"]  # architecture.md has signatu
 myst_heading_anchors = 3  # the anchors that a repository's own view gives to headings
 myst_enable_extensions = ["attrs_inline"]
 
+autodoc_preserve_defaults = True  # else a default such as os.environ shows what it held when the site was built
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autosummary_generate = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import runpy
 import subprocess
@@ -15,6 +16,7 @@ from markdown_pages import PAGES, ROOT
 from doorward import integrations
 
 ROOMS = runpy.run_path(str(ROOT / "docs" / "_tools" / "public_names.py"))["ROOMS"]
+PLANTED = "PLANTED-environment"
 PACKAGES = ["doorward", "doorward.guard", "doorward.institution", "doorward.papers", "doorward.testing"]
 
 
@@ -25,9 +27,9 @@ def public(room):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
-    built = subprocess.run(
-        [ROOT / "scripts" / "docs", folder], capture_output=True, text=True, timeout=240, check=False
-    )
+    environment = {**os.environ, "OF_THE_BUILDER": PLANTED}
+    command = [ROOT / "scripts" / "docs", folder]
+    built = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
 
@@ -57,6 +59,13 @@ def test_nothing_is_loaded_from_elsewhere(site):
     files = [path for path in site.rglob("*") if path.suffix in (".css", ".html", ".svg")]
     assert len(files) > len(PAGES)
     assert [str(path) for path in files if re.search(loading, path.read_text())] == []
+
+
+@pytest.mark.slow
+def test_nothing_of_who_built_it_is_told(site):
+    told = (PLANTED.encode(), str(ROOT).encode())  # a default such as os.environ would tell all of it
+    files = [path for path in site.rglob("*") if path.is_file()]
+    assert [str(path) for path in files if any(each in path.read_bytes() for each in told)] == []
 
 
 def test_all_rooms_are_in_the_reference():
