@@ -13,11 +13,21 @@ copyright = "the Doorward authors"  # noqa: A001 - Sphinx calls it so
 version = release = version_of("doorward")
 html_title = "Doorward"
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.autosummary", "public_names"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.autosummary",
+    "public_names",
+]
 exclude_patterns = ["_tools"]
-suppress_warnings = ["misc.highlighting_failure"]  # architecture.md has signatures, which are not quite Python
+suppress_warnings = [
+    "misc.highlighting_failure"
+]  # architecture.md has signatures, which are not quite Python
 
-myst_heading_anchors = 3  # the anchors that a repository's own view gives to headings
+myst_heading_anchors = (
+    3  # the anchors that a repository's own view gives to headings
+)
 myst_enable_extensions = ["attrs_inline"]
 
 autodoc_preserve_defaults = True  # else a default such as os.environ shows what it held when the site was built

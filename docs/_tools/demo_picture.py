@@ -27,16 +27,35 @@ FORMAT = re.sub(r"\s*@font-face \{\{.*?\}\}", "", _RICHS_OWN, flags=re.DOTALL)
 def run_demo() -> str:
     """Return what the demo prints, with the codes that colour it."""
     demo = [str(Path(sys.executable).with_name("doorward")), "demo", "--auto"]
-    colours = {"FORCE_COLOR": "1", "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
+    colours = {
+        "FORCE_COLOR": "1",
+        "COLUMNS": str(COLUMNS),
+        "TERM": "xterm-256color",
+    }
     environment = {**os.environ, **colours}
-    return subprocess.run(demo, env=environment, capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(
+        demo,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
 
 
 def draw(output: str) -> str:
     """Return an SVG of a terminal that shows ``output``."""
-    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    console = Console(
+        record=True,
+        width=COLUMNS,
+        file=io.StringIO(),
+        force_terminal=True,
+        color_system="truecolor",
+    )
     console.print(Text.from_ansi(output))
-    return console.export_svg(title="make demo AUTO=1", code_format=FORMAT, unique_id="demo")
+    return console.export_svg(
+        title="make demo AUTO=1", code_format=FORMAT, unique_id="demo"
+    )
 
 
 if __name__ == "__main__":

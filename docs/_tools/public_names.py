@@ -36,7 +36,11 @@ ROOMS = (
 def public_names(room: str) -> dict[str, object]:
     """Return the public names of a module, with what they stand for."""
     module = import_module(room)
-    return {name: getattr(module, name) for name in sorted(module.__all__) if not name.startswith("__")}
+    return {
+        name: getattr(module, name)
+        for name in sorted(module.__all__)
+        if not name.startswith("__")
+    }
 
 
 def made_as(value: object) -> str | None:
@@ -76,11 +80,19 @@ class PublicNames(SphinxDirective):
         """Write what autodoc is to document, and have it read."""
         room = self.arguments[0]
         names = names_described_in(room)
-        lines = [f".. currentmodule:: {room}", "", ".. autosummary::", "   :nosignatures:", ""]
+        lines = [
+            f".. currentmodule:: {room}",
+            "",
+            ".. autosummary::",
+            "   :nosignatures:",
+            "",
+        ]
         lines += [*(f"   {name}" for name in names), ""]
         for name, value in names.items():
             lines += [f".. {_directive(value)}:: {name}", *_options(value), ""]
-        return self.parse_text_to_nodes(StringList(lines, source=self.get_source_info()[0]))
+        return self.parse_text_to_nodes(
+            StringList(lines, source=self.get_source_info()[0])
+        )
 
 
 def _directive(value: object) -> str:
@@ -92,16 +104,23 @@ def _directive(value: object) -> str:
 def _options(value: object) -> list[str]:
     if not inspect.isclass(value):
         return [] if inspect.isroutine(value) else ["   :no-value:"]
-    return ["   :members:", *(["   :show-inheritance:"] if issubclass(value, BaseException) else [])]
+    return [
+        "   :members:",
+        *(["   :show-inheritance:"] if issubclass(value, BaseException) else []),
+    ]
 
 
-def link_to_public_name(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element) -> Any:
+def link_to_public_name(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, content: Element
+) -> Any:
     """Have a reference to where a class is made lead to where it is described."""
     target = described_as().get(node["reftarget"])
     if node.get("refdomain") != "py" or target is None:
         return None
     domain = env.get_domain("py")
-    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, content)
+    return domain.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", target, node, content
+    )
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
