@@ -21,16 +21,15 @@ extensions = [
     "public_names",
 ]
 exclude_patterns = ["_tools"]
-suppress_warnings = [
-    "misc.highlighting_failure"
-]  # architecture.md has signatures, which are not quite Python
+# architecture.md has signatures, which are not quite Python
+suppress_warnings = ["misc.highlighting_failure"]
 
-myst_heading_anchors = (
-    3  # the anchors that a repository's own view gives to headings
-)
+# the anchors that a repository's own view gives to headings
+myst_heading_anchors = 3
 myst_enable_extensions = ["attrs_inline"]
 
-autodoc_preserve_defaults = True  # else a default such as os.environ shows what it held when the site was built
+# else a default such as os.environ shows what it held when the site was built
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autosummary_generate = False
