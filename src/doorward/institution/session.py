@@ -112,8 +112,7 @@ class InstitutionSession:
 
         A file that somebody has changed is set aside by the vault, and told of once: the session is gone.
 
-        Raises:
-            The same as ``is_authenticated``.
+        Raises the same as ``is_authenticated``.
         """
         entry, flaw = self._looked_up()
         if entry is None:

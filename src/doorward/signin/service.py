@@ -148,8 +148,7 @@ class ClientCredentials:
 
         If another thread has done so meanwhile, that one is returned. A provider may give the very same token again.
 
-        Raises:
-            The same as ``token``.
+        Raises the same as ``token``.
         """
         return self._run("access", rejected=rejected)
 

@@ -127,8 +127,7 @@ class Session:
 
         If another process has renewed it meanwhile, that one is returned and the provider is not asked.
 
-        Raises:
-            The same as ``token``.
+        Raises the same as ``token``.
         """
         return self._run("access", rejected=rejected)
 
