@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from doorward.errors import ConfigurationError, Malformed
@@ -27,7 +28,6 @@ API_KEY_ISSUER: Final = "urn:doorward:api-keys"
 """The issuer of every API key's principal; the key's name is the subject. No URL, so no token can name it."""
 
 _LONGEST_EMAIL = 320
-_EMAIL = re.compile(r'[^\s@()<>\[\]:;,\\"]+@[^\s@()<>\[\]:;,\\"]+')
 _ONLY_TEXT = frozenset({str})
 _MOST_GROUPS = 1000
 _DISPLAY_ONLY = ("preferred_username", "upn", "unique_name")
@@ -62,9 +62,14 @@ _PROFILES = {
 }
 
 
+@cache  # compiled when the first address is seen, not when a guard is imported
+def _email_form() -> re.Pattern[str]:
+    return re.compile(r'[^\s@()<>\[\]:;,\\"]+@[^\s@()<>\[\]:;,\\"]+')
+
+
 def is_email(text: str) -> bool:
     """Say whether a text looks like one address that every reader takes for the same: ``a@evil@corp`` does not."""
-    return len(text) <= _LONGEST_EMAIL and _EMAIL.fullmatch(text) is not None and text.isprintable()
+    return len(text) <= _LONGEST_EMAIL and _email_form().fullmatch(text) is not None and text.isprintable()
 
 
 def fold_email(email: str) -> str:
