@@ -1,9 +1,9 @@
 """How long commands and imports take to start, as ratios to a bare interpreter. Run it with the interpreter to measure.
 
 Each figure is a median over interleaved rounds, so that a busy machine slows all of them alike; the processor's time,
-which others disturb less, stands beside the clock's. The vault is a temporary one. Goals: ``doorward token`` with a
-fresh token at most 4 times ``python -c pass``; over it, ``import doorward`` at most 15 ms, and what a guard of signed
-tokens needs (``from doorward.guard import Guard, Issuer``, since names load when first used) at most 90 ms.
+which others disturb less, stands beside the clock's. The vault is a temporary one, its token fresh. Each goal is in
+times of ``python -c pass``, or in milliseconds over it, and stands at the end of its row. A guard of signed tokens
+needs ``from doorward.guard import Guard, Issuer``, since names load when first used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -31,7 +32,16 @@ COMMANDS = {
     "doorward token, fresh": [DOORWARD, "token"],
     "doorward token --json": [DOORWARD, "token", "--json"],
     "doorward status": [DOORWARD, "status"],
+    "doorward status --json": [DOORWARD, "status", "--json"],
+    "doorward whoami": [DOORWARD, "whoami"],
     "doorward --help": [DOORWARD, "--help"],
+}
+MOST_MS = {"import doorward": 5, "import Guard, Issuer": 90}
+MOST_TIMES = {
+    "doorward token, fresh": 2.5,
+    "doorward token --json": 4,
+    "doorward status": 4,
+    "doorward status --json": 4,
 }
 
 
@@ -61,8 +71,14 @@ def processor_s() -> float:
 
 def measure(command: list[str], environment: dict[str, str]) -> tuple[float, float]:
     began_at, used_s = time.perf_counter(), processor_s()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=60)
-    return time.perf_counter() - began_at, processor_s() - used_s
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
+    deadline = threading.Timer(60, process.kill)  # wait(timeout) looks at growing intervals, and rounds the clock up
+    deadline.start()
+    failed = process.wait()
+    taken_s = time.perf_counter() - began_at
+    deadline.cancel()
+    assert not failed, command
+    return taken_s, processor_s() - used_s
 
 
 def main() -> None:
@@ -86,7 +102,13 @@ def main() -> None:
             f"{own * 1000:9.1f} ms {(own - bare) * 1000:+8.1f} ms {own / bare:7.2f}"
             for own, bare in zip(times, medians[BARE], strict=True)
         )
-        print(f"{name:24}{'  '.join(columns)}")
+        print(f"{name:24}{'  '.join(columns)}{goal(name)}")
+
+
+def goal(name: str) -> str:
+    if name in MOST_MS:
+        return f"   at most {MOST_MS[name]} ms over bare"
+    return f"   at most {MOST_TIMES[name]} x bare" if name in MOST_TIMES else ""
 
 
 if __name__ == "__main__":

@@ -2,78 +2,17 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations when help() asks for a signature
 from dataclasses import dataclass, field
-from typing import Any, Literal, NoReturn, final
+from typing import Any, Literal
 
 import msgspec
 
-from doorward.errors import ConfigurationError
+from doorward.secret import Secret
 
 __all__ = ["HttpRequest", "HttpResponse", "Pause", "Principal", "Secret", "TokenKind", "TokenSet"]
 
 TokenKind = Literal["access", "id"]
-
-_HIDDEN = "<secret>"
-
-
-@final
-class Secret:
-    """A string that does not show itself. ``reveal()`` is the one way to read it.
-
-    ``repr``, ``str``, f-strings and logging show ``<secret>``; so does a pickle, which leaves the value behind: reading
-    an unpickled ``Secret`` raises ``ConfigurationError``. Comparison takes the same time wherever two values differ.
-    """
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value: str | None = value
-
-    def reveal(self) -> str:
-        """Return the value itself. Keep it out of logs, messages and process arguments."""
-        if self._value is None:
-            message = "This secret was pickled, which leaves its value behind: give it again in this process."
-            raise ConfigurationError(message, field="secret", reason="secret_pickled")
-        return self._value
-
-    def __repr__(self) -> str:
-        return _HIDDEN
-
-    def __format__(self, format_spec: str) -> str:
-        return _HIDDEN
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Secret):
-            return NotImplemented
-        mine, theirs = (secret.reveal().encode(errors="surrogatepass") for secret in (self, other))
-        return hmac.compare_digest(mine, theirs)
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_pickled_secret, (_HIDDEN,))
-
-    def __copy__(self) -> Secret:
-        return self
-
-    def __deepcopy__(self, memo: object) -> Secret:
-        return self
-
-    def __bool__(self) -> bool:
-        return bool(self._value)
-
-    def __iter__(self) -> NoReturn:
-        message = "a Secret is not a sequence; call reveal()"
-        raise TypeError(message)
-
-
-def _pickled_secret(_hidden: str) -> Secret:
-    secret = Secret("")
-    secret._value = None  # noqa: SLF001 - same module: this is the second constructor
-    return secret
 
 
 @dataclass(frozen=True, slots=True)

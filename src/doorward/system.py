@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 
 __all__ = ["SystemClock", "SystemEntropy"]
@@ -30,4 +29,6 @@ class SystemEntropy:
     """The operating system's random numbers."""
 
     def token_urlsafe(self, nbytes: int) -> str:
+        import secrets  # noqa: PLC0415 - loads OpenSSL, which the clock alone does not need
+
         return secrets.token_urlsafe(nbytes)

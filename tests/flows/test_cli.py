@@ -378,9 +378,10 @@ class TestToken:
         assert described == {"kind": kind, "profile": "default"}
 
     def test_a_fresh_one_takes_the_short_way(self, signed_in: DevIssuer) -> None:
-        assert not _heavy_modules("token")
-        assert not _heavy_modules("token", "--id", "--profile", "default")
-        assert "click" in _heavy_modules("token", "--json")
+        assert _modules("token") <= LOOK
+        assert _modules("token", "--id", "--profile", "default") <= LOOK
+        assert _modules("token", "--json") <= LOOK | LIGHT_OUTPUT
+        assert "click" in _modules("token", "--profile=default")
 
     def test_the_profile_may_come_from_the_environment(self, signed_in: DevIssuer) -> None:
         assert doorward_cli("token", DOORWARD_PROFILE="default").returncode == 0
@@ -455,17 +456,41 @@ class TestToken:
         assert not TOKEN.search(done.stderr)
 
 
-def _heavy_modules(*arguments: str) -> set[str]:
+LOOK = {
+    *("doorward", "doorward.errors", "doorward.late", "doorward.cli", "doorward.cli.main"),
+    *(f"doorward.vault{part}" for part in ("", ".files", ".folders", ".glance", ".private_folder", ".times")),
+    "errno",
+}
+"""What may be loaded to print a token at hand."""
+LIGHT_OUTPUT = {"doorward.cli.terminal"}
+LISTING = {
+    *LIGHT_OUTPUT,
+    *(
+        "doorward.cli.ending",
+        "doorward.cli.session",
+        "doorward.cli.session.profiles",
+        "doorward.cli.view",
+        "doorward.secret",
+        "doorward.system",
+    ),
+    *(f"doorward.vault.{part}" for part in ("entries", "fields", "lock", "own_json", "shelf", "vault")),
+    "fcntl",
+}
+"""What ``status`` may load besides."""
+
+
+def _modules(*arguments: str) -> set[str]:
+    """Return what a command loads beside a few of the standard library, whose own imports differ by its version."""
     code = (
-        f"import sys; before = set(sys.modules); sys.argv[1:] = {list(arguments)!r}; "
+        f"import sys, __future__, dataclasses, datetime, json; before = set(sys.modules); "
+        f"sys.argv[1:] = {list(arguments)!r}; "
         "from doorward.cli.main import main; main(); print(*set(sys.modules) - before, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S, check=True,
         env={**os.environ, "PYTHONPATH": ""},
     )  # fmt: skip
-    unwanted = {"click", "rich", "msgspec", "httpx2", "cryptography", "dataclasses", "logging", "ssl", "asyncio"}
-    return unwanted & set(done.stderr.split())
+    return set(done.stderr.split())
 
 
 class TestStatus:
@@ -489,6 +514,18 @@ class TestStatus:
         assert "good for 59 min" in row
         assert row.endswith("by itself")
         assert not set("\x1b\t│─┃━") & set(done.stdout)
+
+    def test_looking_loads_little(self, signed_in: DevIssuer) -> None:
+        assert _modules("status") <= LOOK | LISTING
+        assert _modules("status", "--json") <= LOOK | LISTING
+        assert "click" in _modules("status", "--json", "--json")
+
+    def test_the_short_way_and_the_long_way_print_the_same(self, signed_in: DevIssuer) -> None:
+        change_entry(access_token_expires_at=None)  # so that no minute ends in between
+        assert json_of(doorward_cli("status", "--json")) == json_of(doorward_cli("status", "--json", "--json"))
+        application = [sys.executable, "-c", "from doorward.cli.app import run; run(['status'])"]
+        done = subprocess.run(application, capture_output=True, text=True, timeout=DEADLINE_S, check=True)
+        assert doorward_cli("status").stdout == done.stdout
 
     def test_on_a_terminal_it_fits(self, signed_in: DevIssuer) -> None:
         change_entry(issuer="https://login.example.org/a-tenant-with-a-very-long-name/and/more/of/it/v2.0")
@@ -732,7 +769,7 @@ class TestEndings:
         code = (
             "import doorward.cli.session.status as status\n"
             "def broken(): raise KeyError('x')\n"
-            "status._read = broken\n"
+            "status.Profiles = broken\n"
             "from doorward.cli.app import run\n"
             "raise SystemExit(run(['status']))"
         )

@@ -8,15 +8,14 @@ from __future__ import annotations
 import errno
 import logging
 import signal
-import sys
 from importlib import import_module
-from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 import doorward
 from doorward.cli import ending
+from doorward.cli.terminal import replace_unprintable
 from doorward.errors import DoorwardError
 
 if TYPE_CHECKING:
@@ -110,9 +109,7 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Lets through only KeyboardInterrupt and a lost output."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that can't show a letter gets a question mark
+    replace_unprintable()
     for end in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
         if signal.getsignal(end) is signal.SIG_DFL:  # nohup ignores it, and means it
             signal.signal(end, _end)

@@ -1,15 +1,17 @@
-"""The console script. A fresh token is printed from here, with next to nothing imported; all else is ``app``'s.
+"""The console script. What needs only a look at the vault is done from here, with little imported; all else by ``app``.
 
-Only a plain ``token`` with ``--profile`` or ``--id`` is understood here. All else, odd files included, goes to
-the whole application, which knows the reasons and says them.
+Only the plainest spellings are understood here: ``status``, and ``token`` while it is fresh, with ``--profile``,
+``--id`` and ``--json``. All else, odd files included, goes to the whole application, which knows the reasons.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
+from doorward.errors import DoorwardError
+
+TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
     from doorward.model import TokenKind
 
@@ -21,14 +23,12 @@ def main() -> int:
     arguments = sys.argv[1:]
     _open_what_is_closed()
     try:
-        token = _token_at_hand(arguments)
-        if token is None:
+        if _done_at_once(arguments):
+            status = 0
+        else:
             from doorward.cli.app import run
 
             status = run(arguments)
-        else:
-            sys.stdout.write(f"{token}\n")
-            status = 0
         sys.stdout.flush()
     except KeyboardInterrupt:
         from doorward.cli.ending import stopped
@@ -36,6 +36,10 @@ def main() -> int:
         return stopped(arguments)
     except OSError as error:
         return _output_lost(error)
+    except Exception as error:  # noqa: BLE001 - the last resort: a person sees no traceback
+        from doorward.cli.ending import unexpected
+
+        return unexpected(error, arguments)
     return status
 
 
@@ -46,32 +50,62 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives
 
 
-def _token_at_hand(arguments: list[str]) -> str | None:
-    """Return the token asked for if the vault holds it and it is fresh; None wherever that takes more than a look."""
-    if arguments[:1] != ["token"]:
-        return None
+def _done_at_once(arguments: list[str]) -> bool:
+    """Do what was asked for if that takes no more than a look, and return whether it did."""
+    command = arguments[:1]
+    try:
+        if command == ["token"]:
+            return _token_at_hand(arguments[1:])
+        if command == ["status"] and arguments[1:] in ([], ["--json"]):
+            return _status(as_json=len(arguments) > 1)
+    except DoorwardError:  # the application meets it again, and explains it
+        pass
+    return False
+
+
+def _token_at_hand(options: list[str]) -> bool:
+    """Print the token asked for if the vault holds it and it is fresh."""
     profile: str | None = None
     kind: TokenKind = "access"
-    rest = iter(arguments[1:])
-    for argument in rest:
-        if argument == "--id" and kind == "access":
+    as_json = False
+    rest = iter(options)
+    for option in rest:
+        if option == "--id" and kind == "access":
             kind = "id"
-        elif argument == "--profile" and profile is None:
+        elif option == "--json" and not as_json:
+            as_json = True
+        elif option == "--profile" and profile is None:
             profile = next(rest, "")
         else:
-            return None
+            return False
     if profile is None:
         profile = os.environ.get("DOORWARD_PROFILE") or "default"
     import time
 
-    from doorward.errors import DoorwardError
     from doorward.vault.folders import vault_folder
     from doorward.vault.glance import fresh_token
 
-    try:
-        return fresh_token(vault_folder(), profile, kind, now=time.time())
-    except DoorwardError:  # the application meets it again, and explains it
-        return None
+    found = fresh_token(vault_folder(), profile, kind, now=time.time())
+    if found is None:
+        return False
+    token, expires_at = found
+    if as_json:
+        from doorward.cli.terminal import print_token
+
+        print_token(token, expires_at=expires_at, kind=kind, profile=profile)
+    else:
+        sys.stdout.write(f"{token}\n")
+    return True
+
+
+def _status(*, as_json: bool) -> bool:
+    from doorward.cli.session.profiles import Profiles
+    from doorward.cli.terminal import replace_unprintable
+
+    profiles = Profiles()
+    replace_unprintable()
+    profiles.print(as_json=as_json)
+    return True
 
 
 def _output_lost(error: OSError) -> int:

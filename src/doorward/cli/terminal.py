@@ -6,13 +6,14 @@ No decisions here. On a terminal, ``rich`` lays out and colours; elsewhere lines
 from __future__ import annotations
 
 import json
-import shutil
+import os
 import sys
-import textwrap
-from typing import TYPE_CHECKING, Any, TextIO
+from io import TextIOWrapper
 
+TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any, TextIO
 
     from rich.console import Console, RenderableType
 
@@ -24,6 +25,8 @@ __all__ = [
     "print_note",
     "print_table",
     "print_text",
+    "print_token",
+    "replace_unprintable",
     "show",
     "wrapped",
 ]
@@ -55,6 +58,9 @@ def wrapped(text: str, stream: TextIO, *, hanging: str = "") -> str:
     """Break a text between words at the width of the terminal; leave it whole where the stream is none."""
     if not stream.isatty():
         return text
+    import shutil
+    import textwrap
+
     width = max(_NARROWEST, shutil.get_terminal_size().columns)
     return textwrap.fill(text, width, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
 
@@ -62,6 +68,18 @@ def wrapped(text: str, stream: TextIO, *, hanging: str = "") -> str:
 def print_json(value: Any) -> None:
     """Print a result for programs, in ASCII, so that no text from outside reaches a terminal raw."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def print_token(token: str, *, expires_at: str | None, kind: str, profile: str) -> None:
+    """Print a token for programs, with what they want to know about it."""
+    print_json({"token": token, "expires_at": expires_at, "kind": kind, "profile": profile})
+
+
+def replace_unprintable() -> None:
+    """Let a terminal that can't show a letter get a question mark, instead of us an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -76,6 +94,8 @@ def make_console(*, stderr: bool = False) -> Console:
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and values, one a line, the values beneath each other."""
+    if _printed_plain(facts):
+        return
     from rich.table import Table
     from rich.text import Text
 
@@ -87,6 +107,8 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, shorten: int) -> None:
     """Print a table without lines. On a terminal that is too narrow, column ``shorten`` loses its middle first."""
+    if _printed_plain([header, *rows]):
+        return
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
@@ -101,6 +123,27 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, shorten
         cells = [*row[:shorten], _shortened(row[shorten], max(room, _SHORTEST)), *row[shorten + 1 :]]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     show(table, console)
+
+
+def _printed_plain(rows: Sequence[Sequence[str]]) -> bool:
+    """Print rows of cells beneath each other where no terminal is, as ``rich`` would, which takes long to load.
+
+    Returns:
+        Whether it did: what is for a terminal or has odd characters is left to ``rich``, and nothing was printed.
+    """
+    forced = "FORCE_COLOR" in os.environ or "TTY_COMPATIBLE" in os.environ  # with these rich decides
+    if forced or sys.stdout.isatty() or not all(cell.isprintable() for row in rows for cell in row):
+        return False
+    measure: Callable[[str], int] = len
+    if not all(cell.isascii() for row in rows for cell in row):
+        from rich.cells import cell_len as measure
+    widths = [max(map(measure, column)) for column in zip(*rows, strict=True)]
+    if sum(widths) + _GAP * len(widths) > _ENDLESS:
+        return False
+    for row in rows:
+        cells = (cell + " " * (width + _GAP - measure(cell)) for cell, width in zip(row, widths, strict=True))
+        print_line("".join(cells).rstrip())
+    return True
 
 
 def _shortened(text: str, width: int) -> str:

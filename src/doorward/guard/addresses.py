@@ -9,7 +9,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError, printable
@@ -106,13 +105,15 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Netw
         is_trusted = packed is not None and packed in trusted
     if not is_trusted:
         return peer
+    import socket  # noqa: PLC0415 - heavy, and most guards trust no proxy
+
     client, hops = peer, _MAX_HOPS
     for value in reversed(forwarded_for):
         for entry in reversed(value.rsplit(",", hops)):
             packed = _packed(entry)
             if packed is None:
                 return client
-            client = inet_ntop(AF_INET if len(packed) == _IPV4_BYTES else AF_INET6, packed)
+            client = socket.inet_ntop(socket.AF_INET if len(packed) == _IPV4_BYTES else socket.AF_INET6, packed)
             hops -= 1
             if not hops or packed not in trusted:
                 return client
@@ -132,16 +133,21 @@ def _packed(text: str) -> bytes | None:
     """Read one address, with or without port, brackets, zone and spaces around it."""
     if len(text) > _LONGEST_ADDRESS:
         return None
+    import socket  # noqa: PLC0415 - heavy, and the throttle asks once for an address
+
     try:  # nearly all of them
-        return _unmapped(inet_pton(AF_INET6, text)) if ":" in text else inet_pton(AF_INET, text)
+        ipv6 = ":" in text
+        return _unmapped(socket.inet_pton(socket.AF_INET6, text)) if ipv6 else socket.inet_pton(socket.AF_INET, text)
     except (OSError, ValueError):  # ValueError: NUL, or a surrogate
         pass
     match = _DECORATED.fullmatch(text.strip(" \t"))
     if match is None:
         return None
-    ipv4, bracketed, ipv6 = match.groups()
+    ipv4, bracketed, bare = match.groups()
     try:
-        return inet_pton(AF_INET, ipv4) if ipv4 else _unmapped(inet_pton(AF_INET6, bracketed or ipv6))
+        if ipv4:
+            return socket.inet_pton(socket.AF_INET, ipv4)
+        return _unmapped(socket.inet_pton(socket.AF_INET6, bracketed or bare))
     except (OSError, ValueError):
         return None
 

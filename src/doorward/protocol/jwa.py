@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cryptography.exceptions import InvalidSignature
@@ -69,19 +70,22 @@ def _rsa(hash_algorithm: hashes.HashAlgorithm, *, pss: bool) -> Algorithm:
 
 def _ecdsa(crv: str, size: int, order: int, hash_algorithm: hashes.HashAlgorithm) -> Algorithm:
     digest = getattr(hashlib, hash_algorithm.name)
-    scheme = ec.ECDSA(Prehashed(hash_algorithm))
+
+    @cache  # made when it is first needed: to make one, cryptography loads its whole back end
+    def scheme() -> ec.ECDSA:
+        return ec.ECDSA(Prehashed(hash_algorithm))
 
     def verify(key: ec.EllipticCurvePublicKey, signature: bytes, signing_input: bytes) -> None:
         r, s = int.from_bytes(signature[:size], "big"), int.from_bytes(signature[size:], "big")
         if not (0 < r < order and 0 < s < order):
             raise BadSignature("The signature holds a number out of range; get a new token.", reason="signature_range")
         try:
-            key.verify(encode_dss_signature(r, s), digest(signing_input).digest(), scheme)
+            key.verify(encode_dss_signature(r, s), digest(signing_input).digest(), scheme())
         except InvalidSignature:
             raise _bad_signature() from None
 
     def sign(key: ec.EllipticCurvePrivateKey, signing_input: bytes) -> bytes:
-        r, s = decode_dss_signature(key.sign(digest(signing_input).digest(), scheme))
+        r, s = decode_dss_signature(key.sign(digest(signing_input).digest(), scheme()))
         return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
     return Algorithm("EC", crv, verify, sign)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -39,7 +38,7 @@ _METADATA = "the provider's metadata"
 _JWKS = "the provider's JWK Set"
 _METADATA_LIMIT_BYTES = 256 * 1024
 _JWKS_LIMIT_BYTES = 1024 * 1024
-_NOTHING_THERE = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE})
+_NOTHING_THERE = frozenset({404, 405, 410})  # not found, method not allowed, gone
 _TENANT = "{tenantid}"
 _TENANT_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from doorward.model import Secret
+from doorward.secret import Secret
 from doorward.vault.fields import VERSION, count, instant, or_none, read_fields, secret, text, texts, truth
 from doorward.vault.folders import profile_file
 from doorward.vault.times import format_instant, is_fresh
 
+TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from doorward.model import TokenKind
+    from doorward.vault.typed import ClientAuthenticationMethod
 
-__all__ = ["ClientAuthenticationMethod", "ProfileEntry"]
-
-ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+__all__ = ["ProfileEntry"]
 
 _KIND = "profile"
+_METHODS: tuple[ClientAuthenticationMethod, ...] = (
+    "none",
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +125,7 @@ def _profile(value: object) -> str:
 
 
 def _method(value: object) -> str:
-    if value not in get_args(ClientAuthenticationMethod):
+    if value not in _METHODS:
         raise ValueError
     return text(value)
 

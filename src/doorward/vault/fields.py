@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from doorward.errors import ConfigurationError, CorruptEntry, printable
-from doorward.model import Secret
+from doorward.secret import Secret
 from doorward.vault.times import parse_instant
 
+TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
 __all__ = ["VERSION", "count", "instant", "or_none", "read_fields", "secret", "text", "texts", "truth"]
 

@@ -11,7 +11,7 @@ import json
 from doorward.errors import DoorwardError
 from doorward.vault.files import read_private_file
 from doorward.vault.folders import profile_file
-from doorward.vault.times import is_fresh, parse_instant
+from doorward.vault.times import format_instant, is_fresh, parse_instant
 
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["fresh_token"]
 
 
-def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> str | None:
-    """Return the token of a profile if it needs no renewal, None for anything else.
+def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> tuple[str, str | None] | None:
+    """Return the token of a profile and when it expires, if it needs no renewal; None for anything else.
 
     Args:
         folder: The vault's folder.
@@ -37,10 +37,13 @@ def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> st
         if not isinstance(entry, dict) or not _is_live(entry, profile):
             return None
         token, issued_at, expires_at = (entry[f"{kind}_token{suffix}"] for suffix in ("", "_issued_at", "_expires_at"))
-        fresh = is_fresh(_instant(issued_at), _instant(expires_at), now=now)
+        until = _instant(expires_at)
+        fresh = is_fresh(_instant(issued_at), until, now=now)
     except (DoorwardError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return token if fresh and isinstance(token, str) and token.isascii() and token.isprintable() else None
+    if not (fresh and isinstance(token, str) and token.isascii() and token.isprintable()):
+        return None
+    return token, None if until is None else format_instant(until)
 
 
 def _is_live(entry: dict[str, Any], profile: str) -> bool:

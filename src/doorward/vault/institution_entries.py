@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from doorward.model import Secret
 from doorward.protocol.reading.urls import url_flaw
+from doorward.secret import Secret
 from doorward.vault.fields import VERSION, instant, read_fields, secret, text, truth
 from doorward.vault.folders import institution_file
 from doorward.vault.times import format_instant

@@ -9,22 +9,22 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
 
 from doorward.errors import LockTimeout, StoreError, printable
-from doorward.model import Pause
 from doorward.vault.files import open_lock_file
 
+TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TypeVar
 
+    from doorward.model import Pause
     from doorward.ports import Clock
 
-__all__ = ["FileLock"]
+    T = TypeVar("T")
 
-T = TypeVar("T")
+__all__ = ["FileLock"]
 
 _FIRST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 0.25
@@ -104,6 +104,8 @@ class FileLock:
             UnsafePermissions: The lock's file or folder is not ours alone.
             StoreError: The file system refused.
         """
+        from doorward.model import Pause  # noqa: PLC0415 - heavy, and the vault is read without a lock
+
         deadline = clock.monotonic() + timeout_s
         pause_s = _FIRST_PAUSE_S
         while not self.try_acquire():

@@ -5,43 +5,42 @@ JSON in and out, strictly; nothing that is read is ever executed. A file that is
 
 from __future__ import annotations
 
-import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, get_args
 
 from doorward.errors import ConfigurationError, CorruptEntry, Malformed, StoreError, VaultError, printable
-from doorward.protocol.reading.strict_json import loads_object
 from doorward.vault import files
 from doorward.vault.lock import FileLock
+from doorward.vault.own_json import loads_own, written
 
+TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, Generic
 
     from doorward.ports import Clock
+    from doorward.vault.typed import _E, LockPurpose
 
-__all__ = ["Entry", "Kind", "LockPurpose", "Shelf"]
+    class _Of(Generic[_E]):
+        """What makes a class generic."""
 
-LockPurpose = Literal["refresh", "sign_in"]
+else:
+    _E = None
 
-_MAX_DEPTH = 20
-"""Claims lie one level down, and no token is accepted whose claims are deeper than 16."""
+    class _Of:
+        def __class_getitem__(cls, _entry: None) -> type:
+            return cls
+
+
+__all__ = ["Kind", "Shelf"]
+
+_PURPOSES: tuple[LockPurpose, ...] = ("refresh", "sign_in")
 _LOOKS = 3
 
 
-class Entry(Protocol):
-    """What a shelf keeps."""
-
-    def to_json(self) -> dict[str, Any]: ...
-    def masked(self) -> dict[str, Any]: ...
-
-
-E = TypeVar("E", bound=Entry)
-
-
 @dataclass(frozen=True, slots=True)
-class Kind(Generic[E]):
+class Kind(_Of[_E]):
     """What tells one kind of entry from another.
 
     Attributes:
@@ -55,13 +54,13 @@ class Kind(Generic[E]):
 
     noun: str
     file_of: Callable[[str], str]
-    name_of: Callable[[E], str]
-    read: Callable[[object], E]
+    name_of: Callable[[_E], str]
+    read: Callable[[object], _E]
     sign_in_again: str
     besides: Callable[[str], tuple[str, ...]] = lambda _: ()
 
 
-class Shelf(Generic[E]):
+class Shelf(_Of[_E]):
     """The entries of one kind in a vault's folder. Threads may share a shelf, processes a folder.
 
     Args:
@@ -70,12 +69,12 @@ class Shelf(Generic[E]):
         clock: Tells when a file was set aside.
     """
 
-    def __init__(self, kind: Kind[E], folder: str, clock: Clock) -> None:
+    def __init__(self, kind: Kind[_E], folder: str, clock: Clock) -> None:
         self._kind = kind
         self._folder = folder
         self._clock = clock
 
-    def get(self, name: str) -> E | None:
+    def get(self, name: str) -> _E | None:
         """Return the entry of that name, None if there is none.
 
         Raises:
@@ -102,7 +101,7 @@ class Shelf(Generic[E]):
                 raise CorruptEntry(message, reason=reason)
         raise StoreError(f"The file of {self._kind.noun} {name!r} keeps changing. Try again.", reason="keeps_changing")
 
-    def put(self, entry: E) -> None:
+    def put(self, entry: _E) -> None:
         """Save an entry durably, in place of the one of the same name.
 
         Raises:
@@ -133,7 +132,7 @@ class Shelf(Generic[E]):
             StoreError: The file system refused.
         """
         removed = [files.remove_private_file(self._folder, file) for file in self._files(name)]
-        for purpose in get_args(LockPurpose):
+        for purpose in _PURPOSES:
             if self._lock_file(name, purpose) in files.list_private_files(self._folder):
                 with self.lock(name, purpose) as lock:
                     lock.try_acquire()  # releasing it removes the file; one that is held goes when it is released
@@ -182,7 +181,7 @@ class Shelf(Generic[E]):
     def _lock_file(self, name: str, purpose: LockPurpose) -> str:
         return f"{self._kind.file_of(name).removesuffix('.json')}.{purpose}.lock"
 
-    def _read(self, file: str, as_file: str) -> E | None:
+    def _read(self, file: str, as_file: str) -> _E | None:
         data = files.read_private_file(self._folder, file)
         return None if data is None else self._decode(data, as_file)
 
@@ -199,18 +198,18 @@ class Shelf(Generic[E]):
         files.put_back(self._folder, aside, file)  # a writer was faster: what we moved was its good file
         return None
 
-    def _encode(self, entry: E, file: str) -> memoryview | None:
+    def _encode(self, entry: _E, file: str) -> memoryview | None:
         """Return what to write; None if it could not be read again. A memoryview does not show its content."""
         try:
-            data = json.dumps(entry.to_json(), allow_nan=False, separators=(",", ":")).encode()
+            data = written(entry.to_json())
             self._decode(data, file)
         except (ValueError, TypeError, RecursionError, CorruptEntry):
             return None
         return memoryview(data) if len(data) <= files.MAX_FILE_BYTES else None
 
-    def _decode(self, data: bytes, file: str) -> E:
+    def _decode(self, data: bytes, file: str) -> _E:
         try:
-            document = loads_object(data, what="The file", max_depth=_MAX_DEPTH)
+            document = loads_own(data)
         except Malformed as error:
             raise CorruptEntry("The file is not the JSON that we write.", reason=error.reason) from None
         entry = self._kind.read(document)

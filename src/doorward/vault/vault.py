@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError, printable
 from doorward.system import SystemClock
 from doorward.vault.entries import ProfileEntry
 from doorward.vault.folders import institution_file, profile_file, unanswered_file, vault_folder
-from doorward.vault.institution_entries import InstitutionEntry
-from doorward.vault.shelf import Kind, LockPurpose, Shelf
+from doorward.vault.shelf import Kind, Shelf
 
+TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
+    from typing import Any
+
     from doorward.ports import Clock
+    from doorward.vault.institution_entries import InstitutionEntry
     from doorward.vault.lock import FileLock
+    from doorward.vault.typed import LockPurpose
 
 __all__ = ["Vault"]
 
@@ -26,11 +29,19 @@ _PROFILES = Kind(
     sign_in_again="sign in again as {}",
     besides=lambda profile: (unanswered_file(profile),),
 )
+
+
+def _institution_from_json(document: object) -> InstitutionEntry:
+    from doorward.vault.institution_entries import InstitutionEntry  # noqa: PLC0415 - most vaults are read for a profile
+
+    return InstitutionEntry.from_json(document)
+
+
 _INSTITUTIONS = Kind(
     noun="institution",
     file_of=institution_file,
     name_of=lambda entry: entry.name,
-    read=InstitutionEntry.from_json,
+    read=_institution_from_json,
     sign_in_again="sign in again at {}",
 )
 

@@ -19,6 +19,30 @@ def test_a_table_without_a_terminal_is_aligned_plain_and_whole(capsys):
     assert header == header.rstrip()
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("1", "short"), ("long one", "")],
+        [("", " leading and trailing "), ("é", "漢字"), ("", "")],
+        [("[bold]x[/]", ":smile: https://id.example.org"), ("\u0301a", "☺️ \U0001f600")],
+        [("1", "x" * 200)],
+        [("1", "x" * 11_000), ("2", "y")],
+        [("tab\there", "line\nbreak"), ("\x1b[31m", "x\u202e")],
+    ],
+)
+def test_without_a_terminal_it_is_what_rich_prints(rows, capsys, monkeypatch):
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    print_table(("A", "B"), rows, shorten=1)
+    print_facts(rows)
+    plain = capsys.readouterr().out
+
+    monkeypatch.setenv("TTY_COMPATIBLE", "0")  # has rich decide, and find no terminal
+    print_table(("A", "B"), rows, shorten=1)
+    print_facts(rows)
+    assert plain == capsys.readouterr().out
+
+
 def test_facts_stand_beneath_each_other(capsys):
     print_facts([("Issuer", "https://id.example.org"), ("E-mail", "[b]x[/b]")])
     assert capsys.readouterr().out == "Issuer  https://id.example.org\nE-mail  [b]x[/b]\n"

@@ -9,6 +9,7 @@ import pytest
 
 from doorward.model import Secret
 from doorward.vault.glance import fresh_token
+from doorward.vault.times import format_instant
 
 HEAVY = {
     "dataclasses",
@@ -52,7 +53,13 @@ class TestAGoodFile:
         ],
     )
     def test_it_gives_a_token_while_it_is_fresh(self, folder, now, kind, seconds, token):
-        assert fresh_token(folder, "WORK", kind, now=now + seconds) == token
+        found = fresh_token(folder, "WORK", kind, now=now + seconds)
+        assert (found and found[0]) == token
+
+    @pytest.mark.parametrize("kind", ["access", "id"])
+    def test_it_tells_when_the_token_expires_as_the_entry_does(self, vault, folder, now, kind):
+        _, expires_at = fresh_token(folder, "work", kind, now=now)
+        assert expires_at == format_instant(getattr(vault.get("work"), f"{kind}_token_expires_at"))
 
     @pytest.mark.parametrize("profile", ["home", "", "../work", "work/"])
     def test_another_profile_gives_nothing(self, folder, now, profile):
@@ -87,7 +94,7 @@ class TestAGoodFile:
 
     def test_an_unknown_end_is_fresh_as_it_is_for_the_session(self, folder, now):
         rewrite(folder, access_token_expires_at=None)
-        assert fresh_token(folder, "work", "access", now=now + 1e9) == "planted-access"
+        assert fresh_token(folder, "work", "access", now=now + 1e9) == ("planted-access", None)
 
     def test_a_file_open_to_others_gives_nothing(self, folder, now):
         os.chmod(os.path.join(folder, "profile-work.json"), 0o640)
@@ -99,7 +106,7 @@ import sys
 before = set(sys.modules)
 from doorward.vault.folders import vault_folder
 from doorward.vault.glance import fresh_token
-print(fresh_token(vault_folder(), "work", "access", now={now}))
+print(fresh_token(vault_folder(), "work", "access", now={now})[0])
 print(*(set(sys.modules) - before))
 """
         environment = {**os.environ, "DOORWARD_HOME": os.path.dirname(folder)}

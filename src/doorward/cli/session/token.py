@@ -6,7 +6,7 @@ import click
 
 from doorward.cli.options import json_option, profile_option
 from doorward.cli.session.credentials import session_of
-from doorward.cli.terminal import print_json, print_line
+from doorward.cli.terminal import print_line, print_token
 from doorward.cli.view import instant
 from doorward.vault.vault import Vault
 
@@ -31,6 +31,4 @@ def command(*, profile: str, id_token: bool, as_json: bool) -> None:
     expires_at = None
     if entry is not None:
         expires_at = entry.id_token_expires_at if id_token else entry.access_token_expires_at
-    print_json(
-        {"token": token, "expires_at": instant(expires_at), "kind": "id" if id_token else "access", "profile": profile}
-    )
+    print_token(token, expires_at=instant(expires_at), kind="id" if id_token else "access", profile=profile)

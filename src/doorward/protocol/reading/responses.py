@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import re
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote_plus
 
@@ -25,7 +24,9 @@ _LONGEST_RETRY_AFTER_S = 86_400.0
 _SECONDS = re.compile(r"[0-9]{1,10}")
 _DATE = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_NOT_NOW = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+_OK, _TOO_MANY_REQUESTS, _SERVER_FAILED = 200, 429, 500  # http.HTTPStatus takes a millisecond to import
+_REDIRECTS = range(300, 400)
+_NOT_NOW = frozenset({408, _TOO_MANY_REQUESTS})
 _TRANSIENT_ERRORS = frozenset({"server_error", "temporarily_unavailable"})
 _PUBLIC_FIELDS = frozenset(
     {
@@ -80,12 +81,12 @@ def clock_skew_s(response: HttpResponse, *, now: float) -> float | None:
 def refuse_outage(response: HttpResponse, *, purpose: str, now: float) -> None:
     """Raise ProviderUnavailable for an answer that says "not now", InvalidResponse for a redirect."""
     status, name = response.status, sentence(purpose)
-    if status in _NOT_NOW or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status in _NOT_NOW or status >= _SERVER_FAILED:
         wait_s = retry_after_s(response, now=now)
         hint = "Try again later." if wait_s is None else f"Try again in {wait_s:.0f} s."
-        reason = "too_many_requests" if status == HTTPStatus.TOO_MANY_REQUESTS else "server_failure"
+        reason = "too_many_requests" if status == _TOO_MANY_REQUESTS else "server_failure"
         raise ProviderUnavailable(f"{name} can't answer now ({status}). {hint}", reason=reason, retry_after_s=wait_s)
-    if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+    if status in _REDIRECTS:
         message = f"{name} answered with a redirect ({status}), and none is followed. Check the issuer's address."
         raise InvalidResponse(message, reason="redirect")
 
@@ -127,7 +128,7 @@ def read_object(
             ``unexpected_status`` for a failure without an OAuth error.
     """
     refuse_outage(response, purpose=purpose, now=now)
-    name, succeeded = sentence(purpose), response.status == HTTPStatus.OK
+    name, succeeded = sentence(purpose), response.status == _OK
     try:
         body = _json_body(response, name)
     except InvalidResponse as error:
