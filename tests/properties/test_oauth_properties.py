@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from doorward.errors import CallbackRejected, DoorwardError, InvalidCredential, OAuthError
+from doorward.guard.issuers.claims import ClaimRules
+from doorward.guard.issuers.issuer import Issuer
 from doorward.model import HttpRequest, HttpResponse, Secret
-from doorward.protocol.access_token import validate_access_token
 from doorward.protocol.authorization import PendingSignIn, build_authorization_request, validate_callback
 from doorward.protocol.bearer import build_authorization_header, parse_authorization_header
 from doorward.protocol.claims import SignedClaims
@@ -228,7 +229,8 @@ def test_any_claims_give_a_value_or_an_error_of_ours(claims, alg):
         valid = validate_refreshed_id_token(signed, client_id="app", nonce=None, previous_subject="alice", **common)
         assert valid.subject == "alice"
     with contextlib.suppress(InvalidCredential):
-        assert validate_access_token(signed, audiences=["app"], **common).audience
+        access = Issuer(ISSUER, ["app"], token_type="access")
+        assert ClaimRules(access).validate(signed, NOW).audience
 
 
 @unhurried

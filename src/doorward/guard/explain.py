@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, UnknownKey, printable
 from doorward.guard.credentials import looks_signed
 from doorward.guard.decisions import Accepted
-from doorward.guard.issuers.claims import validate_claims
+from doorward.guard.issuers.claims import CLAIMS
 from doorward.guard.verify import newer_keys, verify_other, verify_signed
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Explanation", "Step", "explain", "explain_alone"]
 
 _MINUTES_SHOWN = 10
+_LOOKED_AT = frozenset(claim.name for claim in CLAIMS)
 _NAMES = ("sub", "aud", "azp", "client_id", "scope")
 _TIMES = {"iat": "issued", "nbf": "not before", "exp": "expires"}
 
@@ -147,7 +148,10 @@ def _signed(config: Configuration, token: str, now: float, steps: _Steps) -> Wor
     steps.look_at("claims")
     steps.note(_claims(signed.claims, now))
     steps.note(f"This service is {', '.join(sorted(issuer.audiences))} to that issuer.")
-    validate_claims(signed, issuer, now=now)
+    ignored = sorted(signed.claims.keys() - _LOOKED_AT - {issuer.groups_claim})
+    if ignored:
+        steps.note(f"Nobody looks at: {printable(', '.join(ignored))}.")
+    ring.claims.validate(signed, now)
     steps.ok("Meant for this service, and good now.")
     steps.look_at("revocation")
     checked = verify_signed(config, token, now)

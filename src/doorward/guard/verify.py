@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from doorward.errors import Malformed, ProviderUnavailable, UnknownIssuer, UnknownKey, printable
 from doorward.guard.credentials import signed_part
 from doorward.guard.decisions import Accepted
-from doorward.guard.issuers.claims import validate_claims
 from doorward.guard.revocation.revocations import fingerprint
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
 
@@ -70,7 +69,7 @@ def _wait_and_accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: Key
 def _accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: KeyRing, keys: JwkSet, now: float) -> Accepted:
     issuer = ring.issuer
     signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
-    facts = validate_claims(signed, issuer, now=now)
+    facts = ring.claims.validate(signed, now)
     principal = config.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
     until, age_s = facts.expires_at, issuer.max_token_age_s
     if age_s is not None and facts.issued_at is not None:

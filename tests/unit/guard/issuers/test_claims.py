@@ -3,7 +3,7 @@
 import pytest
 
 from doorward.errors import Expired, Malformed, MissingClaim, NotYetValid, WrongAudience, WrongType
-from doorward.guard.issuers.claims import validate_claims
+from doorward.guard.issuers.claims import CLAIMS, ClaimRules
 from doorward.guard.issuers.issuer import Issuer
 from doorward.protocol.claims import SignedClaims
 from doorward.protocol.jws import JoseHeader
@@ -18,7 +18,7 @@ def claims(**changes):
 
 def validate(*, typ="JWT", now=NOW, audiences=("api",), changes=(), **settings):
     signed = SignedClaims(JoseHeader("RS256", "k", typ), claims(**dict(changes)))
-    return validate_claims(signed, Issuer(URL, audiences, **settings), now=now)
+    return ClaimRules(Issuer(URL, audiences, **settings)).validate(signed, now)
 
 
 def test_what_holds_is_told():
@@ -158,3 +158,27 @@ class TestIdTokens:
 
     def test_the_party_of_other_tokens_is_whoever_asked_for_them(self):
         assert validate(changes={"azp": "some-client"}).subject == "alice"
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: f"{claim.name}-{'-'.join(sorted(claim.kinds))}")
+def test_each_row_says_what_is_asked_or_who_asks_it(claim):
+    assert (claim.check is None) == bool(claim.elsewhere)
+    assert claim.source
+    assert claim.required <= claim.kinds
+
+
+@pytest.mark.parametrize("kind", ["any", "access", "id"])
+def test_a_claim_is_looked_at_once_in_tokens_of_one_kind(kind):
+    names = [claim.name for claim in CLAIMS if kind in claim.kinds]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize("kind", ["any", "access", "id"])
+def test_whatever_is_required_is_missed(kind):
+    given = {"jti": "1", "client_id": "app"}
+    required = [claim.name for claim in CLAIMS if kind in claim.required and claim.check is not None]
+    assert {"exp", "aud", "sub"} <= set(required)
+    for name in required:
+        with pytest.raises(MissingClaim) as refused:
+            validate(typ="at+jwt" if kind == "access" else "JWT", token_type=kind, changes={**given, name: ...})
+        assert refused.value.reason == f"{name}_missing"
