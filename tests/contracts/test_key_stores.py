@@ -68,7 +68,7 @@ def test_a_key_comes_back_as_it_was_kept(key_store):
     )
     assert key_store.add([whole]) is None
     assert key_store.find("id1") == whole
-    assert key_store.records() == (whole.key,)
+    assert key_store.page() == (whole.key,)
     assert key_store.imported_ids() == {"id1"}
     assert key_store.find("id2") is None
 
@@ -85,9 +85,9 @@ def test_values_are_never_part_of_a_statement(field, key_store):
     assert key_store.add([StoredKey(odd, "d" * 48)]) is None
     assert key_store.find(odd.key_id).key == odd
     key_store.touch({odd.key_id: NOW})
-    key_store.revoke([odd.key_id], at=NOW, by=INJECTION)
+    key_store.revoke(odd.key_id, at=NOW, by=INJECTION)
     assert key_store.find(odd.key_id).key.revoked_by == INJECTION
-    assert len(key_store.records()) == 2
+    assert len(key_store.page()) == 2
 
 
 def test_several_are_added_all_or_none(key_store):
@@ -95,12 +95,12 @@ def test_several_are_added_all_or_none(key_store):
     assert key_store.add([record("new", "id2"), record("bot", "id3")]) == "bot"
     assert key_store.add([record("new", "id2"), record("other", "id1")]) == "id1"
     assert key_store.add([record("twin", "id4"), record("twin", "id5")]) == "twin"
-    assert [key.key_id for key in key_store.records()] == ["id1"]
+    assert [key.key_id for key in key_store.page()] == ["id1"]
 
 
 def test_a_name_is_free_again_after_revocation(key_store):
     key_store.add([record()])
-    key_store.revoke(["id1"], at=NOW, by="root")
+    key_store.revoke("id1", at=NOW, by="root")
     assert key_store.add([record(key_id="id2")]) is None
     assert key_store.add([record(key_id="id1", name="other")]) == "id1"
 
@@ -109,7 +109,7 @@ def test_a_key_is_replaced_once(key_store):
     key_store.add([record()])
     assert key_store.replace("id1", record(key_id="id2"), expires_at=NOW + 5)
     assert not key_store.replace("id1", record(key_id="id3"), expires_at=NOW + 5)
-    old, new = key_store.records()
+    old, new = key_store.page()
     assert (old.replaced_by, old.expires_at, old.is_current) == ("id2", NOW + 5, False)
     assert new.is_current
     assert key_store.add([record(key_id="id4")]) == "bot"
@@ -117,8 +117,8 @@ def test_a_key_is_replaced_once(key_store):
 
 def test_the_first_revocation_counts(key_store):
     key_store.add([record()])
-    key_store.revoke(["id1"], at=NOW, by="first")
-    key_store.revoke(["id1"], at=NOW + 1, by="second")
+    key_store.revoke("id1", at=NOW, by="first")
+    key_store.revoke("id1", at=NOW + 1, by="second")
     assert (key_store.find("id1").key.revoked_at, key_store.find("id1").key.revoked_by) == (NOW, "first")
 
 
@@ -126,7 +126,7 @@ def test_last_used_only_grows_and_makes_no_key(key_store):
     key_store.add([record()])
     key_store.touch({"id1": NOW + 2, "nobody": NOW})
     key_store.touch({"id1": NOW + 1})
-    assert [key.last_used_at for key in key_store.records()] == [NOW + 2]
+    assert [key.last_used_at for key in key_store.page()] == [NOW + 2]
 
 
 def test_two_that_make_one_name_at_once_make_one_key(key_store):
@@ -143,7 +143,7 @@ def test_two_that_make_one_name_at_once_make_one_key(key_store):
     for thread in threads:
         thread.join(30)
     assert sorted(answers, key=str) == [None, "bot", "bot", "bot"]
-    assert len(key_store.records()) == 1
+    assert len(key_store.page()) == 1
 
 
 def test_life_of_a_key(keys, clock):
@@ -202,7 +202,7 @@ def test_a_key_with_the_secret_of_another_is_refused(keys, key_store):
         finish(keys.check(swapped, now=NOW))
     # Even one whose checksum holds is compared with the digest of its own id.
     digest = key_store.find(two.key_id).digest
-    key_store.revoke([one.key_id], at=NOW, by="")
+    key_store.revoke(one.key_id, at=NOW, by="")
     key_store.replace(two.key_id, StoredKey(dataclasses.replace(two, key_id="three"), digest), expires_at=NOW)
     with pytest.raises(Revoked):
         finish(keys.check(mine.reveal(), now=NOW))

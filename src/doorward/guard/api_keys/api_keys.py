@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict
 
 from doorward.errors import ConfigurationError, Expired, Revoked, StoreError, UnknownApiKey, printable
 from doorward.guard.api_keys.api_key import ApiKey, KeyStore, StoredKey, refuse_ended
-from doorward.guard.api_keys.changes import checked_key, end_of_overlap, imported_keys, successor_of
+from doorward.guard.api_keys.changes import checked_key, end_of_overlap, imported_keys, no_such_key, successor_of
 from doorward.guard.api_keys.format import digest_key, is_key_shaped, make_key
 from doorward.guard.api_keys.keyring import Keyring, parse_entries, parse_keyring
 from doorward.guard.api_keys.last_used import LastUsed
@@ -26,7 +26,7 @@ from doorward.model import Secret
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Unpack
 
     from doorward.guard.api_keys.format import Digested, Pepper
@@ -283,7 +283,7 @@ class ApiKeys:
         """Make a new key for a name; it may do the same and, if the old one was to end, lives as long as that did.
 
         Args:
-            name: of a key that is neither revoked nor replaced.
+            name: of a key that is neither revoked nor replaced; or its id.
             overlap_s: for how many seconds the old key goes on; 0 ends it now.
             by: who did it.
 
@@ -292,55 +292,61 @@ class ApiKeys:
             StoreError: It could not be kept; the old key goes on.
         """
         now = self._clock.now()
-        old = next((key for key in self._named(name) if key.is_current), None)
-        if old is None:
-            raise _no_such_key(name)
+        old = self._find(name)
+        if old is None or not old.is_current:
+            raise no_such_key(name)
         end_at = end_of_overlap(old, overlap_s, now=now)
         secret, stored = self._make(successor_of(old, now=now, by=by))
         if not self._writable().replace(old.key_id, stored, expires_at=end_at):
-            raise _no_such_key(name)  # revoked or rotated by somebody else in this moment
+            raise no_such_key(name)  # revoked or rotated by somebody else in this moment
         self._changed()
         return secret, stored.key
 
     def revoke(self, name_or_id: str, *, by: str = "") -> tuple[ApiKey, ...]:
         """End a key by its id, or by a name all keys that have it, at once. Returns those that were still good.
 
+        Also a key that a rotation in this moment puts in the place of one.
+
         Raises:
             ConfigurationError: There is no such key.
             StoreError: It could not be written; nothing was revoked.
         """
-        found = self._named(name_or_id)
-        if not found:
-            raise _no_such_key(name_or_id)
-        ended = tuple(key for key in found if key.revoked_at is None)
-        self._writable().revoke([key.key_id for key in ended], at=self._clock.now(), by=printable(by))
+        ended = self._writable().revoke(name_or_id, at=self._clock.now(), by=printable(by))
+        if ended is None:
+            raise no_such_key(name_or_id)
         self._changed()
         return ended
 
     def show(self, name_or_id: str) -> ApiKey:
-        """Return what is known of the key with this id, or of the newest with this name.
+        """Return what is known of the key with this id, else of the current one of this name, else of its newest.
 
         Raises:
             ConfigurationError: There is none.
             StoreError: Nobody could look.
         """
-        found = self._named(name_or_id)
-        if not found:
-            raise _no_such_key(name_or_id)
-        return found[-1]
+        found = self._find(name_or_id)
+        if found is None:
+            raise no_such_key(name_or_id)
+        return found
 
     def list(self, *, ended: bool = False) -> tuple[ApiKey, ...]:
-        """Return the keys of the keyring, then those of the store, the oldest first.
+        """Return at once what ``each`` returns one by one."""
+        return tuple(self.each(ended=ended))
+
+    def each(self, *, ended: bool = False) -> Iterator[ApiKey]:
+        """Return the keys of the keyring, then those of the store, the oldest first: a page in memory at a time.
 
         Args:
             ended: those too that are revoked or have expired.
 
         Raises:
-            StoreError: Nobody could look.
+            StoreError: Nobody could look; maybe after some keys.
         """
         now = self._clock.now()
-        records = self._keyring.records() + (() if self._store is None else self._store.records())
-        return tuple(key for key in records if ended or not key.has_ended(now))
+        yield from (key for key in self._keyring.records() if ended or not key.has_ended(now))
+        page: tuple[ApiKey, ...] = ()
+        while self._store is not None and (page := self._store.page(*page[-1:])):
+            yield from (key for key in page if ended or not key.has_ended(now))
 
     def import_keys(self, entries: _Entries, *, by: str = "") -> tuple[ApiKey, ...]:
         """Keep the digests of keys that were made elsewhere, all or none of them, so that they go on working.
@@ -384,16 +390,11 @@ class ApiKeys:
             raise ConfigurationError(message, field="name", reason="name_taken")
         self._changed()
 
-    def _named(self, name_or_id: str) -> tuple[ApiKey, ...]:
-        return tuple(key for key in self._writable().records() if name_or_id in (key.name, key.key_id))
+    def _find(self, name_or_id: str) -> ApiKey | None:
+        store = self._writable()
+        stored = store.find(name_or_id)
+        return store.find_named(name_or_id) if stored is None else stored.key
 
     def _changed(self) -> None:
         self._lookup.forget()
         self.version += 1
-
-
-def _no_such_key(name_or_id: str) -> ConfigurationError:
-    message = (
-        f"There is no API key {printable(repr(name_or_id))}, or none that is in use. See: doorward keys list --all"
-    )
-    return ConfigurationError(message, field="name", reason="no_such_key")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from doorward.guard.api_keys.format import Pepper
     from doorward.guard.api_keys.keyring import KeyringEntry
 
-__all__ = ["checked_key", "end_of_overlap", "imported_keys", "successor_of"]
+__all__ = ["checked_key", "end_of_overlap", "imported_keys", "no_such_key", "successor_of"]
 
 
 def checked_key(key: ApiKey, *, now: float) -> ApiKey:
@@ -88,3 +88,11 @@ def imported_keys(entries: Iterable[KeyringEntry], pepper: Pepper, *, now: float
         )
         stored.append(StoredKey(key, digested.digest))
     return stored
+
+
+def no_such_key(name_or_id: str) -> ConfigurationError:
+    """Return what to raise."""
+    message = (
+        f"There is no API key {printable(repr(name_or_id))}, or none that is in use. See: doorward keys list --all"
+    )
+    return ConfigurationError(message, field="name", reason="no_such_key")
