@@ -9,10 +9,11 @@ import json
 import shutil
 import sys
 import textwrap
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from rich.console import Console, RenderableType
 
@@ -20,6 +21,7 @@ __all__ = [
     "make_console",
     "print_facts",
     "print_json",
+    "print_json_list",
     "print_line",
     "print_note",
     "print_table",
@@ -34,6 +36,7 @@ _ENDLESS = 10_000
 _NARROWEST = 40
 _GAP = 2
 _SHORTEST = 18
+_PAGE = 1000
 
 
 def print_line(line: str) -> None:
@@ -64,6 +67,15 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
+def print_json_list(values: Iterable[Any]) -> None:
+    """Print as ``print_json`` does a list, each value as it comes."""
+    before = "[\n"
+    for value in values:
+        sys.stdout.write(before + textwrap.indent(json.dumps(value, indent=2), "  "))
+        before = ",\n"
+    sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console that takes text as it is: no markup, no highlighting, no emoji names."""
     from rich.console import Console
@@ -85,22 +97,47 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     show(table, make_console())
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, shorten: int) -> None:
-    """Print a table without lines. On a terminal that is too narrow, column ``shorten`` loses its middle first."""
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, shorten: int) -> None:
+    """Print a table without lines. On a terminal that is too narrow, column ``shorten`` loses its middle first.
+
+    Of many rows, a page is in memory at a time; a later one has columns at least as wide as those before.
+    """
     from rich.cells import cell_len
+
+    console, rest = make_console(), iter(rows)
+    widths, names = [0] * len(header), [header]
+    while (page := list(islice(rest, _PAGE))) or names:
+        columns = zip(*names, *page, strict=True)
+        widths = [max(width, *map(cell_len, column)) for width, column in zip(widths, columns, strict=True)]
+        if console.is_terminal:
+            _draw_page(names, page, widths, console, shorten=shorten)
+        else:
+            for row in (*names, *page):
+                cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+                print_line((" " * _GAP).join(cells).rstrip())
+        names = []
+
+
+def _draw_page(
+    names: Sequence[Sequence[str]],
+    page: Iterable[Sequence[str]],
+    widths: Sequence[int],
+    console: Console,
+    *,
+    shorten: int,
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = make_console()
-    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
     room = console.width - sum(widths) - _GAP * (len(widths) - 1) + widths[shorten]
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name)
-    for row in rows:
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold", show_header=bool(names))
+    for number, width in enumerate(widths):
+        least = None if names or room < widths[shorten] else width
+        table.add_column(names[0][number] if names else "", min_width=least)
+    for row in page:
         cells = [*row[:shorten], _shortened(row[shorten], max(room, _SHORTEST)), *row[shorten + 1 :]]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
-    show(table, console)
+    console.print(table)
 
 
 def _shortened(text: str, width: int) -> str:
