@@ -132,7 +132,7 @@ def _draw_page(
     room = console.width - sum(widths) - _GAP * (len(widths) - 1) + widths[shorten]
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold", show_header=bool(names))
     for number, width in enumerate(widths):
-        least = None if names or room < widths[shorten] else width
+        least = None if names or room < _SHORTEST else min(width, room) if number == shorten else width
         table.add_column(names[0][number] if names else "", min_width=least)
     for row in page:
         cells = [*row[:shorten], _shortened(row[shorten], max(room, _SHORTEST)), *row[shorten + 1 :]]
