@@ -182,14 +182,14 @@ def test_a_key_can_not_hide_behind_the_name_of_another(key_store):
     assert {key.key_id for key in key_store.revoke("id1", at=NOW, by="")} == {"id1", "id2"}
 
 
-def test_a_name_with_thousands_of_keys_is_revoked_and_those_that_were_good_are_told(key_store):
+def test_a_name_with_more_than_a_thousand_keys_is_revoked_and_those_that_were_good_are_told(key_store):
     key_store.add([record(key_id="0")])
-    for number in range(2200):
-        over = NOW - 1 if number < 2198 else NOW + 1
+    for number in range(1200):
+        over = NOW - 1 if number < 1198 else NOW + 1
         assert key_store.replace(str(number), record(key_id=str(number + 1)), expires_at=over)
     ended = key_store.revoke("bot", at=NOW, by="root")
-    assert sorted(int(key.key_id) for key in ended) == [2198, 2199, 2200]
-    assert all(key_store.find(str(number)).key.revoked_at == NOW for number in range(2201))
+    assert sorted(int(key.key_id) for key in ended) == [1198, 1199, 1200]
+    assert all(key_store.find(str(number)).key.revoked_at == NOW for number in range(1201))
 
 
 def test_no_key_of_a_rotation_under_way_outlives_the_revocation_of_its_name(keys, key_store):
@@ -441,11 +441,21 @@ def wait_for_waiters(database, count):
         time.sleep(0.01)
 
 
+MANY_MORE = """
+INSERT INTO doorward_api_keys
+WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+SELECT 'id' || CAST(n AS TEXT), digest, pepper_id, 'bot' || CAST(n AS TEXT), is_current, is_imported, scopes, groups,
+    may_delegate, created_at + n, created_by, expires_at, revoked_at, revoked_by, replaced_by, last_used_at
+FROM numbers, doorward_api_keys
+"""
+
+
 def test_every_question_is_answered_by_an_index(url):
     database = open_database(url, timeout_s=30)
     store = SqlKeyStore(database)
-    store.add(dated(NOW + number, f"bot{number}", f"id{number}") for number in range(10_000))
+    store.add([record()])
     with database.writing() as connection:
+        connection.execute(sa.text(MANY_MORE))
         connection.execute(sa.text("ANALYZE"))
         connection.execute(sa.text("UPDATE doorward_api_keys SET is_imported = 1 WHERE key_id = 'id7'"))
     with asked(database) as statements:
@@ -458,7 +468,7 @@ def test_every_question_is_answered_by_an_index(url):
         store.replace("new", record("new", "newer"), expires_at=NOW)
         store.revoke("new", at=NOW, by="")
         store.touch({"id1": NOW})
-    assert len(statements) >= 13
+    assert len(statements) >= 12
     with database.reading() as connection:
         for statement, values in statements:
             plan = planned(connection, statement, values)

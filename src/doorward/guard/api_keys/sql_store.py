@@ -136,12 +136,9 @@ class SqlKeyStore:
 
 
 def _taken(connection: sa.Connection, key: ApiKey) -> str | None:
-    same_name = sa.select(sa.literal(1)).where(_c.name == key.name, _c.is_current == _ONE)
-    same_id = sa.select(sa.literal(1)).where(_c.key_id == key.key_id)
-    for query, taken in ((same_name, key.name), (same_id, key.key_id)):
-        if connection.execute(query).scalar() is not None:
-            return taken
-    return None
+    same_name = sa.select(_c.name).where(_c.name == key.name, _c.is_current == _ONE)
+    same_id = sa.select(_c.key_id).where(_c.key_id == key.key_id)
+    return connection.execute(sa.union_all(same_name, same_id).limit(1)).scalar()
 
 
 def _not_revoked(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Iterator[Sequence[sa.Row[Any]]]:
