@@ -36,6 +36,7 @@ from doorward.model import Secret
 from doorward.protocol.claims import sign_claims
 from doorward.protocol.jwk import JwkSet, SigningKey, generate_signing_key, parse_jwk_set
 from doorward.system import SystemClock
+from guard_scale_keys import show_managed_keys
 from measuring import Case, Report, each, measure, options, percentile, same
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def main() -> None:
     chosen, report = options(__doc__), Report()
     _show_issuers(report, chosen)
     _show_api_keys(report, chosen)
+    show_managed_keys(report, chosen)
     _show_throttle(report, chosen)
     _show_memory(report, chosen)
     asyncio.run(_show_flood(report, chosen))

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from doorward.errors import ConfigurationError, Expired, Revoked, StoreError, UnknownApiKey
 from doorward.guard.api_keys.api_key import ApiKey, StoredKey
@@ -15,7 +20,7 @@ from doorward.guard.api_keys.memory_store import MemoryKeyStore
 from doorward.guard.api_keys.peppers import generate_pepper
 from doorward.guard.api_keys.sql_store import SqlKeyStore
 from doorward.guard.stores.opening import open_database, sqlite_url
-from doorward.guard.stores.schema import api_keys
+from doorward.guard.stores.schema import INDEXES, api_keys, schema
 from doorward.guard.work import afinish, finish
 
 NOW = 1_800_000_000.0
@@ -39,6 +44,24 @@ def key_store(request, tmp_path):
         store = SqlKeyStore(open_database(request.getfixturevalue("postgresql")))
     yield store
     store.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+def url(request, tmp_path):
+    return request.getfixturevalue("postgresql") if request.param == "postgresql" else sqlite_url(tmp_path / "keys.db")
+
+
+@pytest.fixture
+def older(url, monkeypatch):
+    """A database as it was made before there were indexes by name, by a program that knows none."""
+    with monkeypatch.context() as patch:
+        patch.setattr("doorward.guard.stores.sql.INDEXES", {})
+        database = open_database(url)
+        with database.reading():
+            pass
+    database.make_indexes = lambda: None
+    yield database
+    database.close()
 
 
 @pytest.fixture
@@ -68,9 +91,14 @@ def test_a_key_comes_back_as_it_was_kept(key_store):
     )
     assert key_store.add([whole]) is None
     assert key_store.find("id1") == whole
-    assert key_store.records() == (whole.key,)
+    assert key_store.page() == (whole.key,)
     assert key_store.imported_ids() == {"id1"}
     assert key_store.find("id2") is None
+
+
+def dated(created_at, name="bot", key_id="id1"):
+    stored = record(name, key_id)
+    return dataclasses.replace(stored, key=dataclasses.replace(stored.key, created_at=created_at))
 
 
 def test_the_digest_is_not_shown(key_store):
@@ -85,9 +113,9 @@ def test_values_are_never_part_of_a_statement(field, key_store):
     assert key_store.add([StoredKey(odd, "d" * 48)]) is None
     assert key_store.find(odd.key_id).key == odd
     key_store.touch({odd.key_id: NOW})
-    key_store.revoke([odd.key_id], at=NOW, by=INJECTION)
+    key_store.revoke(odd.key_id, at=NOW, by=INJECTION)
     assert key_store.find(odd.key_id).key.revoked_by == INJECTION
-    assert len(key_store.records()) == 2
+    assert len(key_store.page()) == 2
 
 
 def test_several_are_added_all_or_none(key_store):
@@ -95,12 +123,12 @@ def test_several_are_added_all_or_none(key_store):
     assert key_store.add([record("new", "id2"), record("bot", "id3")]) == "bot"
     assert key_store.add([record("new", "id2"), record("other", "id1")]) == "id1"
     assert key_store.add([record("twin", "id4"), record("twin", "id5")]) == "twin"
-    assert [key.key_id for key in key_store.records()] == ["id1"]
+    assert [key.key_id for key in key_store.page()] == ["id1"]
 
 
 def test_a_name_is_free_again_after_revocation(key_store):
     key_store.add([record()])
-    key_store.revoke(["id1"], at=NOW, by="root")
+    key_store.revoke("id1", at=NOW, by="root")
     assert key_store.add([record(key_id="id2")]) is None
     assert key_store.add([record(key_id="id1", name="other")]) == "id1"
 
@@ -109,16 +137,104 @@ def test_a_key_is_replaced_once(key_store):
     key_store.add([record()])
     assert key_store.replace("id1", record(key_id="id2"), expires_at=NOW + 5)
     assert not key_store.replace("id1", record(key_id="id3"), expires_at=NOW + 5)
-    old, new = key_store.records()
+    old, new = key_store.page()
     assert (old.replaced_by, old.expires_at, old.is_current) == ("id2", NOW + 5, False)
     assert new.is_current
     assert key_store.add([record(key_id="id4")]) == "bot"
 
 
+def test_the_current_key_of_a_name_is_found_else_the_one_made_last(key_store):
+    assert key_store.find_named("bot") is None
+    key_store.add([record(), record("other", "id0")])
+    key_store.replace("id1", dated(NOW - 9, key_id="id2"), expires_at=NOW + 5)  # by a clock that was set back
+    assert key_store.find_named("bot").key_id == "id2"
+    key_store.revoke("bot", at=NOW, by="")
+    assert key_store.find_named("bot").key_id == "id1"
+    key_store.add([dated(NOW + 1, key_id="id3")])
+    key_store.revoke("id3", at=NOW, by="")
+    assert key_store.find_named("bot").key_id == "id3"
+    assert key_store.find_named("id3") is None
+
+
+def test_a_name_is_revoked_with_all_its_keys(key_store):
+    key_store.add([record(), record("other", "id9")])
+    key_store.replace("id1", record(key_id="id2", expires_at=NOW + 99), expires_at=NOW + 5)
+    key_store.replace("id2", record(key_id="id3"), expires_at=NOW + 50)
+    ended = key_store.revoke("bot", at=NOW + 5, by="root")
+    assert sorted(key.key_id for key in ended) == ["id2", "id3"], "id1 was over"
+    assert {(key.revoked_at, key.revoked_by) for key in ended} == {(NOW + 5, "root")}
+    assert [key_store.find(f"id{number}").key.revoked_at for number in (1, 2, 3, 9)] == [NOW + 5] * 3 + [None]
+    assert not key_store.find_named("bot").is_current
+    assert key_store.revoke("bot", at=NOW + 6, by="root") == ()
+    assert key_store.revoke("nobody", at=NOW, by="root") is None
+
+
+def test_a_key_is_revoked_by_its_id_alone(key_store):
+    key_store.add([record()])
+    key_store.replace("id1", record(key_id="id2"), expires_at=NOW + 5)
+    assert [key.key_id for key in key_store.revoke("id1", at=NOW, by="")] == ["id1"]
+    assert key_store.find_named("bot").is_current
+    assert key_store.revoke("id1", at=NOW, by="") == ()
+
+
+def test_a_key_can_not_hide_behind_the_name_of_another(key_store):
+    key_store.add([record(), record("id1", "id2")])
+    assert {key.key_id for key in key_store.revoke("id1", at=NOW, by="")} == {"id1", "id2"}
+
+
+def test_a_name_with_more_than_a_thousand_keys_is_revoked_and_those_that_were_good_are_told(key_store):
+    key_store.add([record(key_id="0")])
+    for number in range(1200):
+        over = NOW - 1 if number < 1198 else NOW + 1
+        assert key_store.replace(str(number), record(key_id=str(number + 1)), expires_at=over)
+    ended = key_store.revoke("bot", at=NOW, by="root")
+    assert sorted(int(key.key_id) for key in ended) == [1198, 1199, 1200]
+    assert all(key_store.find(str(number)).key.revoked_at == NOW for number in range(1201))
+
+
+def test_no_key_of_a_rotation_under_way_outlives_the_revocation_of_its_name(keys, key_store):
+    keys.create("bot")
+
+    def rotate():
+        while True:
+            try:
+                keys.rotate("bot")
+            except ConfigurationError:
+                if not key_store.find_named("bot").is_current:
+                    return
+
+    with ThreadPoolExecutor(3) as pool:
+        rotating = [pool.submit(rotate) for _ in range(3)]
+        while len(keys.list()) < 10:
+            time.sleep(0.001)
+        keys.revoke("bot")
+        for each in rotating:
+            each.result(60)
+    assert keys.list() == ()
+
+
+def test_all_keys_come_page_by_page_the_oldest_first(key_store):
+    made = [dated(NOW + number // 7, f"bot{number}", f"id{number:04}") for number in range(2500)]
+    assert key_store.add(made[::-1]) is None
+    pages, after = [], ()
+    while page := key_store.page(*after):
+        pages.append(page)
+        after = page[-1:]
+    assert [len(page) for page in pages] == [1000, 1000, 500]
+    assert [key for page in pages for key in page] == [each.key for each in made]
+
+
+def test_a_store_says_whether_it_ever_held_a_key(key_store):
+    assert key_store.is_empty()
+    key_store.add([record()])
+    key_store.revoke("id1", at=NOW, by="")
+    assert not key_store.is_empty()
+
+
 def test_the_first_revocation_counts(key_store):
     key_store.add([record()])
-    key_store.revoke(["id1"], at=NOW, by="first")
-    key_store.revoke(["id1"], at=NOW + 1, by="second")
+    key_store.revoke("id1", at=NOW, by="first")
+    key_store.revoke("id1", at=NOW + 1, by="second")
     assert (key_store.find("id1").key.revoked_at, key_store.find("id1").key.revoked_by) == (NOW, "first")
 
 
@@ -126,7 +242,7 @@ def test_last_used_only_grows_and_makes_no_key(key_store):
     key_store.add([record()])
     key_store.touch({"id1": NOW + 2, "nobody": NOW})
     key_store.touch({"id1": NOW + 1})
-    assert [key.last_used_at for key in key_store.records()] == [NOW + 2]
+    assert [key.last_used_at for key in key_store.page()] == [NOW + 2]
 
 
 def test_two_that_make_one_name_at_once_make_one_key(key_store):
@@ -143,7 +259,7 @@ def test_two_that_make_one_name_at_once_make_one_key(key_store):
     for thread in threads:
         thread.join(30)
     assert sorted(answers, key=str) == [None, "bot", "bot", "bot"]
-    assert len(key_store.records()) == 1
+    assert len(key_store.page()) == 1
 
 
 def test_life_of_a_key(keys, clock):
@@ -202,7 +318,7 @@ def test_a_key_with_the_secret_of_another_is_refused(keys, key_store):
         finish(keys.check(swapped, now=NOW))
     # Even one whose checksum holds is compared with the digest of its own id.
     digest = key_store.find(two.key_id).digest
-    key_store.revoke([one.key_id], at=NOW, by="")
+    key_store.revoke(one.key_id, at=NOW, by="")
     key_store.replace(two.key_id, StoredKey(dataclasses.replace(two, key_id="three"), digest), expires_at=NOW)
     with pytest.raises(Revoked):
         finish(keys.check(mine.reveal(), now=NOW))
@@ -261,6 +377,205 @@ def test_an_entry_that_somebody_damaged_is_an_outage(column, value, tmp_path):
         finish(keys.check(secret.reveal(), now=NOW))
     assert caught.value.reason == "entry_damaged"
     keys.close()
+
+
+def test_a_damaged_entry_can_be_revoked(url):
+    database = open_database(url)
+    keys = ApiKeys(SqlKeyStore(database), pepper=generate_pepper())
+    secret, made = keys.create("bot")
+    with database.writing() as connection:
+        connection.execute(sa.update(api_keys).values(scopes="["))
+    assert keys.revoke("bot") == ()
+    with database.writing() as connection:
+        connection.execute(sa.update(api_keys).values(scopes="[]"))
+    assert keys.show(made.key_id).revoked_at is not None
+    with pytest.raises(Revoked):
+        finish(keys.check(secret.reveal(), now=NOW))
+    keys.close()
+
+
+class HeldDatabase:
+    """A database that holds on before it commits."""
+
+    def __init__(self, database):
+        self._database = database
+        self.reached, self.go_on = threading.Event(), threading.Event()
+
+    @contextmanager
+    def writing(self):
+        with self._database.writing() as connection:
+            yield connection
+            self.reached.set()
+            assert self.go_on.wait(30)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("with_old_revoked", [False, True])
+def test_a_revocation_waits_for_a_rotation_and_ends_what_it_made(with_old_revoked, postgresql):
+    database, other = open_database(postgresql, timeout_s=20), open_database(postgresql, timeout_s=20)
+    store, held = SqlKeyStore(database), HeldDatabase(other)
+    store.add([record()])
+    with ThreadPoolExecutor(3) as pool:
+        rotated = pool.submit(SqlKeyStore(held).replace, "id1", record(key_id="id2"), expires_at=NOW + 5)
+        assert held.reached.wait(30)
+        revoked = []
+        for what in ["id1", "bot"] if with_old_revoked else ["bot"]:
+            revoked.append(pool.submit(store.revoke, what, at=NOW, by="root"))
+            wait_for_waiters(database, len(revoked))
+        held.go_on.set()
+        assert rotated.result(30)
+        assert all(each.result(30) is not None for each in revoked)
+    assert [key.revoked_at for key in store.page()] == [NOW] * 2
+    store.close()
+    other.close()
+
+
+def wait_for_waiters(database, count):
+    give_up_at = time.monotonic() + 30
+    while True:
+        with database.reading() as connection:
+            waiting = connection.execute(sa.text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")).scalar()
+        if waiting >= count:
+            return
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+
+
+MANY_MORE = """
+INSERT INTO doorward_api_keys
+WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+SELECT 'id' || CAST(n AS TEXT), digest, pepper_id, 'bot' || CAST(n AS TEXT), is_current, is_imported, scopes, groups,
+    may_delegate, created_at + n, created_by, expires_at, revoked_at, revoked_by, replaced_by, last_used_at
+FROM numbers, doorward_api_keys
+"""
+
+
+def test_every_question_is_answered_by_an_index(url):
+    database = open_database(url, timeout_s=30)
+    store = SqlKeyStore(database)
+    store.add([record()])
+    with database.writing() as connection:
+        connection.execute(sa.text(MANY_MORE))
+        connection.execute(sa.text("ANALYZE"))
+        connection.execute(sa.text("UPDATE doorward_api_keys SET is_imported = 1 WHERE key_id = 'id7'"))
+    with asked(database) as statements:
+        store.find("id1")
+        store.imported_ids()
+        store.find_named("bot5000")
+        store.page()
+        store.page(store.find("id9").key)
+        store.add([record("new", "new")])
+        store.replace("new", record("new", "newer"), expires_at=NOW)
+        store.revoke("new", at=NOW, by="")
+        store.touch({"id1": NOW})
+    assert len(statements) >= 12
+    with database.reading() as connection:
+        for statement, values in statements:
+            plan = planned(connection, statement, values)
+            assert "Seq Scan" not in plan, (statement, plan)
+            assert all("USING" in line for line in plan.splitlines() if line.startswith("SCAN")), (statement, plan)
+            if "revoked_at IS NULL ORDER BY" not in statement:  # sorts a name's own, or uses the index's order
+                assert not re.search("TEMP B-TREE|Sort", plan), (statement, plan)
+    store.close()
+
+
+@contextmanager
+def asked(database):
+    """Collect what is said to a database about keys, but for what only adds."""
+    statements = []
+
+    def note(_connection, _cursor, statement, values, _context, many):
+        if "doorward_api_keys" in statement and not statement.startswith("INSERT"):
+            statements.append((statement, values[0] if many else values))
+
+    with database.reading() as connection:
+        engine = connection.engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield statements
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def planned(connection, statement, values):
+    explain = "EXPLAIN " if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN "
+    return "\n".join(row[-1] for row in connection.exec_driver_sql(explain + statement, values))
+
+
+def index_names(database):
+    with database.reading() as connection:
+        return {each["name"] for each in sa.inspect(connection).get_indexes(api_keys.name)}
+
+
+def test_an_older_database_gets_its_indexes_when_keys_are_managed(older, url):
+    SqlKeyStore(older).add([record(), record("other", "id2")])
+    assert not INDEXES.keys() & index_names(older)
+    database = open_database(url)
+    store = SqlKeyStore(database)
+    assert store.find("id1").key.name == "bot"
+    assert store.imported_ids() == frozenset()
+    assert not store.is_empty()
+    assert not INDEXES.keys() & index_names(database), "a guard does not wait for what it does not use"
+    assert store.find_named("bot").key_id == "id1"
+    assert INDEXES.keys() <= index_names(database)
+    assert [key.key_id for key in store.revoke("bot", at=NOW, by="")] == ["id1"]
+    with asked(database) as statements:
+        store.find_named("bot")
+    assert len(statements) == 1, "indexes are looked for once"
+    store.close()
+
+
+def test_an_older_program_goes_on_with_a_database_that_got_indexes(older, url, monkeypatch):
+    database = open_database(url)
+    SqlKeyStore(database).find_named("bot")
+    SqlKeyStore(older).add([record()])
+    SqlKeyStore(older).replace("id1", record(key_id="id2"), expires_at=NOW + 5)
+    older.close()  # as at a restart: it connects anew, and is not told that the schema is newer
+    monkeypatch.setattr("doorward.guard.stores.sql.INDEXES", {})
+    assert SqlKeyStore(older).find("id2").key.is_current
+    with database.reading() as connection:
+        assert connection.execute(sa.select(sa.func.max(schema.c.version))).scalar() == 2
+    database.close()
+
+
+def test_several_at_once_make_the_indexes_once(older, url):
+    start = threading.Barrier(4)
+
+    def manage():
+        store = SqlKeyStore(open_database(url, timeout_s=30))  # a busy machine takes its time
+        start.wait(10)
+        store.find_named("bot")
+        store.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(manage) for _ in range(4)]:
+            each.result(60)
+    assert INDEXES.keys() <= index_names(older)
+
+
+@pytest.mark.peer
+def test_indexes_may_take_longer_than_a_statement(postgresql, monkeypatch):
+    first = open_database(postgresql)
+    first.make_indexes()
+    first.close()
+    monkeypatch.setattr("doorward.guard.stores.sql.INDEXES", {"slow": "SELECT pg_sleep(2.5)"})
+    database = open_database(postgresql, timeout_s=0.5)
+    database.make_indexes()
+    with pytest.raises(StoreError) as caught, database.reading() as connection:
+        connection.execute(sa.text("SELECT pg_sleep(2.5)"))
+    assert caught.value.reason == "database_timeout"
+    database.close()
+
+
+def test_indexes_that_can_not_be_made_are_told_but_do_not_keep_a_key_alive(older, url, monkeypatch):
+    SqlKeyStore(older).add([record(), record("other", "id2")])
+    monkeypatch.setattr("doorward.guard.stores.sql.INDEXES", {"broken": "CREATE INDEX broken ON nowhere (a)"})
+    store = SqlKeyStore(open_database(url))
+    for _ in range(2):
+        with pytest.raises(StoreError) as caught:
+            store.find_named("bot")
+        assert caught.value.reason == "database_failed"
+    assert [key.key_id for key in store.revoke("bot", at=NOW, by="")] == ["id1"]
+    assert [key.key_id for key in store.revoke("id2", at=NOW, by="")] == ["id2"]
+    store.close()
 
 
 def test_an_end_that_is_no_instant_is_an_outage(tmp_path):

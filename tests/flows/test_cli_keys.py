@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.stores.schema import INDEXES
 from doorward.guard.work import finish
 
 DOORWARD = Path(sys.executable).with_name("doorward")
@@ -111,6 +114,30 @@ def test_keys_are_imported_from_a_file_or_a_pipe(tmp_path, doorward_home):
     assert again.returncode == 2
     assert PLANTED not in again.stderr + again.stdout
     assert PLANTED.encode() not in (doorward_home / "keys.db").read_bytes()
+
+
+def test_more_keys_than_a_page_are_listed_under_one_header():
+    entries = [{"name": f"bot{number}", "key": f"{PLANTED}-{number}"} for number in range(1100)]
+    json_of("import", "-", given=json.dumps(entries))
+    latest = json_of("create", "latest")
+    header, *rows = done_well("list").stdout.splitlines()
+    assert header.split() == ["NAME", "ID", "SCOPES", "STATE", "LAST", "USED"]
+    listed = json_of("list")
+    assert [row.split()[:2] for row in rows] == [[key["name"], key["id"]] for key in listed]
+    assert {key["name"] for key in listed} == {entry["name"] for entry in entries} | {"latest"}
+    assert listed[-1]["id"] == latest["id"]
+
+
+@pytest.mark.parametrize("command", ["show", "revoke", "rotate"])
+def test_a_database_of_an_older_version_gets_its_indexes(command, doorward_home):
+    done_well("create", "bot")
+    with closing(sqlite3.connect(doorward_home / "keys.db")) as connection:
+        for name in INDEXES:
+            connection.execute(f"DROP INDEX {name}")
+    done_well(command, "bot")
+    with closing(sqlite3.connect(doorward_home / "keys.db")) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'").fetchall()
+    assert INDEXES.keys() <= {name for (name,) in found}
 
 
 @pytest.mark.parametrize(

@@ -55,12 +55,14 @@ class PostgreSQL:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, *, durable: bool = False) -> None:
+        """Start it. What was committed reaches the disk only if it is to be ``durable``."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     *(*self._as_server, self._programs / "postgres", "-D", self._folder / "data", "-k", self._folder),
-                    *("-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}", "-c", "fsync=off"),
+                    *("-c", "listen_addresses=127.0.0.1", "-c", f"port={self.port}"),
+                    *("-c", f"fsync={'on' if durable else 'off'}"),
                 ],
                 stdout=log,
                 stderr=log,

@@ -12,7 +12,7 @@ from io import TextIOWrapper
 
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TextIO
 
     from rich.console import Console, RenderableType
@@ -21,6 +21,7 @@ __all__ = [
     "make_console",
     "print_facts",
     "print_json",
+    "print_json_list",
     "print_line",
     "print_note",
     "print_table",
@@ -37,6 +38,7 @@ _ENDLESS = 10_000
 _NARROWEST = 40
 _GAP = 2
 _SHORTEST = 18
+_PAGE = 1000
 
 
 def print_line(line: str) -> None:
@@ -82,6 +84,17 @@ def replace_unprintable() -> None:
             stream.reconfigure(errors="replace")
 
 
+def print_json_list(values: Iterable[Any]) -> None:
+    """Print as ``print_json`` does a list, each value as it comes."""
+    import textwrap
+
+    before = "[\n"
+    for value in values:
+        sys.stdout.write(before + textwrap.indent(json.dumps(value, indent=2), "  "))
+        before = ",\n"
+    sys.stdout.write("[]\n" if before == "[\n" else "\n]\n")
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console that takes text as it is: no markup, no highlighting, no emoji names."""
     from rich.console import Console
@@ -94,7 +107,7 @@ def make_console(*, stderr: bool = False) -> Console:
 
 def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print names and values, one a line, the values beneath each other."""
-    if _printed_plain(facts):
+    if _printed_plain(facts, [0, 0]):
         return
     from rich.table import Table
     from rich.text import Text
@@ -105,27 +118,45 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
     show(table, make_console())
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, shorten: int) -> None:
-    """Print a table without lines. On a terminal that is too narrow, column ``shorten`` loses its middle first."""
-    if _printed_plain([header, *rows]):
-        return
+def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, shorten: int) -> None:
+    """Print a table without lines. On a terminal that is too narrow, column ``shorten`` loses its middle first.
+
+    Of many rows, a page is in memory at a time; a later one has columns at least as wide as those before.
+    """
+    from itertools import islice
+
+    rest, names, widths = iter(rows), [header], [0] * len(header)
+    while (page := list(islice(rest, _PAGE))) or names:
+        if not _printed_plain([*names, *page], widths):
+            _draw_page(names, page, widths, shorten=shorten)
+        names = []
+
+
+def _draw_page(
+    names: Sequence[Sequence[str]],
+    page: Sequence[Sequence[str]],
+    widths: list[int],
+    *,
+    shorten: int,
+) -> None:
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     console = make_console()
-    widths = [max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    _widen(widths, [*names, *page], cell_len)
     room = console.width - sum(widths) - _GAP * (len(widths) - 1) + widths[shorten]
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name)
-    for row in rows:
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold", show_header=bool(names))
+    for number, width in enumerate(widths):
+        least = None if names or room < _SHORTEST else min(width, room) if number == shorten else width
+        table.add_column(names[0][number] if names else "", min_width=least)
+    for row in page:
         cells = [*row[:shorten], _shortened(row[shorten], max(room, _SHORTEST)), *row[shorten + 1 :]]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     show(table, console)
 
 
-def _printed_plain(rows: Sequence[Sequence[str]]) -> bool:
+def _printed_plain(rows: Sequence[Sequence[str]], widths: list[int]) -> bool:
     """Print rows of cells beneath each other where no terminal is, as ``rich`` would, which takes long to load.
 
     Returns:
@@ -137,13 +168,20 @@ def _printed_plain(rows: Sequence[Sequence[str]]) -> bool:
     measure: Callable[[str], int] = len
     if not all(cell.isascii() for row in rows for cell in row):
         from rich.cells import cell_len as measure
-    widths = [max(map(measure, column)) for column in zip(*rows, strict=True)]
+    _widen(widths, rows, measure)
     if sum(widths) + _GAP * len(widths) > _ENDLESS:
         return False
     for row in rows:
         cells = (cell + " " * (width + _GAP - measure(cell)) for cell, width in zip(row, widths, strict=True))
         print_line("".join(cells).rstrip())
     return True
+
+
+def _widen(widths: list[int], rows: Sequence[Sequence[str]], measure: Callable[[str], int]) -> None:
+    """Make room for what stands in each column."""
+    widths[:] = [
+        max(width, *map(measure, column)) for width, column in zip(widths, zip(*rows, strict=True), strict=True)
+    ]
 
 
 def _shortened(text: str, width: int) -> str:

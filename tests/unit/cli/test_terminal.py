@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from doorward.cli.terminal import _shortened, print_facts, print_json, print_table, print_text, wrapped
+from doorward.cli.terminal import _shortened, print_facts, print_json, print_json_list, print_table, print_text, wrapped
 
 
 def test_a_table_without_a_terminal_is_aligned_plain_and_whole(capsys):
@@ -43,6 +43,33 @@ def test_without_a_terminal_it_is_what_rich_prints(rows, capsys, monkeypatch):
     assert plain == capsys.readouterr().out
 
 
+def test_a_long_table_has_one_header_and_takes_its_rows_as_it_goes(capsys):
+    taken = []
+
+    def rows():
+        for number in range(2500):
+            taken.append(number)
+            yield str(number), "b", "c"
+
+    print_table(("A", "ISSUER", "C"), rows(), shorten=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [["A", "ISSUER", "C"], *([str(each), "b", "c"] for each in taken)]
+    assert len({line.index("c") for line in lines[1001:]}) == 1
+
+
+def test_a_long_table_keeps_its_columns_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    print_table(("A", "ISSUER", "C"), ((str(9 * 10**9 // 10**n), "b" * 80, "c") for n in range(10)), shorten=1)
+    short = capsys.readouterr().out.splitlines()
+    assert "…" in short[1]
+    print_table(("A", "ISSUER", "C"), [("a" * 20, "b", "c")] * 1000 + [("a", "b", "c")] * 5, shorten=1)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1006
+    assert lines[-1].index("c") == lines[1].index("c")
+
+
 def test_facts_stand_beneath_each_other(capsys):
     print_facts([("Issuer", "https://id.example.org"), ("E-mail", "[b]x[/b]")])
     assert capsys.readouterr().out == "Issuer  https://id.example.org\nE-mail  [b]x[/b]\n"
@@ -71,6 +98,14 @@ def test_a_sentence_is_broken_on_a_terminal_alone(capsys, monkeypatch):
     lines = wrapped(text, Terminal()).splitlines()
     assert max(map(len, lines[:-1])) <= 60
     assert lines[-1].startswith("https://"), "an address stays in one piece"
+
+
+@pytest.mark.parametrize("values", [[], [{}], [1, {"a": ["b\n", {}]}]])
+def test_a_list_in_json_is_the_same_value_by_value(values, capsys):
+    print_json(values)
+    whole = capsys.readouterr().out
+    print_json_list(iter(values))
+    assert capsys.readouterr().out == whole
 
 
 def test_json_is_ascii(capsys):

@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +14,15 @@ from urllib.parse import parse_qs, urlsplit
 import click
 
 from doorward.cli.options import json_option
-from doorward.cli.terminal import print_facts, print_json, print_line, print_note, print_table, print_text
+from doorward.cli.terminal import (
+    print_facts,
+    print_json,
+    print_json_list,
+    print_line,
+    print_note,
+    print_table,
+    print_text,
+)
 from doorward.cli.view import duration_in_words, instant
 from doorward.errors import ConfigurationError, printable
 from doorward.guard.api_keys.api_keys import ApiKeys
@@ -105,15 +114,15 @@ def _create(  # noqa: PLR0913 - the options of the command, all by keyword
 @json_option
 def _list_keys(*, ended: bool, database: str | None, as_json: bool) -> None:
     """List the keys that are good now."""
-    with closing(_opened(database, existing=True)) as keys:
-        found = keys.list(ended=ended)
     now = SystemClock().now()
-    if as_json:
-        print_json([_object(key) for key in found])
-    elif found:
-        print_table(_HEADER, [_row(key, now=now) for key in found], shorten=_SCOPES)
-    else:
-        print_text("There is no key. Make one with: doorward keys create NAME")
+    with closing(_opened(database, existing=True)) as keys:
+        found = keys.each(ended=ended)
+        if as_json:
+            print_json_list(map(_object, found))
+        elif (first := next(found, None)) is not None:
+            print_table(_HEADER, (_row(key, now=now) for key in chain([first], found)), shorten=_SCOPES)
+        else:
+            print_text("There is no key. Make one with: doorward keys create NAME")
 
 
 @command.command("show")
@@ -121,7 +130,7 @@ def _list_keys(*, ended: bool, database: str | None, as_json: bool) -> None:
 @_database_option
 @json_option
 def _show(*, name_or_id: str, database: str | None, as_json: bool) -> None:
-    """Show a key by its id, or the newest of a name."""
+    """Show a key by its id, or the current one of a name, or its newest."""
     with closing(_opened(database, existing=True)) as keys:
         key = keys.show(name_or_id)
     if as_json:
@@ -183,7 +192,7 @@ def _revoke(*, name_or_id: str, database: str | None, as_json: bool) -> None:
             "Running services learn of it within the time of their cache, a minute unless they set another."
         )
     else:
-        print_text("It was revoked already.")
+        print_text("It was revoked or had expired already.")
 
 
 @command.command("import")

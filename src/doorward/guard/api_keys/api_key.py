@@ -61,9 +61,20 @@ class StoredKey:
 
 
 class KeyStore(Protocol):
-    """Keeps API keys. Called from several threads at once, each call bounded in time; raises StoreError, no other."""
+    """Keeps API keys. Called from several threads at once, each call bounded in time; raises StoreError, no other.
+
+    What a call takes depends on what it asks for, not on how many keys there are.
+    """
 
     def find(self, key_id: str) -> StoredKey | None: ...
+
+    def find_named(self, name: str) -> ApiKey | None:
+        """Return the current key of a name; where there is none, the one made last."""
+        ...
+
+    def is_empty(self) -> bool:
+        """Say whether no key was ever kept."""
+        ...
 
     def imported_ids(self) -> frozenset[str]:
         """Return the ids of the imported keys, revoked ones too."""
@@ -77,10 +88,22 @@ class KeyStore(Protocol):
         """Put a key in the place of a current one, which ends at ``expires_at``. False: that one is current no more."""
         ...
 
-    def revoke(self, key_ids: Iterable[str], *, at: float, by: str) -> None: ...
+    def revoke(self, name_or_id: str, *, at: float, by: str) -> tuple[ApiKey, ...] | None:
+        """Revoke the key of this id, and all keys of this name, all or none; what was revoked already stays as it is.
 
-    def records(self) -> tuple[ApiKey, ...]:
-        """Return all keys, the oldest first."""
+        Also those that a rotation adds in this moment: none that was there before the call, or replaces one that was,
+        is good after it. Takes time for each key that is not revoked yet, but memory only for those returned.
+
+        Returns:
+            Those that were good until now. None if there is no key of this name or id.
+        """
+        ...
+
+    def page(self, after: ApiKey | None = None) -> tuple[ApiKey, ...]:
+        """Return some of the keys made after this one, or from the beginning, the oldest first. None left: ``()``.
+
+        In the order of ``created_at``, then of ``key_id`` in one way or another. At most a thousand.
+        """
         ...
 
     def touch(self, used: Mapping[str, float]) -> None:

@@ -1,22 +1,21 @@
 """API keys: made, checked, rotated and revoked here; kept by a store, or standing in a keyring.
 
-A key is found by its id and proved by a digest, compared in constant time; a key that is not there costs the same. What
-was found is not remembered: the guard remembers whole decisions, as long as ``version`` stays. What was refused is, for
-five seconds, so that nobody can make the store work with a bad key.
+How a key is proved stands in ``checking``. What was found is not remembered: the guard remembers whole decisions, as
+long as ``version`` stays.
 """
 
 from __future__ import annotations
 
-import hmac
 import os
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from doorward.errors import ConfigurationError, Expired, Revoked, StoreError, UnknownApiKey, printable
-from doorward.guard.api_keys.api_key import ApiKey, KeyStore, StoredKey, refuse_ended
+from doorward.errors import ConfigurationError, StoreError, printable
+from doorward.guard.api_keys.api_key import ApiKey, KeyStore, StoredKey
 from doorward.guard.api_keys.changes import checked_key, end_of_overlap, imported_keys, no_such_key, successor_of
-from doorward.guard.api_keys.format import digest_key, is_key_shaped, make_key
+from doorward.guard.api_keys.checking import KeyCheck
+from doorward.guard.api_keys.format import make_key
 from doorward.guard.api_keys.keyring import Keyring, parse_entries, parse_keyring
 from doorward.guard.api_keys.last_used import LastUsed
 from doorward.guard.api_keys.lookup import KeyLookup
@@ -26,9 +25,8 @@ from doorward.model import Secret
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from doorward.guard.api_keys.format import Digested, Pepper
     from doorward.guard.work import Work
     from doorward.ports import Clock
 
@@ -37,8 +35,6 @@ __all__ = ["ApiKeys"]
 _Entries: TypeAlias = "str | bytes | Iterable[Mapping[str, Any]]"
 
 _DAY_S = 86_400.0
-_NO_DIGEST = "0" * 48
-_NO_PEPPER_FOR_S = 1.0
 
 
 class ApiKeys:
@@ -77,10 +73,10 @@ class ApiKeys:
             )
             raise ConfigurationError(message, field="pepper", reason="pepper_missing")
         self._peppers = Peppers(() if pepper is None else parse_peppers(pepper, field="pepper"), pepper_file)
-        self._no_pepper_until = 0.0
         self._clock = clock or SystemClock()
         self._lookup = KeyLookup(store)
         self._last_used = LastUsed(store.touch if store is not None else lambda _used: None)
+        self._check = KeyCheck(store, self._keyring, self._peppers, self._lookup, self._last_used)
         self.version = 0
 
     def __repr__(self) -> str:
@@ -161,92 +157,20 @@ class ApiKeys:
     # Checking
 
     def recognizes(self, credential: str) -> bool:
-        """Say whether this is for us to judge: by its shape, or because it is in the keyring, or was imported.
-
-        Asks no store: imported keys are known as they were when ``is_ours`` or ``check`` last had to look.
-        """
-        return (
-            is_key_shaped(credential)
-            or self._keyring.find(credential) is not None
-            or self._lookup.as_imported(credential, self._peppers.known) is not None
-        )
+        """Say whether this is for us to judge. See ``KeyCheck.recognizes``; it asks no store."""
+        return self._check.recognizes(credential)
 
     def is_ours(self, credential: str, *, now: float) -> Work[bool]:
-        """Say the same, after a look at which keys were imported where that was not known: once in half a minute.
-
-        Raises:
-            StoreError: Nobody can say.
-        """
-        if self.recognizes(credential):
-            return True
-        yield from self._learn_imported(now)
-        return self._lookup.as_imported(credential, self._peppers.known) is not None
+        """Say the same, sure of what was imported. Raises StoreError: nobody can say."""
+        return self._check.is_ours(credential, now)
 
     def check(self, credential: str, *, now: float) -> Work[ApiKey]:
-        """Return what is known of a key that is good now.
-
-        Raises:
-            UnknownApiKey: Reason ``key_shape``, ``key_checksum``, ``unknown_key_id`` or ``wrong_secret``.
-            Revoked: Reason ``key_revoked``.
-            Expired: Reason ``key_expired``, or ``key_replaced`` after the overlap of a rotation.
-            StoreError: Nobody can say.
-        """
-        key = self._keyring.find(credential)
-        if key is not None:
-            refuse_ended(key, now=now)
-            return key
-        digested = yield from self._digest(credential, now)
-        stored = yield from self._lookup.find(digested.key_id, now)
-        proved = hmac.compare_digest(digested.digest, _NO_DIGEST if stored is None else stored.digest)
-        if stored is None:
-            self._lookup.remember_refused(digested.key_id, None, now)
-            raise UnknownApiKey("There is no such API key. Ask for a new one.", reason="unknown_key_id")
-        if not proved:
-            raise UnknownApiKey("This is not the API key of that id. Ask for a new one.", reason="wrong_secret")
-        try:
-            refuse_ended(stored.key, now=now)
-        except (Revoked, Expired):
-            self._lookup.remember_refused(digested.key_id, stored, now)
-            raise
-        self._last_used.note(stored.key.key_id, now)
-        return stored.key
+        """Return what is known of a key that is good now. Errors are those of ``KeyCheck.check``."""
+        return self._check.check(credential, now)
 
     def touch(self, key_id: str, at: float) -> None:
         """Note that a stored key was used, where a decision was taken from a cache. Written once a minute."""
         self._last_used.note(key_id, at)
-
-    def _digest(self, credential: str, now: float) -> Work[Digested]:
-        """Work out what the store would know of a credential; refuse what was never a key of its."""
-        if self._store is None:
-            raise UnknownApiKey("There is no such API key. Ask for a new one.", reason="key_shape")
-        if not is_key_shaped(credential):
-            yield from self._learn_imported(now)
-            digested = self._lookup.as_imported(credential, self._peppers.known)
-            reason = "key_shape"
-        else:
-            peppers = self._peppers.known or (yield from self._read_peppers(now))
-            digested = digest_key(credential, peppers)
-            reason = "key_checksum"
-        if digested is None:
-            raise UnknownApiKey(
-                "This is no API key of this service: it is not whole, or was made for another database or pepper.",
-                reason=reason,
-            )
-        return digested
-
-    def _learn_imported(self, now: float) -> Work[None]:
-        if now >= self._lookup.fresh_until:
-            if not self._peppers.known:
-                yield from self._read_peppers(now)
-            yield from self._lookup.read_imported(now)
-
-    def _read_peppers(self, now: float) -> Work[tuple[Pepper, ...]]:
-        store = self._writable()
-        if now >= self._no_pepper_until:
-            yield from self._lookup.ask("pepper", lambda: self._peppers.read(store))
-            if not self._peppers.known:  # no key was ever made: not worth a look at the disk for each that is made up
-                self._no_pepper_until = now + _NO_PEPPER_FOR_S
-        return self._peppers.known
 
     # Managing: in the caller's thread, each call within the store's own deadlines
 
@@ -291,7 +215,7 @@ class ApiKeys:
         """Make a new key for a name; it may do the same and, if the old one was to end, lives as long as that did.
 
         Args:
-            name: of a key that is neither revoked nor replaced.
+            name: of a key that is neither revoked nor replaced; or its id.
             overlap_s: for how many seconds the old key goes on; 0 ends it now.
             by: who did it.
 
@@ -300,8 +224,8 @@ class ApiKeys:
             StoreError: It could not be kept; the old key goes on.
         """
         now = self._clock.now()
-        old = next((key for key in self._named(name) if key.is_current), None)
-        if old is None:
+        old = self._find(name)
+        if old is None or not old.is_current:
             raise no_such_key(name)
         end_at = end_of_overlap(old, overlap_s, now=now)
         secret, stored = self._make(successor_of(old, now=now, by=by))
@@ -313,42 +237,48 @@ class ApiKeys:
     def revoke(self, name_or_id: str, *, by: str = "") -> tuple[ApiKey, ...]:
         """End a key by its id, or by a name all keys that have it, at once. Returns those that were still good.
 
+        Also a key that a rotation in this moment puts in the place of one.
+
         Raises:
             ConfigurationError: There is no such key.
             StoreError: It could not be written; nothing was revoked.
         """
-        found = self._named(name_or_id)
-        if not found:
+        ended = self._writable().revoke(name_or_id, at=self._clock.now(), by=printable(by))
+        if ended is None:
             raise no_such_key(name_or_id)
-        ended = tuple(key for key in found if key.revoked_at is None)
-        self._writable().revoke([key.key_id for key in ended], at=self._clock.now(), by=printable(by))
         self._changed()
         return ended
 
     def show(self, name_or_id: str) -> ApiKey:
-        """Return what is known of the key with this id, or of the newest with this name.
+        """Return what is known of the key with this id, else of the current one of this name, else of its newest.
 
         Raises:
             ConfigurationError: There is none.
             StoreError: Nobody could look.
         """
-        found = self._named(name_or_id)
-        if not found:
+        found = self._find(name_or_id)
+        if found is None:
             raise no_such_key(name_or_id)
-        return found[-1]
+        return found
 
     def list(self, *, ended: bool = False) -> tuple[ApiKey, ...]:
-        """Return the keys of the keyring, then those of the store, the oldest first.
+        """Return at once what ``each`` returns one by one."""
+        return tuple(self.each(ended=ended))
+
+    def each(self, *, ended: bool = False) -> Iterator[ApiKey]:
+        """Return the keys of the keyring, then those of the store, the oldest first: a page in memory at a time.
 
         Args:
             ended: those too that are revoked or have expired.
 
         Raises:
-            StoreError: Nobody could look.
+            StoreError: Nobody could look; maybe after some keys.
         """
         now = self._clock.now()
-        records = self._keyring.records() + (() if self._store is None else self._store.records())
-        return tuple(key for key in records if ended or not key.has_ended(now))
+        yield from (key for key in self._keyring.records() if ended or not key.has_ended(now))
+        page: tuple[ApiKey, ...] = ()
+        while self._store is not None and (page := self._store.page(*page[-1:])):
+            yield from (key for key in page if ended or not key.has_ended(now))
 
     def import_keys(self, entries: _Entries, *, by: str = "") -> tuple[ApiKey, ...]:
         """Keep the digests of keys that were made elsewhere, all or none of them, so that they go on working.
@@ -392,8 +322,10 @@ class ApiKeys:
             raise ConfigurationError(message, field="name", reason="name_taken")
         self._changed()
 
-    def _named(self, name_or_id: str) -> tuple[ApiKey, ...]:
-        return tuple(key for key in self._writable().records() if name_or_id in (key.name, key.key_id))
+    def _find(self, name_or_id: str) -> ApiKey | None:
+        store = self._writable()
+        stored = store.find(name_or_id)
+        return store.find_named(name_or_id) if stored is None else stored.key
 
     def _changed(self) -> None:
         self._lookup.forget()

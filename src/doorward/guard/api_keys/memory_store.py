@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right, insort
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,33 +14,47 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryKeyStore"]
 
+_PAGE = 1000
+
 
 class MemoryKeyStore:
-    """A ``KeyStore`` that is a dictionary."""
+    """A ``KeyStore`` that is a dictionary, with two indexes: ids by name, and in the order in which keys were made."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stored: dict[str, StoredKey] = {}
+        self._named: dict[str, list[str]] = {}
+        self._made: list[tuple[float, str]] = []
 
     def find(self, key_id: str) -> StoredKey | None:
         return self._stored.get(key_id)
+
+    def find_named(self, name: str) -> ApiKey | None:
+        with self._lock:
+            found = [self._stored[key_id].key for key_id in self._named.get(name, ())]
+        return max(found, key=lambda key: (key.is_current, key.created_at, key.key_id), default=None)
+
+    def is_empty(self) -> bool:
+        return not self._stored
 
     def imported_ids(self) -> frozenset[str]:
         with self._lock:
             return frozenset(key_id for key_id, stored in self._stored.items() if stored.key.imported)
 
     def add(self, stored: Iterable[StoredKey]) -> str | None:
+        stored = tuple(stored)
         with self._lock:
-            kept = dict(self._stored)
-            names = {each.key.name for each in kept.values() if each.key.is_current}
+            names: set[str] = set()
+            key_ids: set[str] = set()
             for each in stored:
-                if each.key.name in names:
+                if each.key.name in names or self._has_current(each.key.name):
                     return each.key.name
-                if each.key.key_id in kept:
+                if each.key.key_id in key_ids or each.key.key_id in self._stored:
                     return each.key.key_id
                 names.add(each.key.name)
-                kept[each.key.key_id] = each
-            self._stored = kept
+                key_ids.add(each.key.key_id)
+            for each in stored:
+                self._keep(each)
         return None
 
     def replace(self, key_id: str, stored: StoredKey, *, expires_at: float) -> bool:
@@ -49,20 +64,26 @@ class MemoryKeyStore:
                 return False
             ended = replace(old.key, replaced_by=stored.key.key_id, expires_at=expires_at)
             self._stored[key_id] = replace(old, key=ended)
-            self._stored[stored.key.key_id] = stored
+            self._keep(stored)
         return True
 
-    def revoke(self, key_ids: Iterable[str], *, at: float, by: str) -> None:
+    def revoke(self, name_or_id: str, *, at: float, by: str) -> tuple[ApiKey, ...] | None:
+        ended = []
         with self._lock:
-            for key_id in key_ids:
+            key_ids = {*self._named.get(name_or_id, ()), name_or_id} & self._stored.keys()
+            for key_id in sorted(key_ids):
                 stored = self._stored[key_id]
                 if stored.key.revoked_at is None:
-                    self._stored[key_id] = replace(stored, key=replace(stored.key, revoked_at=at, revoked_by=by))
+                    revoked = replace(stored.key, revoked_at=at, revoked_by=by)
+                    self._stored[key_id] = replace(stored, key=revoked)
+                    if not stored.key.has_ended(at):
+                        ended.append(revoked)
+        return tuple(ended) if key_ids else None
 
-    def records(self) -> tuple[ApiKey, ...]:
+    def page(self, after: ApiKey | None = None) -> tuple[ApiKey, ...]:
         with self._lock:
-            found = [stored.key for stored in self._stored.values()]
-        return tuple(sorted(found, key=lambda key: (key.created_at, key.key_id)))
+            start = 0 if after is None else bisect_right(self._made, (after.created_at, after.key_id))
+            return tuple(self._stored[key_id].key for _, key_id in self._made[start : start + _PAGE])
 
     def touch(self, used: Mapping[str, float]) -> None:
         with self._lock:
@@ -73,3 +94,12 @@ class MemoryKeyStore:
 
     def close(self) -> None:
         pass
+
+    def _has_current(self, name: str) -> bool:
+        return any(self._stored[key_id].key.is_current for key_id in self._named.get(name, ()))
+
+    def _keep(self, stored: StoredKey) -> None:
+        key = stored.key
+        self._stored[key.key_id] = stored
+        self._named.setdefault(key.name, []).append(key.key_id)
+        insort(self._made, (key.created_at, key.key_id))

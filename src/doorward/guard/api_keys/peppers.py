@@ -63,7 +63,7 @@ class Peppers:
         """
         if not self.known and self._file is not None:
             self.known = read_pepper_file(self._file)
-            if not self.known and store.records():
+            if not self.known and not store.is_empty():
                 message = f"{printable(self._file)} is gone: no key can be checked without it. Restore it from a copy."
                 raise StoreError(message, reason="pepper_gone")
         return self.known

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
@@ -12,7 +14,7 @@ from doorward.guard.api_keys.api_key import ApiKey, StoredKey
 from doorward.guard.stores.schema import api_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from doorward.guard.stores.sql import Database
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["SqlKeyStore"]
 
 _MOST_IMPORTED = 100_000
+_PAGE = 1000
 _c = api_keys.c
+_ONE = sa.literal(1, literal_execute=True)  # written out, so that the indexes with this condition are seen to serve
 
 
 class SqlKeyStore:
@@ -45,9 +49,21 @@ class SqlKeyStore:
             raise _damaged(row.key_id)
         return StoredKey(_key(row), row.digest)
 
+    def find_named(self, name: str) -> ApiKey | None:
+        self._database.make_indexes()
+        best_first = _c.is_current.desc(), _c.created_at.desc(), _c.key_id.desc()
+        query = sa.select(api_keys).where(_c.name == name).order_by(*best_first).limit(1)
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _key(row)
+
+    def is_empty(self) -> bool:
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(sa.literal(1)).select_from(api_keys).limit(1)).scalar() is None
+
     def imported_ids(self) -> frozenset[str]:
         with self._database.reading() as connection:
-            query = sa.select(_c.key_id).where(_c.is_imported == 1).limit(_MOST_IMPORTED + 1)
+            query = sa.select(_c.key_id).where(_c.is_imported == _ONE).limit(_MOST_IMPORTED + 1)
             found = frozenset(connection.execute(query).scalars())
         if len(found) > _MOST_IMPORTED:
             message = (
@@ -83,18 +99,27 @@ class SqlKeyStore:
             connection.execute(sa.insert(api_keys).values(_row(stored)))
         return True
 
-    def revoke(self, key_ids: Iterable[str], *, at: float, by: str) -> None:
+    def revoke(self, name_or_id: str, *, at: float, by: str) -> tuple[ApiKey, ...] | None:
+        with suppress(StoreError):  # a leaked key must end also where this user may make no index: more slowly
+            self._database.make_indexes()
+        ended: list[ApiKey] = []
         with self._database.writing() as connection:
-            for key_id in key_ids:
-                connection.execute(
-                    sa.update(api_keys)
-                    .where(_c.key_id == key_id, _c.revoked_at.is_(None))
-                    .values(is_current=0, revoked_at=at, revoked_by=by)
-                )
+            is_known = False
+            for which in (_c.key_id == name_or_id, _c.name == name_or_id):
+                is_known |= connection.execute(sa.select(sa.literal(1)).where(which).limit(1)).scalar() is not None
+                for rows in _not_revoked(connection, which):
+                    _revoke(connection, rows, at=at, by=by)
+                    ended += _good(rows, at=at, by=by)
+        return tuple(ended) if is_known else None
 
-    def records(self) -> tuple[ApiKey, ...]:
+    def page(self, after: ApiKey | None = None) -> tuple[ApiKey, ...]:
+        self._database.make_indexes()
+        place = sa.tuple_(_c.created_at, _c.key_id)
+        query = sa.select(api_keys).order_by(_c.created_at, _c.key_id).limit(_PAGE)
+        if after is not None:
+            query = query.where(place > sa.tuple_(after.created_at, after.key_id))
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(api_keys).order_by(_c.created_at, _c.key_id)).all()
+            rows = connection.execute(query).all()
         return tuple(_key(row) for row in rows)
 
     def touch(self, used: Mapping[str, float]) -> None:
@@ -112,10 +137,39 @@ class SqlKeyStore:
 
 
 def _taken(connection: sa.Connection, key: ApiKey) -> str | None:
-    same_name = sa.and_(_c.name == key.name, _c.is_current == 1)
-    query = sa.select(_c.key_id).where(sa.or_(same_name, _c.key_id == key.key_id)).limit(1)
-    found = connection.execute(query).scalar()
-    return None if found is None else key.key_id if found == key.key_id else key.name
+    same_name = sa.select(_c.name).where(_c.name == key.name, _c.is_current == _ONE)
+    same_id = sa.select(_c.key_id).where(_c.key_id == key.key_id)
+    return connection.execute(sa.union_all(same_name, same_id).limit(1)).scalar()
+
+
+def _not_revoked(connection: sa.Connection, which: sa.ColumnElement[bool]) -> Iterator[Sequence[sa.Row[Any]]]:
+    """Yield keys to revoke until there is none left; who asks for more has revoked these.
+
+    A rotation that is under way lets go of the key that it replaces only when its new one shows; until then the old one
+    shows as not revoked. So nothing is missed once a look finds none that waits for nobody and came after every wait.
+    """
+    query = sa.select(api_keys).where(which, _c.revoked_at.is_(None)).order_by(_c.key_id).limit(_PAGE)
+    while rows := connection.execute(query).all():
+        yield rows
+
+
+def _revoke(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, at: float, by: str) -> None:
+    statement = (
+        sa.update(api_keys)
+        .where(_c.key_id == sa.bindparam("id"), _c.revoked_at.is_(None))
+        .values(is_current=0, revoked_at=at, revoked_by=by)
+    )
+    # In the order in which `touch` takes them, or the two would wait for each other.
+    connection.execute(statement, [{"id": key_id} for key_id in sorted(row.key_id for row in rows)])
+
+
+def _good(rows: Sequence[sa.Row[Any]], *, at: float, by: str) -> Iterator[ApiKey]:
+    """Yield those that were good until they were revoked. A damaged entry opened nothing."""
+    for row in rows:
+        with suppress(StoreError):
+            key = _key(row)
+            if not key.has_ended(at):
+                yield replace(key, revoked_at=at, revoked_by=by)
 
 
 def _row(stored: StoredKey) -> dict[str, Any]:

@@ -17,18 +17,27 @@ __all__ = ["make_engine"]
 _SHORTEST_CONNECT_TIMEOUT_S = 2  # libpq takes less for 2
 
 
-def make_engine(url: sa.URL, *, timeout_s: float, **settings: Any) -> sa.Engine:
-    """Return an engine whose connections give up by themselves. Nothing is connected yet."""
-    ms = int(timeout_s * 1000)
+def make_engine(url: sa.URL, *, timeout_s: float, statement_timeout_s: float, **settings: Any) -> sa.Engine:
+    """Return an engine whose connections give up by themselves. Nothing is connected yet.
+
+    Args:
+        url: of the database.
+        timeout_s: how long a wait for a connection or a lock may take.
+        statement_timeout_s: how long a statement may take, with its waits.
+        settings: for SQLAlchemy's engine.
+    """
+    ms, statement_ms = int(timeout_s * 1000), int(statement_timeout_s * 1000)
     given = url.query.get("options", "")
-    limits = f"-c statement_timeout={ms} -c lock_timeout={ms} -c idle_in_transaction_session_timeout={10 * ms}"
+    limits = (
+        f"-c statement_timeout={statement_ms} -c lock_timeout={ms} -c idle_in_transaction_session_timeout={10 * ms}"
+    )
     arguments = {
         "application_name": "doorward",
         "connect_timeout": max(_SHORTEST_CONNECT_TIMEOUT_S, int(timeout_s)),
         "options": f"{given if isinstance(given, str) else ''} {limits}".strip(),
     }
     engine = sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, **settings)
-    patience_s = timeout_s + 1.0  # the server ends a statement first, if it still can
+    patience_s = statement_timeout_s + 1.0  # the server ends a statement first, if it still can
 
     class ImpatientConnection(psycopg.Connection[Any]):
         def wait(self, gen: Generator[Any, Any, Any], *args: Any, **kwargs: Any) -> Any:

@@ -1,14 +1,15 @@
 """The tables of the guard's database, and the steps that lead to them. No connection is made here.
 
-The statements of ``MIGRATIONS`` run on SQLite and PostgreSQL as they stand. A step that has been released never
-changes: a new table or column is a new step at the end, and the tables say the same.
+The statements run on SQLite and PostgreSQL as they stand. A step of ``MIGRATIONS`` that has been released never
+changes: a new table or column is a new step at the end, and the tables say the same. ``INDEXES`` are no steps: programs
+that do not know them go on working.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, Table, Text
 
-__all__ = ["MIGRATIONS", "api_keys", "metadata", "revocation_count", "revocations", "schema"]
+__all__ = ["INDEXES", "MIGRATIONS", "api_keys", "metadata", "revocation_count", "revocations", "schema"]
 
 metadata = MetaData()
 
@@ -105,3 +106,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 """Each step's number is its place, from 1; the table ``doorward_schema`` holds the numbers of those that ran."""
+
+INDEXES: dict[str, str] = {
+    "doorward_api_keys_name": (  # the current key of a name, or the one made last
+        "CREATE INDEX IF NOT EXISTS doorward_api_keys_name ON doorward_api_keys (name, is_current, created_at, key_id)"
+    ),
+    "doorward_api_keys_not_revoked": (  # what there is to revoke of a name
+        "CREATE INDEX IF NOT EXISTS doorward_api_keys_not_revoked"
+        " ON doorward_api_keys (name, key_id) WHERE revoked_at IS NULL"
+    ),
+    "doorward_api_keys_made": (  # all keys, the oldest first
+        "CREATE INDEX IF NOT EXISTS doorward_api_keys_made ON doorward_api_keys (created_at, key_id)"
+    ),
+}
+"""By name, what the management of keys needs. A new database has them at once, an older one when they are needed."""

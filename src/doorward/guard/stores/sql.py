@@ -18,7 +18,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from doorward.errors import ConfigurationError, StoreError, printable
 from doorward.guard.stores import sqlite
-from doorward.guard.stores.schema import MIGRATIONS, schema
+from doorward.guard.stores.schema import INDEXES, MIGRATIONS, api_keys, schema
 from doorward.guard.work import renew_after_fork
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Database"]
 
 _POOL_SIZE = 4
+_INDEX_TIMEOUT_S = 600.0  # a second for a million rows, more on a busy machine
 _MIGRATION_LOCK = int.from_bytes(b"doorward")
 
 
@@ -49,6 +50,7 @@ class Database:
         self._lock = threading.Lock()
         self._opening = threading.Lock()  # one thread connects and migrates: the others would only be in its way
         self._engine: sa.Engine | None = None
+        self._has_indexes = False
         self._of_the_parent: sa.Engine | None = None
         renew_after_fork(self)
 
@@ -80,6 +82,23 @@ class Database:
         with self._errors_made_ours(), self._opened().connect() as connection, _begin_writing(connection):
             yield connection
 
+    def make_indexes(self) -> None:
+        """Make the indexes that a database of an older Doorward lacks. Takes seconds for a million rows, and only once.
+
+        For whoever is about to search by other columns than a primary key; a guard, which does not, waits for nothing.
+
+        Raises:
+            StoreError: Whatever the database did.
+        """
+        if self._has_indexes:
+            return
+        with self._errors_made_ours():
+            engine = self._opened()
+            with self._alone():
+                if not self._has_indexes:
+                    self._make_missing_indexes(engine)
+                    self._has_indexes = True
+
     def close(self) -> None:
         """Close every connection. A later use opens new ones."""
         with self._lock:
@@ -96,11 +115,16 @@ class Database:
         engine = self._engine
         if engine is not None:
             return engine
+        with self._alone():
+            return self._engine or self._open()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         if not self._opening.acquire(timeout=self._timeout_s):
             message = f"{self._where()} is still being opened. Try again in a moment."
             raise StoreError(message, reason="database_timeout")
         try:
-            return self._engine or self._open()
+            yield
         finally:
             self._opening.release()
 
@@ -115,7 +139,21 @@ class Database:
             self._engine = engine
         return engine
 
-    def _make_engine(self) -> sa.Engine:
+    def _make_missing_indexes(self, engine: sa.Engine) -> None:
+        with engine.connect() as connection, connection.begin():
+            missing = _missing_indexes(connection)
+        if not missing:
+            return
+        patient = self._make_engine(statement_timeout_s=_INDEX_TIMEOUT_S)
+        try:
+            for name in missing:  # a transaction each: others can write in between
+                with patient.connect() as connection, _begin_writing(connection):
+                    _lock_schema(connection)
+                    connection.exec_driver_sql(INDEXES[name])
+        finally:
+            patient.dispose()
+
+    def _make_engine(self, *, statement_timeout_s: float | None = None) -> sa.Engine:
         settings = {
             "hide_parameters": True,  # an exception of SQLAlchemy names no digest
             "max_overflow": 0,
@@ -126,7 +164,8 @@ class Database:
             return sqlite.make_engine(self._url, timeout_s=self._timeout_s, **settings)
         from doorward.guard.stores import postgresql  # noqa: PLC0415 - imports what only its extra brings
 
-        return postgresql.make_engine(self._url, timeout_s=self._timeout_s, **settings)
+        limit_s = self._timeout_s if statement_timeout_s is None else statement_timeout_s
+        return postgresql.make_engine(self._url, timeout_s=self._timeout_s, statement_timeout_s=limit_s, **settings)
 
     @contextmanager
     def _errors_made_ours(self) -> Iterator[None]:
@@ -169,12 +208,26 @@ def _migrate(engine: sa.Engine) -> None:
         if _version(connection) == len(MIGRATIONS):
             return
     with engine.connect() as connection, _begin_writing(connection):
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        for number, step in enumerate(MIGRATIONS[_version(connection) :], _version(connection) + 1):
+        _lock_schema(connection)
+        version = _version(connection)
+        for number, step in enumerate(MIGRATIONS[version:], version + 1):
             for statement in step:
                 connection.exec_driver_sql(statement)
             connection.execute(sa.insert(schema).values(version=number))
+        if not version:  # the tables are empty: indexes cost nothing
+            for statement in INDEXES.values():
+                connection.exec_driver_sql(statement)
+
+
+def _lock_schema(connection: sa.Connection) -> None:
+    """Let one process at a time change the schema, to the end of its transaction. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+
+
+def _missing_indexes(connection: sa.Connection) -> list[str]:
+    found = sa.inspect(connection).get_indexes(api_keys.name)
+    return [name for name in INDEXES if name not in {index["name"] for index in found}]
 
 
 def _version(connection: sa.Connection) -> int:

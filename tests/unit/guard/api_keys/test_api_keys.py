@@ -251,6 +251,38 @@ def test_a_key_is_shown_by_id_and_the_newest_by_name(keys):
     assert keys.show(first.key_id).replaced_by == second.key_id
 
 
+def test_a_key_is_rotated_by_its_id_too_while_it_is_current(keys):
+    _, first = keys.create("bot")
+    _, second = keys.rotate(first.key_id)
+    assert (second.name, keys.show("bot")) == ("bot", second)
+    with pytest.raises(ConfigurationError):
+        keys.rotate(first.key_id)
+
+
+def test_keys_are_listed_as_they_are_asked_for():
+    pages = []
+
+    class Paged(MemoryKeyStore):
+        def page(self, after=None):
+            pages.append(after)
+            return super().page(after)
+
+    paged = Paged()
+    entries = [{"name": f"old{number}", "key": f"abcdefgh{number}"} for number in range(100)]
+    keys = ApiKeys(paged, pepper=generate_pepper(), keyring=[{"name": "fixed", "key": "abcdefgh"}])
+    for each in range(11):
+        keys.import_keys([{"name": f"{each}-{entry['name']}", "key": f"{each}-{entry['key']}"} for entry in entries])
+    listed = keys.each()
+    assert next(listed).name == "fixed"
+    assert pages == []
+    next(listed)
+    assert pages == [None]
+    assert len(list(listed)) == 1099
+    assert len(pages) == 3
+    assert keys.list() == tuple(keys.each())
+    keys.close()
+
+
 def test_a_pepper_is_replaced_without_a_key_ceasing_to_work(store):
     old, new = generate_pepper(), generate_pepper()
     before = ApiKeys(store, pepper=old)
