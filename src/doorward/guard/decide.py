@@ -1,6 +1,6 @@
 """The walk of one credential: remembered? throttled? verified? enough? recorded. ``Guard`` calls it for each request.
 
-``recall`` answers at once what was decided lately and still holds. Everything else goes through ``decide``: read,
+``holds`` says whether what was decided lately still does. Everything else goes through ``decide``: read,
 throttle, verify, remember, scopes, record. Where nothing has to be waited for, it answers by itself; else it returns
 the ``Work`` that will, for threads and tasks alike. Failures that may be guesses count against the address they came
 from; outages never do, and never let anybody in.
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from doorward.guard.work import Work
     from doorward.model import Principal
 
-__all__ = ["decide", "recall"]
+__all__ = ["decide", "holds"]
 
 # What may be a guess. Someone whose token has expired, or is meant for another service, did not guess it.
 _GUESSES: Final = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllowed, UnknownApiKey)
@@ -49,15 +49,12 @@ _FINAL: Final = (Malformed, UnknownIssuer, AlgorithmNotAllowed, WrongType, Wrong
 _REJECTED_TTL_S: Final = 60.0
 
 
-def recall(config: Configuration, digest: bytes, scopes: Sequence[str], now: float) -> Accepted | None:
-    """Return what was decided lately about this credential, if it still holds and is enough; else None.
+def holds(config: Configuration, accepted: Accepted, scopes: Sequence[str], now: float) -> bool:
+    """Tell whether what was decided about a credential still holds, and is enough.
 
     On the way of every request, hence written out. A throttled address is no hindrance here: who brings a good
     credential guesses nothing.
     """
-    accepted = config.accepted.get(digest)
-    if accepted is None:
-        return None
     ring, revocations = accepted.ring, config.revocations
     stands = (
         accepted.version_of_api_keys == config.version_of_api_keys
@@ -67,17 +64,17 @@ def recall(config: Configuration, digest: bytes, scopes: Sequence[str], now: flo
     if not (
         stands and accepted.since <= now < accepted.until and revocations.fresh_since <= now < revocations.fresh_until
     ):
-        return None
+        return False
     if accepted.version_of_revocations != revocations.version:
         try:
             refuse_revoked(config, accepted)
         except Revoked:
-            return None
+            return False
     if scopes and (_missing(scopes, accepted.principal) or _wants_confirmation(config, scopes, accepted.principal)):
-        return None
+        return False
     if ring is None and accepted.kid is not None and config.api_keys is not None:
         config.api_keys.touch(accepted.kid, now)
-    return accepted
+    return True
 
 
 def decide(config: Configuration, request: Request, now: float) -> Principal | Work[Principal]:
@@ -102,8 +99,10 @@ def decide(config: Configuration, request: Request, now: float) -> Principal | W
         if type(verified) is Accepted:
             accepted = verified
             _remember(config, request, accepted, now)
-            if not (request.scopes and _wants_confirmation(config, request.scopes, accepted.principal)):
-                _require_scopes(request, accepted.principal)
+            if not request.scopes:
+                return _let_in(config, request, accepted, now)
+            _require_scopes(request, accepted.principal)
+            if not _wants_confirmation(config, request.scopes, accepted.principal):
                 return _let_in(config, request, accepted, now)
     except DoorwardError as error:
         _refuse(config, request, error, credential, prefix, accepted, now, final=signed and not again)
@@ -137,9 +136,9 @@ def _decide_waiting(  # noqa: PLR0913, PLR0917 - where `decide` has come to
 
 
 def _remember(config: Configuration, request: Request, accepted: Accepted, now: float) -> None:
-    ttl_s = config.api_key_ttl_s if accepted.principal.kind == "api_key" else config.token_ttl_s
+    until = now + (config.api_key_ttl_s if accepted.principal.kind == "api_key" else config.token_ttl_s)
     accepted.since = now
-    accepted.until = min(accepted.until, now + ttl_s)
+    accepted.until = min(accepted.until, until)
     config.accepted.put(request.digest, accepted)
 
 

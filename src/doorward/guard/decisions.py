@@ -6,9 +6,10 @@ number of bad tokens evicts a good one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from doorward.errors import InvalidCredential
@@ -19,53 +20,30 @@ if TYPE_CHECKING:
 __all__ = ["Accepted", "Rejected"]
 
 
-class Accepted:
+class Accepted(msgspec.Struct, eq=False):
     """A credential that was accepted, and all that must still be as it was for the decision to hold.
 
     It holds from ``since`` on, until before ``until``: a clock that is set back prolongs nothing. ``signed`` is what
     revocation by token goes by: what a JWT's signature covers, or the fingerprint of any other credential.
     """
 
-    __slots__ = (
-        "issued_at",
-        "jti",
-        "keys",
-        "kid",
-        "principal",
-        "ring",
-        "signed",
-        "since",
-        "until",
-        "version_of_api_keys",
-        "version_of_revocations",
-    )
+    principal: Principal
+    until: float
+    ring: KeyRing | None = None
+    keys: JwkSet | None = None
+    jti: str | None = None
+    issued_at: float | None = None
+    kid: str | None = None
+    signed: bytes = b""
+    since: float = -inf
+    version_of_api_keys: int = 0
+    version_of_revocations: int = -1  # not looked at yet
 
-    def __init__(  # noqa: PLR0913, PLR0917 - made for every new token, and keywords cost
-        self,
-        principal: Principal,
-        until: float,
-        ring: KeyRing | None = None,
-        keys: JwkSet | None = None,
-        jti: str | None = None,
-        issued_at: float | None = None,
-        kid: str | None = None,
-        signed: bytes = b"",
-    ) -> None:
-        self.principal = principal
-        self.since = -inf
-        self.until = until
-        self.ring = ring
-        self.keys = keys
-        self.jti = jti
-        self.issued_at = issued_at
-        self.kid = kid
-        self.signed = signed
-        self.version_of_api_keys = 0
-        self.version_of_revocations = -1  # not looked at yet
+    def __repr__(self) -> str:
+        return f"Accepted({self.principal!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(msgspec.Struct, frozen=True):
     """A credential whose refusal can't turn into anything else for a while."""
 
     kind: type[InvalidCredential]

@@ -13,7 +13,7 @@ from doorward.errors import ConfigurationError, StoreError, printable
 from doorward.guard.cache import digester
 from doorward.guard.configuration import Options, configure
 from doorward.guard.credentials import Request, signed_part
-from doorward.guard.decide import decide, recall
+from doorward.guard.decide import decide, holds
 from doorward.guard.record import accepted_decision
 from doorward.guard.revocation.revocation_list import fingerprint
 from doorward.guard.work import afinish, finish
@@ -191,7 +191,7 @@ class Guard:
             UnavailableError: nobody can say now (503).
         """
         answer = self.begin(authorization, client_ip=client_ip, scopes=scopes, resource=resource)
-        return answer if type(answer) is Principal else finish(answer)  # type: ignore[arg-type] # the other of the two
+        return answer if isinstance(answer, Principal) else finish(answer)
 
     async def aauthenticate(
         self,
@@ -222,8 +222,8 @@ class Guard:
         config, now, digest = self._configuration, self._now(), self._digest(authorization)
         if scopes:
             scopes = _names(scopes)
-        accepted = recall(config, digest, scopes, now)
-        if accepted is None:
+        accepted = config.accepted.get(digest)
+        if accepted is None or not holds(config, accepted, scopes, now):
             return decide(config, Request(authorization, client_ip, scopes, resource, digest), now)
         if config.audit is not None:
             request = Request(authorization, client_ip, scopes, resource, digest)
@@ -248,8 +248,8 @@ class Guard:
         config, now, digest = self._configuration, self._now(), self._digest(authorization)
         if scopes:
             scopes = _names(scopes)
-        accepted = recall(config, digest, scopes, now)
-        if accepted is None:
+        accepted = config.accepted.get(digest)
+        if accepted is None or not holds(config, accepted, scopes, now):
             return None
         if config.audit is not None:
             request = Request(authorization, client_ip, scopes, resource, digest)

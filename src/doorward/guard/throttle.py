@@ -56,30 +56,30 @@ class _Generations(Generic[K]):
     costs no more than one who does not.
     """
 
-    __slots__ = ("_forget_after_s", "_half", "_old", "_turned_at", "_young")
+    __slots__ = ("_forget_after_s", "_half", "_turned_at", "old", "young")
 
     def __init__(self, size: int, forget_after_s: float) -> None:
         self._half = size // 2
         self._forget_after_s = forget_after_s
-        self._young: dict[K, Failures] = {}
-        self._old: dict[K, Failures] = {}
+        self.young: dict[K, Failures] = {}
+        self.old: dict[K, Failures] = {}
         self._turned_at = -inf
 
     def get(self, key: K) -> Failures | None:
-        return self._young.get(key) or self._old.get(key)
+        return self.young.get(key) or self.old.get(key)
 
     def put(self, key: K, failures: Failures) -> None:
         now = failures[1]
-        if len(self._young) >= self._half or now - self._turned_at >= self._forget_after_s:
-            self._old, self._young, self._turned_at = self._young, {}, now
-        self._young[key] = failures
+        if len(self.young) >= self._half or now - self._turned_at >= self._forget_after_s:
+            self.old, self.young, self._turned_at = self.young, {}, now
+        self.young[key] = failures
 
     def drop(self, key: K) -> None:
-        self._young.pop(key, None)
-        self._old.pop(key, None)
+        self.young.pop(key, None)
+        self.old.pop(key, None)
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self.young) + len(self.old)
 
 
 class MemoryFailures:
@@ -101,7 +101,8 @@ class MemoryFailures:
 
     def of_network(self, network: bytes) -> Failures | None:
         """Return what ``network`` has failed, if it is remembered."""
-        return self._many.get(network) or self._few.get(network)
+        many, few = self._many, self._few  # written out: each new token asks
+        return many.young.get(network) or many.old.get(network) or few.young.get(network) or few.old.get(network)
 
     def of_prefix(self, prefix: str) -> Failures | None:
         """Return what was failed with ``prefix`` from anywhere, if it is remembered."""

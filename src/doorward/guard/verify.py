@@ -74,7 +74,9 @@ def _accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: KeyRing, key
     until, age_s = facts.expires_at, issuer.max_token_age_s
     if age_s is not None and facts.issued_at is not None:
         until = min(until, facts.issued_at + age_s)
-    accepted = Accepted(principal, until, ring, keys, facts.jti, facts.issued_at, jwt.header.kid, jwt.jws.signing_input)
+    accepted = Accepted(
+        principal, until, ring, keys, facts.jti, facts.issued_at, signed.header.kid, jwt.jws.signing_input
+    )
     refuse_revoked(config, accepted)
     return accepted
 

@@ -43,7 +43,7 @@ def decode_base64url(text: str, *, what: str) -> bytes:
     return decode_part(part, what=what)
 
 
-def check_alphabet(data: bytes, *, what: str) -> bytes:
+def check_alphabet(data: bytes, what: str) -> bytes:
     """Return dotted base64url with its letters exchanged for those that ``decode_part`` takes. Raises Malformed."""
     standard = data.translate(_TO_STANDARD)
     if not standard.isascii():
@@ -51,7 +51,7 @@ def check_alphabet(data: bytes, *, what: str) -> bytes:
     return standard
 
 
-def decode_part(part: bytes, *, what: str) -> bytes:
+def decode_part(part: bytes, what: str) -> bytes:
     """Decode one part of what ``check_alphabet`` returned.
 
     Raises:

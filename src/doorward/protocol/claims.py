@@ -83,7 +83,7 @@ def parse_jwt(token: str | bytes, *, max_bytes: int = 16_384) -> UnverifiedJwt:
     Source: RFC 7519 section 7.2.
     """
     jws = parse_jws(token, max_bytes=max_bytes)
-    return UnverifiedJwt(jws, loads_object(jws.payload, what="The token's payload"))
+    return UnverifiedJwt(jws, loads_object(jws.payload, "The token's payload"))
 
 
 def verify_jwt(jwt: UnverifiedJwt, keys: JwkSet, *, algorithms: Collection[str]) -> SignedClaims:

@@ -82,7 +82,7 @@ def parse_jws(token: str | bytes, *, max_bytes: int = 16_384) -> UnverifiedJws:
         )
     if isinstance(token, str):
         token = token.encode("ascii", "replace")
-    head, _, rest = check_alphabet(token, what="The token").partition(b".")
+    head, _, rest = check_alphabet(token, "The token").partition(b".")
     payload, dot, signature = rest.rpartition(b".")
     if not dot or b"." in payload:
         if token.count(b".") == _JWE_DOTS:
@@ -93,9 +93,9 @@ def parse_jws(token: str | bytes, *, max_bytes: int = 16_384) -> UnverifiedJws:
         raise Malformed("The token has no signature; check that it was copied whole.", reason="signature_missing")
     return UnverifiedJws(
         header,
-        decode_part(payload, what="The token's payload"),
+        decode_part(payload, "The token's payload"),
         token[: -1 - len(signature)],
-        decode_part(signature, what="The token's signature"),
+        decode_part(signature, "The token's signature"),
     )
 
 
@@ -158,7 +158,7 @@ def check_signature(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[
     """
     header, signature = jws.header, jws.signature
     alg = header.alg
-    if isinstance(algorithms, str):  # "in" would look for a piece of text
+    if type(algorithms) is not frozenset and isinstance(algorithms, str):  # "in" would look for a piece of text
         raise ConfigurationError("algorithms must be a set or list of names, not one string.", field="algorithms")
     if alg not in algorithms:
         raise AlgorithmNotAllowed(

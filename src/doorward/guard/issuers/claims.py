@@ -103,8 +103,18 @@ def _was_issued(claims: _Claims, value: Any, issuer: Issuer, now: float) -> None
         check_issued(issued_at, now=now, leeway_s=issuer.leeway_s, max_age_s=issuer.max_token_age_s)
 
 
+def _names(values: list[Any]) -> bool:
+    for value in values:  # noqa: SIM110 - for each token, where all() costs three times as much
+        if type(value) is not str or not value:
+            return False
+    return True
+
+
 def _is_for_us(claims: _Claims, value: Any, issuer: Issuer, _now: float) -> None:
-    if type(value) is str and value in issuer.audiences:
+    if type(value) is str:
+        if value in issuer.audiences:
+            return
+    elif type(value) is list and _names(value) and not issuer.audiences.isdisjoint(value):
         return
     if issuer.audiences.isdisjoint(audience(claims)):
         message = "The token is meant for another service: ask for one with this service's audience."
@@ -169,6 +179,7 @@ CLAIMS: Final = (
     ),
 )
 
+_ABSENT: Final = object()
 _PLAIN_TYPES: Final = frozenset({None, "jwt"})
 _ACCESS_TOKEN_TYPES: Final = frozenset({"at+jwt", "application/at+jwt"})  # RFC 9068 section 2.1
 _TYPES: Final = {"id": _PLAIN_TYPES, "access": _ACCESS_TOKEN_TYPES, "any": _PLAIN_TYPES | _ACCESS_TOKEN_TYPES}
@@ -214,8 +225,8 @@ class ClaimRules:
             reason = "not_at_jwt" if kind == "access" else "typ_mismatch"
             raise WrongType(f"The token is not {_WANTED[kind]} (typ): send the right one.", reason=reason)
         for name, required, check in self._rows:
-            value = claims.get(name)
-            if value is not None or name in claims:
+            value = claims.get(name, _ABSENT)
+            if value is not _ABSENT:
                 check(claims, value, issuer, now)
             elif required:
                 message = f"The token has no claim {name}; ask its issuer for one that has."

@@ -26,6 +26,8 @@ __all__ = ["Policy"]
 
 _ONLY_TEXT: Final = frozenset({str})
 _MOST_GROUPS: Final = 1000
+_MOST_REMEMBERED: Final = 1024
+_LONGEST_REMEMBERED: Final = 512
 _NO_CLAIMS: Final = ReadOnlyClaims({})
 
 
@@ -156,12 +158,24 @@ def _groups(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+_parsed_scopes: Final[dict[str, tuple[str, ...]]] = {}  # the tokens of one client ask for the same
+
+
 def _scopes(value: object) -> tuple[str, ...]:
     """Read scopes, separated by spaces or in a list as Okta (``scp``) and others write them."""
     if type(value) is str:
-        return tuple(filter(None, value.split(" ")))  # by spaces alone: other blanks may be part of one
+        return _parsed_scopes.get(value) or _parse_scopes(value)
     if type(value) is list and all(type(scope) is str and scope and " " not in scope for scope in value):
         return tuple(value)
     raise Malformed(
         "The scopes are neither a string nor a list of names; their issuer must correct them.", reason="scope_malformed"
     )
+
+
+def _parse_scopes(text: str) -> tuple[str, ...]:
+    scopes = tuple(filter(None, text.split(" ")))  # by spaces alone: other blanks may be part of one
+    if len(text) <= _LONGEST_REMEMBERED:
+        if len(_parsed_scopes) >= _MOST_REMEMBERED:
+            _parsed_scopes.clear()
+        _parsed_scopes[text] = scopes
+    return scopes

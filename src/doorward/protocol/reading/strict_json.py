@@ -38,7 +38,7 @@ _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 
 
-def loads_object(data: bytes, *, what: str, max_depth: int = 16) -> dict[str, Any]:
+def loads_object(data: bytes, what: str, *, max_depth: int = 16) -> dict[str, Any]:
     """Read one JSON object.
 
     Args:
