@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from doorward.errors import ConfigurationError, DoorwardError, Revoked, StoreError
-from doorward.guard.revocation.revocation_list import Changes, Revocation, fingerprint
+from doorward.guard.revocation.revocation_list import Changes, Revocation, entry_of, fingerprint
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.work import afinish, finish
 from doorward.protocol.base64url import decode_base64url, encode_base64url
@@ -46,7 +46,7 @@ class Shelf:
     def __init__(self):
         self.kept = []
         self.error = None
-        self.reads = 0
+        self.reads = self.asked = 0
         self.positions = []
         self.go_on = threading.Event()
         self.go_on.set()
@@ -57,14 +57,23 @@ class Shelf:
             raise self.error
         self.kept.append(revocation)
 
-    def read(self, position):
+    def latest(self):
         self.reads += 1
-        self.positions.append(position)
         assert self.go_on.wait(10)
         if self.error:
             raise self.error
-        found = tuple(self.kept[position : position + 2])
-        return Changes(found, position + len(found), complete=position + len(found) == len(self.kept))
+        return len(self.kept)
+
+    def read(self, position, last):
+        self.positions.append(position)
+        found = [entry_of(each) for each in self.kept[position : min(position + 2, last)]]
+        return Changes(found, position + len(found))
+
+    def find(self, targets):
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return [entry_of(each) for each in self.kept if entry_of(each)[1] in targets]
 
     def close(self):
         self.closed = True
@@ -105,6 +114,17 @@ def ends(revocations, **marks):
         marks["fingerprint"] = fingerprint(marks.pop("signed"))
     try:
         revocations.check(**{**TOKEN, **marks})
+    except Revoked as error:
+        return error.reason
+    return None
+
+
+def decided(revocations, **marks):
+    """Return why a token is refused, or None, as a guard finds out."""
+    marks = {**TOKEN, **marks}
+    try:
+        if not revocations.check(**marks):
+            finish(revocations.ask(NOW, **marks))
     except Revoked as error:
         return error.reason
     return None
@@ -395,15 +415,30 @@ def test_a_hanging_store_holds_nobody_up_for_long(mirror, shelf, clock):
     assert caught.value.reason == "revocations_stale"
 
 
-def test_a_mirror_that_is_incomplete_does_not_count(shelf, clock):
+def test_the_store_is_asked_about_what_found_no_room_and_nothing_else(shelf, clock):
     mirror = Revocations(shelf, clock=clock, max_entries=3)
     shelf.kept += [subject(name) for name in "abcd"]
-    error = refused(finish, mirror.current(NOW))
-    assert error.reason == "revocations_stale"
-    assert "max_entries" in str(error)
-    clock.at += 1
-    refused(finish, mirror.current(clock.at))
-    assert shelf.positions == [0, 2, 2]  # what was read need not be read again
+    finish(mirror.current(NOW))
+    assert (len(mirror), mirror.fill, mirror.complete) == (3, 4 / 3, False)
+    assert [decided(mirror, subject=name) for name in "abc"] == ["subject_revoked"] * 3
+    assert [decided(mirror, subject=f"stranger-{number}") for number in range(20)] == [None] * 20
+    assert shelf.asked == 0
+    assert decided(mirror, subject="d") == "subject_revoked"
+    assert decided(mirror, subject="d", issued_at=NOW + 1) is None  # there is an entry, and it does not end this token
+    assert shelf.asked == 2
+    mirror.close()
+
+
+def test_what_found_no_room_and_can_not_be_asked_for_is_an_outage(shelf, clock):
+    mirror = Revocations(shelf, clock=clock, max_entries=3)
+    shelf.kept += [subject(name) for name in "abcd"]
+    finish(mirror.current(NOW))
+    shelf.error = StoreError("Down.", reason="database_unreachable")
+    assert decided(mirror, subject="stranger") is None
+    assert decided(mirror, subject="a") == "subject_revoked"
+    for thrown in (shelf.error, OSError("gone")):
+        shelf.error = thrown
+        assert refused(decided, mirror, subject="d").status_hint == 503
     mirror.close()
 
 
@@ -434,11 +469,19 @@ def test_a_store_that_fails_leaves_it_revoked_here_and_says_so(mirror, shelf):
     assert ends(mirror) == "subject_revoked"
 
 
-def test_what_does_not_fit_is_not_written_either(shelf, clock):
+def test_what_does_not_fit_is_written_all_the_same(shelf, clock):
     mirror = Revocations(shelf, clock=clock, max_entries=1)
+    finish(mirror.current(NOW))
     mirror.revoke(issuer=ISSUER, jti="a")
-    assert refused(mirror.revoke, issuer=ISSUER, jti="b").reason == "revocations_full"
-    assert len(shelf.kept) == 1
+    before = mirror.version
+    mirror.revoke(issuer=ISSUER, jti="j1")
+    assert mirror.version > before
+    assert (len(shelf.kept), len(mirror)) == (2, 1)
+    assert decided(mirror) == "jti_revoked"
+    shelf.error = StoreError("The disk is full.", reason="disk_full")
+    error = refused(mirror.revoke, issuer=ISSUER, jti="j2")
+    assert (error.reason, "not revoked" in str(error)) == ("disk_full", True)
+    mirror.close()
 
 
 def test_warming_up_waits_for_nothing(mirror, shelf, clock):
