@@ -235,7 +235,8 @@ class Guard:
             return None
         if accepted.version_of_revocations != revocations.version:
             try:
-                refuse_revoked(parts, accepted)
+                if not refuse_revoked(parts, accepted):
+                    return None
             except Revoked:
                 return None
         if request.scopes and (_missing(request, principal) or _wants_confirmation(parts, request, principal)):
