@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from math import inf
 from struct import Struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["DigestTable"]
+__all__ = ["DigestTable", "Put"]
+
+Put: TypeAlias = Literal["added", "widened", "unchanged", "no room"]
 
 _DIGEST_BYTES = 16  # of SHA-256: nobody finds a second text for one, and by chance there is none
 _BUCKET_BYTES = 2
 _entry = Struct("<16sdd")
+_ENTRY_BYTES = _entry.size
 _instants = Struct("<dd")
 
 
@@ -30,6 +33,9 @@ class DigestTable:
     def __bool__(self) -> bool:
         return bool(self._buckets)
 
+    def __len__(self) -> int:
+        return sum(map(len, self._buckets.values())) // _ENTRY_BYTES
+
     def find(self, digest: bytes) -> tuple[float, float] | None:
         """Return the instants of a digest, None where it is not there."""
         bucket = self._buckets.get(digest[:_BUCKET_BYTES])
@@ -38,27 +44,26 @@ class DigestTable:
         at = _place(bucket, digest[:_DIGEST_BYTES])
         return None if at < 0 else _instants.unpack_from(bucket, at + _DIGEST_BYTES)
 
-    def widen(self, digest: bytes, first: float, second: float) -> bool | None:
-        """Raise the instants of a digest. Return whether that changed any; None where it is not there."""
-        bucket = self._buckets.get(digest[:_BUCKET_BYTES])
-        at = -1 if bucket is None else _place(bucket, digest[:_DIGEST_BYTES])
-        if bucket is None or at < 0:
-            return None
-        known = _instants.unpack_from(bucket, at + _DIGEST_BYTES)
-        widened = max(known[0], first), max(known[1], second)
-        if widened == known:
-            return False
-        _instants.pack_into(bucket, at + _DIGEST_BYTES, *widened)
-        return True
-
-    def append(self, digest: bytes, first: float, second: float) -> None:
-        """Add a digest that is not there."""
-        key, entry = digest[:_BUCKET_BYTES], _entry.pack(digest[:_DIGEST_BYTES], first, second)
-        bucket = self._buckets.get(key)
+    def put(self, digest: bytes, first: float, second: float, *, has_room: bool) -> Put:
+        """Add a digest, where there is room, or raise its instants."""
+        key, head = digest[:_DIGEST_BYTES], digest[:_BUCKET_BYTES]
+        bucket = self._buckets.get(head)
+        at = -1 if bucket is None else bucket.find(key)
+        if at > 0 and at % _ENTRY_BYTES and bucket is not None:
+            at = _place(bucket, key)
+        if at >= 0 and bucket is not None:
+            known = _instants.unpack_from(bucket, at + _DIGEST_BYTES)
+            if known[0] >= first and known[1] >= second:
+                return "unchanged"
+            _instants.pack_into(bucket, at + _DIGEST_BYTES, max(known[0], first), max(known[1], second))
+            return "widened"
+        if not has_room:
+            return "no room"
         if bucket is None:
-            self._buckets[key] = bytearray(entry)
+            self._buckets[head] = bytearray(_entry.pack(key, first, second))
         else:
-            bucket += entry
+            bucket += _entry.pack(key, first, second)
+        return "added"
 
     def entries(self) -> Iterator[tuple[bytes, float, float]]:
         """Return all of them, with digests of 16 bytes."""
@@ -85,6 +90,6 @@ class DigestTable:
 
 def _place(bucket: bytearray, digest: bytes) -> int:
     at = bucket.find(digest)
-    while at >= 0 and at % _entry.size:  # across two entries, or within instants
+    while at >= 0 and at % _ENTRY_BYTES:  # across two entries, or within instants
         at = bucket.find(digest, at + 1)
     return at

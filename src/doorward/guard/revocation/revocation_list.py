@@ -22,6 +22,8 @@ from doorward.guard.revocation.digest_table import DigestTable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from doorward.guard.revocation.fullness import Fullness
+
 __all__ = [
     "Changes",
     "Entry",
@@ -160,11 +162,13 @@ def entry_of(revocation: Revocation) -> Entry:
 class RevocationList:
     """At most ``max_entries`` entries. Adding one twice, or an older state of it, changes nothing.
 
-    What is there stays, until its time is over. ``beyond`` counts, about, what found no room: see ``add``.
+    What is there stays, until its time is over. ``beyond`` counts, about, what found no room: see ``add``. ``fullness``
+    is told how many there are.
     """
 
-    def __init__(self, max_entries: int) -> None:
+    def __init__(self, max_entries: int, fullness: Fullness | None = None) -> None:
         self._max_entries = max_entries
+        self._fullness = fullness
         self._lock = threading.Lock()
         self._size = 0
         self._earliest = inf  # no entry's `until` is before it
@@ -229,28 +233,10 @@ class RevocationList:
 
     def add_entries(self, entries: Iterable[Entry], *, now: float, elsewhere: bool = True) -> bool:
         """Add several, as ``add``. What is over is left out."""
-        tables, changed = self._tables, False
         with self._lock:
-            for kind, target, before, until in entries:
-                if until < now:
-                    continue
-                table = tables[kind]
-                widened = table.widen(target, before, until)
-                if widened is not None:
-                    changed |= widened
-                elif self._size < self._max_entries or self._made_room(now, elsewhere=elsewhere):
-                    self._append(table, target, before, until)
-                    changed = True
-                elif elsewhere:
-                    self._note_beyond(target)
-                    changed = True
-                else:
-                    message = (
-                        f"The list of revocations is full ({self._max_entries} entries), so this one was not taken: "
-                        "raise max_entries, and give until with what need not be kept for ever."
-                    )
-                    raise StoreError(message, reason="revocations_full")
-                self._earliest = min(self._earliest, until)
+            changed = self._add_entries(entries, now, elsewhere=elsewhere)
+        if changed:
+            self._tell()
         return changed
 
     def take_over(self, other: RevocationList) -> None:
@@ -259,17 +245,17 @@ class RevocationList:
             taken = [(kind, list(table.entries())) for kind, table in other._tables.items()]
         with self._lock:
             for kind, entries in taken:
-                table = self._tables[kind]
                 for target, before, until in entries:
-                    if table.widen(target, before, until) is None:
-                        self._append(table, target, before, until)
+                    self._size += self._tables[kind].put(target, before, until, has_room=True) == "added"
                     self._earliest = min(self._earliest, until)
+        self._tell()
 
     def prune(self, *, now: float) -> None:
         """Forget the entries whose time is over."""
         with self._lock:
             if self._earliest < now:
                 self._prune(now)
+        self._tell()
 
     def begin_again(self) -> None:
         """Expect everything that a store holds: ``end`` then drops from the filter what has found room by then."""
@@ -283,12 +269,43 @@ class RevocationList:
                 self._beyond, self._next = self._next or None, None
 
     def renew_lock(self) -> None:
-        """Forget who holds the lock: at a fork it stays in the parent."""
+        """Forget who holds the lock, at a fork: it stays in the parent, and so does what was being added."""
         self._lock = threading.Lock()
+        self._size = sum(map(len, self._tables.values()))
+        if self._fullness is not None:
+            self._fullness.renew_lock()
 
-    def _append(self, table: DigestTable, target: bytes, before: float, until: float) -> None:
-        self._size += 1
-        table.append(target, before, until)
+    def _add_entries(self, entries: Iterable[Entry], now: float, *, elsewhere: bool) -> bool:
+        tables, most, changed = self._tables, self._max_entries, False
+        size, earliest = self._size, self._earliest
+        try:
+            for kind, target, before, until in entries:
+                if until < now:
+                    continue
+                done = tables[kind].put(target, before, until, has_room=size < most)
+                if done == "no room":
+                    self._size, self._earliest = size, earliest
+                    made_room = self._made_room(now, elsewhere=elsewhere)
+                    size, earliest = self._size, self._earliest
+                    if made_room:
+                        done = tables[kind].put(target, before, until, has_room=True)
+                    elif elsewhere:
+                        self._note_beyond(target)
+                    else:
+                        raise StoreError(self._full(), reason="revocations_full")
+                if done != "unchanged":
+                    changed = True
+                    size += done == "added"
+                    earliest = min(earliest, until)
+        finally:
+            self._size, self._earliest = size, earliest
+        return changed
+
+    def _full(self) -> str:
+        return (
+            f"The list of revocations is full ({self._max_entries} entries), so this one was not taken: raise "
+            "max_entries, and give until with what need not be kept for ever."
+        )
 
     def _note_beyond(self, target: bytes) -> None:
         if self._beyond is None:
@@ -296,6 +313,10 @@ class RevocationList:
         self._beyond.add(target)
         if self._next is not None:
             self._next.add(target)
+
+    def _tell(self) -> None:
+        if self._fullness is not None:
+            self._fullness.tell(self._size + self.beyond)
 
     def _made_room(self, now: float, *, elsewhere: bool) -> bool:
         # To look through all for each that comes would take longer than to ask a store about a few tokens.

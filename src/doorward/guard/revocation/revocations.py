@@ -79,8 +79,7 @@ class Revocations:
         self._poll_s = poll_s
         self._max_stale_s = max_stale_s
         self._max_entries = max_entries
-        self._list = RevocationList(max_entries)
-        self._fullness = Fullness(max_entries, has_store=store is not None)
+        self._list = RevocationList(max_entries, Fullness(max_entries, has_store=store is not None))
         self._workers = Workers("revocations", threads=1, queued=2)
         self._lock = threading.Lock()
         self._mirror: Mirror | None = None
@@ -348,7 +347,6 @@ class Revocations:
         self.fresh_until = min(self._retry_at, self._seen_at + self._max_stale_s)
 
     def _changed(self) -> int:
-        self._fullness.tell(len(self._list) + self._list.beyond)
         with self._lock:
             self.version += 1  # after the change: who has read the new number sees it
             return self.version
@@ -358,7 +356,6 @@ class Revocations:
             return
         self._prune_at = now + _PRUNE_EVERY_S
         self._list.prune(now=now)
-        self._fullness.tell(len(self._list) + self._list.beyond)
 
     def _too_old(self) -> StoreError:
         why = "the store does not answer" if self._failure is None else self._failure.message
@@ -370,6 +367,5 @@ class Revocations:
         if self._mirror is not None and self._is_reading:
             self._mirror.start_anew()  # nobody knows how far it came
         self._lock, self._job, self._is_reading = threading.Lock(), None, False
-        self._fullness.renew_lock()
         self._list.renew_lock()
         self.version += 1  # a thread of the parent may have changed the list and not said so yet

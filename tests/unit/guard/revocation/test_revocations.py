@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doorward.errors import ConfigurationError, DoorwardError, Revoked, StoreError
-from doorward.guard.revocation.revocation_list import Changes, Revocation, entry_of, fingerprint
+from doorward.guard.revocation.revocation_list import Changes, Kind, Revocation, entry_of, fingerprint, target_of
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.work import afinish, finish
 from doorward.protocol.base64url import decode_base64url, encode_base64url
@@ -602,3 +607,54 @@ def test_what_a_store_keeps_is_not_handed_on(revocations, mirror, shelf):
     finish(mirror.current(NOW))
     revocations.take_over(mirror)
     assert ends(revocations) is None
+
+
+@given(st.sampled_from(get_args(Kind)), st.text(), st.text())
+def test_a_target_is_the_digest_of_json(kind, issuer, value):
+    """The databases of earlier versions hold it so."""
+    assert target_of(kind, issuer, value) == sha256(json.dumps([kind, issuer, value]).encode()).digest()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_loading(mirror, shelf, clock):
+    shelf.kept += [subject(f"person-{number}") for number in range(20)]
+    read = shelf.read
+
+    def read_slowly(position, last):
+        if 2 <= position < 20:
+            assert shelf.go_on.wait(10)
+        clock.at += 0.3
+        return read(position, last)
+
+    shelf.read = read_slowly
+    finish(mirror.current(clock.at))
+    shelf.go_on.clear()
+    assert not mirror.complete
+    child = os.fork()
+    if child == 0:
+        try:
+            shelf.go_on = threading.Event()
+            shelf.go_on.set()
+            refused_here = [decided(mirror, subject=f"person-{number}") for number in (0, 19)]
+            for _ in range(100):
+                clock.at += 1
+                finish(mirror.current(clock.at))
+                if mirror.complete:
+                    break
+                threading.Event().wait(0.05)
+            right = refused_here == ["subject_revoked"] * 2 and decided(mirror, subject="bob") is None
+            os._exit(0 if right and mirror.complete and len(mirror) == 20 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_clock_that_is_set_back_brings_back_what_was_over(mirror, shelf, clock):
+    shelf.kept.append(Revocation("subject", ISSUER, "alice", NOW, NOW + 60, NOW))
+    clock.at = NOW + 100
+    finish(mirror.current(clock.at))
+    assert ends(mirror) is None
+    clock.at = NOW
+    finish(mirror.current(clock.at))
+    assert ends(mirror) == "subject_revoked"
