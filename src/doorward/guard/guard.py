@@ -345,12 +345,13 @@ class Guard:
         return parts.accepted.drop_where(fits)
 
     def warm_up(self) -> None:
-        """Start to fetch the issuers' keys, and wait for none of them: call it when the service starts.
+        """Start to fetch the issuers' keys and to load what was revoked, and wait for neither: call it at the start.
 
         Raises:
             ConfigurationError, StoreError: the audit can't be written where it should be.
         """
         self._parts.rings.warm_up()
+        self._parts.revocations.warm_up()
         check = getattr(self._parts.audit, "check", None)
         if check is not None:
             check()

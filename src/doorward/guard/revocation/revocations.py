@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import wait
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Self
 
@@ -267,7 +268,8 @@ class Revocations:
         """Begin to load what the store has. Waits for nothing; what fails will show in ``current``."""
         now = self._clock.now()
         if not now < self.fresh_until:
-            self._begin_reading(now)
+            with suppress(UnavailableError):
+                self._begin_reading(now)
 
     def current(self, now: float) -> Work[None]:
         """Bring the list up to date, as far as a decision at ``now`` needs it.
