@@ -78,10 +78,10 @@ def _show_revocations(report: Report, chosen: argparse.Namespace, name: str, url
     count = 20_000 if chosen.quick else 1_000_000
     _fill(url, count)
     settings = {"max_entries": 2 * count}
-    whole = _measured(_start, url, settings)
+    whole = _measured(_start, url, settings, count)
     traced = _measured(_trace, url, settings)
-    beyond = _measured(_start, url, {"max_entries": count // 2})
-    bare_mb = _measured(_start, None, {})["resident_mb"]
+    beyond = _measured(_start, url, {"max_entries": count // 2}, count)
+    bare_mb = _measured(_start, None, {}, count)["resident_mb"]
     figures = {
         "to the first decision": f"{whole['first_s']:.2f} s",
         "to all in memory": f"{whole['complete_s']:.2f} s, {count / whole['complete_s']:,.0f} a second",
@@ -95,7 +95,8 @@ def _show_revocations(report: Report, chosen: argparse.Namespace, name: str, url
     }
     report.figures(f"{count} revocations in {name}", figures)
     report.goal(f"{name}: first decision, s", whole["first_s"], most=5)
-    report.goal(f"{name}: entries loaded in a second", count / whole["complete_s"], least=200_000)
+    if not chosen.quick:  # else to connect takes the most of it
+        report.goal(f"{name}: entries loaded in a second", count / whole["complete_s"], least=200_000)
     report.goal(f"{name}: memory, MB", whole["peak_mb"] - bare_mb, most=150)
     report.goal(f"{name}: first decision at twice the bound, s", beyond["first_s"], most=5)
     report.goal(f"{name}: wrong decisions", whole["wrong"] + beyond["wrong"], most=0)
@@ -145,9 +146,10 @@ def _guard(url: str | None, settings: dict[str, Any]) -> tuple[Guard, Revocation
     return Guard([issuer], revocations=revocations, token_cache_size=0), revocations, key
 
 
-def _start(url: str | None, settings: dict[str, Any]) -> dict[str, float]:
+def _start(url: str | None, settings: dict[str, Any], count: int) -> dict[str, float]:
     guard, revocations, key = _guard(url, settings)
-    good, bad = [_token(key, f"good-{number}") for number in range(2000)], [_token(key, f"{n:032x}") for n in (1, 7777)]
+    good = [_token(key, f"good-{number}") for number in range(2000)]
+    bad = [_token(key, f"{number:032x}") for number in (1, count // 2, count)]
     began_at, before_mb = time.perf_counter(), _resident_mb()
     guard.authenticate(good[0])
     first_s, loading_s, wrong = time.perf_counter() - began_at, [], _wrong(guard, bad) if url else 0

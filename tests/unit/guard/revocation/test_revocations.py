@@ -619,23 +619,22 @@ def test_a_target_is_the_digest_of_json(kind, issuer, value):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_loading(mirror, shelf, clock):
     shelf.kept += [subject(f"person-{number}") for number in range(20)]
-    read = shelf.read
+    read, held = shelf.read, threading.Event()
 
     def read_slowly(position, last):
-        if 2 <= position < 20:
-            assert shelf.go_on.wait(10)
+        if position:
+            assert held.wait(10)
         clock.at += 0.3
         return read(position, last)
 
     shelf.read = read_slowly
     finish(mirror.current(clock.at))
-    shelf.go_on.clear()
     assert not mirror.complete
     child = os.fork()
     if child == 0:
         try:
-            shelf.go_on = threading.Event()
-            shelf.go_on.set()
+            held = threading.Event()
+            held.set()
             refused_here = [decided(mirror, subject=f"person-{number}") for number in (0, 19)]
             for _ in range(100):
                 clock.at += 1
@@ -647,6 +646,7 @@ def test_a_fork_in_the_middle_of_loading(mirror, shelf, clock):
             os._exit(0 if right and mirror.complete and len(mirror) == 20 else 1)
         finally:
             os._exit(2)
+    held.set()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
@@ -658,3 +658,63 @@ def test_a_clock_that_is_set_back_brings_back_what_was_over(mirror, shelf, clock
     clock.at = NOW
     finish(mirror.current(clock.at))
     assert ends(mirror) == "subject_revoked"
+
+
+def test_too_much_comes_while_too_much_is_loading(mirror, shelf, clock):
+    shelf.kept += [subject(f"person-{number}") for number in range(20)]
+    read, held = shelf.read, threading.Event()
+
+    def read_slowly(position, last):
+        if position not in {0, 20}:
+            assert held.wait(10)
+        clock.at += 0.3
+        return read(position, last)
+
+    shelf.read = read_slowly
+    finish(mirror.current(clock.at))
+    shelf.kept += [subject(f"person-{number}") for number in range(20, 40)]
+    clock.at += 1
+    finish(mirror.current(clock.at))
+    assert not mirror.complete
+    held.set()
+    for _ in range(1000):
+        clock.at += 1
+        finish(mirror.current(clock.at))
+        if mirror.complete:
+            break
+        threading.Event().wait(0.01)
+    assert (mirror.complete, len(mirror)) == (True, 40)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_database_is_being_read(mirror, shelf, clock):
+    shelf.kept += [subject("alice"), subject("bob")]
+    finish(mirror.current(NOW))
+    shelf.error = StoreError("Down.", reason="database_unreachable")
+    clock.at += 1.5
+    finish(mirror.current(clock.at))
+    shelf.error, shelf.kept = None, [subject("carol"), subject("dan")]  # an older copy, which has as many
+    read, reading, held = shelf.read, threading.Event(), threading.Event()
+
+    def read_slowly(position, last):
+        reading.set()
+        assert held.wait(10)
+        return read(position, last)
+
+    shelf.read = read_slowly
+    clock.at += 1
+    finish(mirror.current(clock.at))
+    assert reading.wait(10)
+    child = os.fork()
+    if child == 0:
+        try:
+            held = threading.Event()
+            held.set()
+            clock.at += 29  # too old to be outlived, so this waits
+            finish(mirror.current(clock.at))
+            os._exit(0 if decided(mirror, subject="carol") == "subject_revoked" else 1)
+        finally:
+            os._exit(2)
+    held.set()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
