@@ -6,6 +6,7 @@ in more than one that is as old and knows of no revocation. PostgreSQL is measur
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import resource
 import sqlite3
@@ -141,6 +142,7 @@ def _token(key: SigningKey, jti: str) -> str:
 
 def _guard(url: str | None, settings: dict[str, Any]) -> tuple[Guard, Revocations, SigningKey]:
     key = generate_signing_key("ES256", kid="2026-11")
+    logging.getLogger("doorward.guard.revocation").setLevel(logging.ERROR)  # that it is full is what is measured
     revocations = Revocations.memory() if url is None else Revocations.sql(url, **settings)
     issuer = Issuer(_ISSUER, [_AUDIENCE], jwks={"keys": [key.public_jwk()]})
     return Guard([issuer], revocations=revocations, token_cache_size=0), revocations, key
