@@ -162,6 +162,10 @@ def _public_callables(package: str) -> dict[str, Callable[..., object]]:
 TAKES_ANY_KEYWORD_FOR_A_REASON = {
     "doorward.testing.DevIssuer.change": "the fields of Rules, which describes each",
     "doorward.testing.DevIssuer.issue_access_token": "claims, whatever their names",
+    **dict.fromkeys(
+        (f"doorward.guard.{room}Revocations.{name}" for room in ("", "revocation.") for name in ("ask", "check")),
+        "what a token can be revoked by, typed by Marks: for the guard alone",
+    ),
 }
 
 

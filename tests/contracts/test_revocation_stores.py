@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from doorward.errors import Revoked, StoreError
-from doorward.guard.revocation.revocation_list import Revocation, fingerprint
+from doorward.guard.revocation.revocation_list import Revocation, entry_of, fingerprint, target_of
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.revocation.sql_store import SqlRevocations
 from doorward.guard.stores.opening import open_database, sqlite_url
@@ -142,21 +142,14 @@ def test_an_entry_is_replaced_and_never_narrowed(store: SqlRevocations) -> None:
     store.add(entry("alice", before=NOW + 9, until=NOW + 50))
     store.add(entry("bob"))
     store.add(entry("alice", before=NOW, until=math.inf))
-    changes = store.read(0)
-    assert [(each.value, each.before, each.until) for each in changes.revocations] == [
-        ("bob", NOW, math.inf),
-        ("alice", NOW + 9, math.inf),
-    ]
-    assert (changes.position, changes.complete) == (3, True)
-    assert store.read(2).revocations == changes.revocations[1:]
-    assert store.read(3).revocations == ()
-
-
-@pytest.mark.parametrize("url", SHARED, indirect=True)
-def test_a_position_that_was_never_given_means_the_start(store: SqlRevocations) -> None:
-    store.add(entry("alice"))
-    assert len(store.read(7).revocations) == 1
-    assert store.read(7).position == 1
+    changes = store.read(0, store.latest())
+    assert changes.entries == [entry_of(entry("bob")), entry_of(entry("alice", before=NOW + 9))]
+    assert (changes.position, store.latest()) == (3, 3)
+    assert store.read(2, 3).entries == changes.entries[1:]
+    assert store.read(0, 2).entries == changes.entries[:1]
+    assert store.read(3, 3).entries == []
+    assert sorted(store.find([each[1] for each in changes.entries])) == sorted(changes.entries)
+    assert store.find([target_of("subject", ISSUER, "bo"), target_of("jti", ISSUER, "bob")]) == []
 
 
 @pytest.mark.parametrize("url", SHARED, indirect=True)
@@ -166,9 +159,9 @@ def test_what_is_over_is_forgotten_and_nothing_else(store: SqlRevocations, clock
     store.add(entry("carol"))
     clock.at += 5000
     store.add(entry("dan", until=NOW + 60))
-    changes = store.read(0)
-    assert [each.value for each in changes.revocations] == ["bob", "carol", "dan"]
-    assert store.read(1).revocations == changes.revocations
+    changes = store.read(0, 4)
+    assert [each[1] for each in changes.entries] == [entry_of(entry(name))[1] for name in ("bob", "carol", "dan")]
+    assert store.read(1, 4).entries == changes.entries
 
 
 @pytest.mark.parametrize("url", SHARED, indirect=True)
@@ -179,15 +172,18 @@ def test_more_than_a_page(store: SqlRevocations, process: Callable[..., Revocati
                 "INSERT INTO doorward_revocations (number, target, kind, issuer, value, revoked_at, revoked_by)"
                 " VALUES (:number, :target, 'jti', :issuer, :value, 0, '')"
             ),
-            [{"number": n, "target": f"t{n}", "issuer": ISSUER, "value": f"j{n}"} for n in range(1, 2501)],
+            [
+                {"number": n, "target": target_of("jti", ISSUER, f"j{n}").hex(), "issuer": ISSUER, "value": f"j{n}"}
+                for n in range(1, 12_501)
+            ],
         )
-        connection.execute(sa.text("UPDATE doorward_revocation_count SET latest = 2500"))
+        connection.execute(sa.text("UPDATE doorward_revocation_count SET latest = 12500"))
     there = process()
     finish(there.current(NOW))
-    assert len(there) == 2500
-    assert why(there, jti="j2500") == "jti_revoked"
+    assert len(there) == 12_500
+    assert [why(there, jti=f"j{number}") for number in (1, 5000, 5001, 12_500, 12_501)] == ["jti_revoked"] * 4 + [None]
     store.add(entry("alice"))
-    assert store.read(2500).position == 2501
+    assert store.read(12_500, store.latest()).position == 12_501
 
 
 @pytest.mark.parametrize("url", SHARED, indirect=True)
@@ -199,7 +195,7 @@ def test_what_a_newer_version_wrote_is_not_passed_over(store: SqlRevocations, pr
         finish(process().current(NOW))
     assert caught.value.reason == "revocations_stale"
     with pytest.raises(StoreError) as caught:
-        store.read(0)
+        store.read(0, 1)
     assert caught.value.reason == "unknown_revocation"
 
 
@@ -208,8 +204,8 @@ def test_whoever_follows_the_numbers_misses_none(url: str, clock: Clock) -> None
     """Writers and a reader at once: a number that is read is never followed by a smaller one."""
     database = open_database(url, timeout_s=20)
     store = SqlRevocations(database, clock=clock)
-    store.read(0)
-    seen: set[str] = set()
+    store.latest()
+    seen: set[bytes] = set()
     writing = threading.Event()
     writing.set()
 
@@ -217,10 +213,10 @@ def test_whoever_follows_the_numbers_misses_none(url: str, clock: Clock) -> None
         position = 0
         while True:
             last = not writing.is_set()
-            changes = store.read(position)
-            seen.update(each.value for each in changes.revocations)
+            changes = store.read(position, store.latest())
+            seen.update(each[1] for each in changes.entries)
             position = changes.position
-            if last and changes.complete:
+            if last:
                 return
 
     def write(writer: int) -> None:
@@ -236,7 +232,8 @@ def test_whoever_follows_the_numbers_misses_none(url: str, clock: Clock) -> None
             each.result(60)
         writing.clear()
         reading.result(60)
-    assert seen == {f"{writer}-{number}" for writer in range(4) for number in range(15)} | {"shared"}
+    names = {f"{writer}-{number}" for writer in range(4) for number in range(15)} | {"shared"}
+    assert seen == {target_of("subject", ISSUER, name) for name in names}
     store.close()
 
 
@@ -244,20 +241,21 @@ def test_whoever_follows_the_numbers_misses_none(url: str, clock: Clock) -> None
 def test_a_slow_writer_holds_back_the_numbers_after_it(postgresql: str, clock: Clock) -> None:
     """What a sequence would let happen: 2 is committed and read while 1 is still to come."""
     store = SqlRevocations(open_database(postgresql, timeout_s=10), clock=clock)
-    store.read(0)
+    store.latest()
     with ThreadPoolExecutor(1) as pool:
         with psycopg.connect(postgresql) as slow:
             slow.execute("UPDATE doorward_revocation_count SET latest = latest + 1")
             slow.execute(
                 "INSERT INTO doorward_revocations (number, target, kind, issuer, value, revoked_at, revoked_by)"
-                " VALUES (1, 't', 'subject', %s, 'slow', 0, '')",
-                [ISSUER],
+                " VALUES (1, %s, 'subject', %s, 'slow', 0, '')",
+                [target_of("subject", ISSUER, "slow").hex(), ISSUER],
             )
             other = pool.submit(store.add, entry("quick"))
             time.sleep(0.3)
-            assert store.read(0).revocations == ()
+            assert (store.latest(), store.read(0, 2).entries) == (0, [])
         other.result(10)
-    assert [each.value for each in store.read(0).revocations] == ["slow", "quick"]
+    found = [each[1] for each in store.read(0, store.latest()).entries]
+    assert found == [target_of("subject", ISSUER, name) for name in ("slow", "quick")]
     store.close()
 
 

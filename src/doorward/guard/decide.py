@@ -67,7 +67,8 @@ def holds(config: Configuration, accepted: Accepted, scopes: Sequence[str], now:
         return False
     if accepted.version_of_revocations != revocations.version:
         try:
-            refuse_revoked(config, accepted)
+            if not refuse_revoked(config, accepted):
+                return False
         except Revoked:
             return False
     if scopes and (_missing(scopes, accepted.principal) or _wants_confirmation(config, scopes, accepted.principal)):

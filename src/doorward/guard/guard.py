@@ -323,12 +323,13 @@ class Guard:
         return config.accepted.drop_where(fits)
 
     def warm_up(self) -> None:
-        """Start to fetch the issuers' keys, and wait for none of them: call it when the service starts.
+        """Start to fetch the issuers' keys and to load what was revoked, and wait for neither: call it at the start.
 
         Raises:
             ConfigurationError, StoreError: the audit can't be written where it should be.
         """
         self._configuration.rings.warm_up()
+        self._configuration.revocations.warm_up()
         check = getattr(self._configuration.audit, "check", None)
         if check is not None:
             check()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from doorward.guard.configuration import Configuration
     from doorward.guard.introspection.introspection import Introspection
     from doorward.guard.issuers.key_rings import KeyRing
+    from doorward.guard.revocation.revocation_list import Marks
     from doorward.guard.work import Work
     from doorward.model import Principal
     from doorward.protocol.claims import UnverifiedJwt
@@ -48,10 +49,12 @@ def verify_signed(config: Configuration, token: str, now: float) -> Accepted | W
     revocations = config.revocations
     if ring.fresh_since <= now < ring.fresh_until and revocations.fresh_since <= now < revocations.fresh_until:
         try:
-            return _accept_signed(config, jwt, ring, ring.keys, now)
+            accepted = _accept_signed(config, jwt, ring, ring.keys, now)
         except UnknownKey as error:
             if error.reason != "unknown_kid":
                 raise
+        else:
+            return accepted if refuse_revoked(config, accepted) else _ask_whether_revoked(config, accepted, now)
     return _wait_and_accept_signed(config, jwt, ring, now)
 
 
@@ -60,10 +63,11 @@ def _wait_and_accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: Key
     if not config.revocations.fresh_since <= now < config.revocations.fresh_until:
         yield from config.revocations.current(now)
     try:
-        return _accept_signed(config, jwt, ring, keys, now)
+        accepted = _accept_signed(config, jwt, ring, keys, now)
     except UnknownKey as error:
         keys = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
-    return _accept_signed(config, jwt, ring, keys, now)
+        accepted = _accept_signed(config, jwt, ring, keys, now)
+    return accepted if refuse_revoked(config, accepted) else (yield from _ask_whether_revoked(config, accepted, now))
 
 
 def _accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: KeyRing, keys: JwkSet, now: float) -> Accepted:
@@ -74,11 +78,7 @@ def _accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: KeyRing, key
     until, age_s = facts.expires_at, issuer.max_token_age_s
     if age_s is not None and facts.issued_at is not None:
         until = min(until, facts.issued_at + age_s)
-    accepted = Accepted(
-        principal, until, ring, keys, facts.jti, facts.issued_at, signed.header.kid, jwt.jws.signing_input
-    )
-    refuse_revoked(config, accepted)
-    return accepted
+    return Accepted(principal, until, ring, keys, facts.jti, facts.issued_at, signed.header.kid, jwt.jws.signing_input)
 
 
 def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, now: float) -> Work[JwkSet]:
@@ -120,8 +120,7 @@ def verify_other(config: Configuration, credential: str, now: float) -> Work[Acc
     accepted.signed = fingerprint(signed_part(credential))
     if not config.revocations.fresh_since <= now < config.revocations.fresh_until:
         yield from config.revocations.current(now)
-    refuse_revoked(config, accepted)
-    return accepted
+    return accepted if refuse_revoked(config, accepted) else (yield from _ask_whether_revoked(config, accepted, now))
 
 
 def _check_opaque(config: Configuration, token: str, now: float) -> Work[Accepted]:
@@ -146,8 +145,11 @@ def confirm(introspection: Introspection, token: str, principal: Principal, *, n
     yield from introspection.ask(token, now=now, issuer=principal.issuer, privileged=True)
 
 
-def refuse_revoked(config: Configuration, accepted: Accepted) -> None:
-    """Look a decision up in what was revoked, and note which state of it that was.
+def refuse_revoked(config: Configuration, accepted: Accepted) -> bool:
+    """Look a decision up in what is known to be revoked, and note which state of it that was.
+
+    Returns:
+        Whether it stands. False: too little is known here; only the store of revocations can say.
 
     Raises:
         Revoked: it is not good any more.
@@ -155,13 +157,27 @@ def refuse_revoked(config: Configuration, accepted: Accepted) -> None:
     revocations = config.revocations
     version = revocations.version
     if version and accepted.version_of_revocations != version:
-        principal = accepted.principal
-        revocations.check(
-            issuer=principal.issuer,
-            subject=principal.subject,
-            jti=accepted.jti,
-            issued_at=accepted.issued_at,
-            kid=accepted.kid,
-            fingerprint=accepted.signed if accepted.ring is None else fingerprint(accepted.signed),
-        )
+        looked_at = accepted.version_of_revocations
+        if not revocations.check(looked_at=looked_at, **_marks(accepted)):
+            return False
     accepted.version_of_revocations = version
+    return True
+
+
+def _ask_whether_revoked(config: Configuration, accepted: Accepted, now: float) -> Work[Accepted]:
+    version = config.revocations.version
+    if (yield from config.revocations.ask(now, **_marks(accepted))):
+        accepted.version_of_revocations = version
+    return accepted
+
+
+def _marks(accepted: Accepted) -> Marks:
+    principal = accepted.principal
+    return {
+        "issuer": principal.issuer,
+        "subject": principal.subject,
+        "jti": accepted.jti,
+        "issued_at": accepted.issued_at,
+        "kid": accepted.kid,
+        "fingerprint": accepted.signed if accepted.ring is None else fingerprint(accepted.signed),
+    }

@@ -50,6 +50,14 @@ def test_growth_and_trouble(tmp_path):
     assert counted["memory for an issuer with one key, KB"] > 0
 
 
+def test_a_million_revocations(tmp_path):
+    printed, figures = run("guard_revocations.py", os.environ, tmp_path)
+    assert "20000 revocations in SQLite" in figures["sections"]
+    assert "20000 revocations in PostgreSQL" in figures["sections"] or "PostgreSQL is not installed" in printed
+    wrong = {goal["what"]: goal["measured"] for goal in figures["goals"] if goal["what"].endswith("wrong decisions")}
+    assert set(wrong.values()) == {0}
+
+
 def test_servers_answer(environment, tmp_path):
     pytest.importorskip("uvicorn", reason="needs the extra demo")
     printed, figures = run("guard_asgi.py", environment, tmp_path)

@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+import time
+from contextlib import closing
 
 import pytest
 from people import MovedClock
@@ -22,7 +24,7 @@ from doorward.errors import (
     UnknownIssuer,
     WrongAudience,
 )
-from doorward.guard import Admin, ApiKeys, Guard, Issuer, Throttle
+from doorward.guard import Admin, ApiKeys, Guard, Issuer, Revocations, Throttle
 from doorward.model import Secret
 from doorward.protocol.base64url import decode_base64url, encode_base64url
 from doorward.protocol.claims import sign_claims
@@ -317,6 +319,43 @@ class TestRevoking:
             with pytest.raises(Revoked) as refused:
                 guard.authenticate(bearer(value))
             assert refused.value.reason == "token_revoked"
+
+    @pytest.mark.parametrize("remember", [0, 100])
+    async def test_what_the_memory_has_no_room_for(self, clock, token, tmp_path, remember):
+        keys = ApiKeys.memory(clock=clock)
+        elsewhere = Revocations.sqlite(tmp_path / "revoked.db", clock=clock)
+        elsewhere.revoke(issuer=URL, jti="another")
+        revocations = Revocations.sqlite(tmp_path / "revoked.db", clock=clock, max_entries=1)
+        guard = Guard([issuer()], keys, clock=clock, revocations=revocations, token_cache_size=remember)
+        values = [token(sub="bob", jti="1"), token(sub="carol", jti="2"), keys.create("nightly")[0].reveal()]
+        good = token(jti="good")
+        for value in (*values, good):
+            assert guard.authenticate(bearer(value)) == await guard.aauthenticate(bearer(value))
+        for what in ({"issuer": URL, "jti": "1"}, {"issuer": URL, "subject": "carol"}, {"token": values[2]}):
+            elsewhere.revoke(**what)
+        clock.ahead_s += 1
+        assert guard.authenticate(bearer(good)).subject == "alice"
+        for value in values:
+            with pytest.raises(Revoked):
+                guard.authenticate(bearer(value))
+            with pytest.raises(Revoked):
+                await guard.aauthenticate(bearer(value))
+            assert guard.known(bearer(value)) is None
+            assert guard.explain(value).code == "revoked"
+        assert (guard.known(bearer(good)) is not None) == bool(remember)
+        assert revocations.fill == 4
+        for each in (guard, elsewhere):
+            each.close()
+
+    def test_warming_up_loads_what_was_revoked(self, clock, token, tmp_path):
+        with closing(Revocations.sqlite(tmp_path / "revoked.db", clock=clock)) as elsewhere:
+            elsewhere.revoke(issuer=URL, jti="another")
+        guard = Guard([issuer()], clock=clock, revocations=Revocations.sqlite(tmp_path / "revoked.db", clock=clock))
+        guard.warm_up()
+        while not guard.revocations.complete:
+            time.sleep(0.01)
+        assert len(guard.revocations) == 1
+        guard.close()
 
     def test_an_api_key_is_dropped_by_its_text_too(self, clock):
         keys = ApiKeys.memory(clock=clock)

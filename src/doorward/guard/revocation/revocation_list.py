@@ -1,23 +1,50 @@
-"""What is revoked, as plain look-ups in memory. It is asked for every token: nothing here waits or is dropped silently.
+"""What is revoked, as look-ups in memory. It is asked for every new token: nothing here waits.
 
-Where the entries come from is the business of ``revocation``; what a store of them must do is said here.
+Of each entry the memory holds a digest and two instants, no names. What does not fit is dropped only where a store
+keeps it, and then a filter remembers that there was something (decision 14). Where entries come from is the business of
+``revocations``; what a store of them must do is said here.
 """
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from json.encoder import encode_basestring_ascii
+from math import inf
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpack, get_args
 
 from doorward.errors import Revoked, StoreError
+from doorward.guard.revocation.bloom_filter import BloomFilter
+from doorward.guard.revocation.digest_table import DigestTable
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["Changes", "Kind", "Revocation", "RevocationList", "RevocationStore", "fingerprint"]
+    from doorward.guard.revocation.fullness import Fullness
 
+__all__ = [
+    "Changes",
+    "Entry",
+    "Kind",
+    "Marks",
+    "Revocation",
+    "RevocationList",
+    "RevocationStore",
+    "entry_of",
+    "fingerprint",
+    "target_of",
+    "targets_of",
+]
+
+# A new kind needs a new step in `stores.schema`: then no older version starts on a database that may hold it.
 Kind: TypeAlias = Literal["token", "jti", "subject", "key", "issuer"]
+Entry: TypeAlias = tuple[Kind, bytes, float, float]
+"""What decisions need of a revocation: kind, target (see ``target_of``), before, until."""
+
+_BITS_BEYOND = 64  # of the filter, for each entry that fits
+_PRUNE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +65,55 @@ class Revocation:
     revoked_by: str = ""
 
 
+class Marks(TypedDict):
+    """What a token can be revoked by: ``iss``, ``sub``, ``jti``, ``iat``, the key's ``kid``, ``fingerprint``.
+
+    Without ``iat`` it counts as issued before any instant.
+    """
+
+    issuer: str
+    subject: str
+    jti: str | None
+    issued_at: float | None
+    kid: str | None
+    fingerprint: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What was added to a store since a position. ``position`` is where to go on; ``complete``: this is all."""
+    """Some of what a store holds, in order, and the number up to which this is all."""
 
-    revocations: tuple[Revocation, ...]
+    entries: Sequence[Entry]
     position: int
-    complete: bool
 
 
 class RevocationStore(Protocol):
-    """Where revocations are kept for several processes, durably. Every failure is a StoreError."""
+    """Where revocations are kept for several processes, durably, under growing numbers. Each failure is a StoreError.
+
+    An entry for a target that has one replaces it, under a new number, and is never narrower.
+    """
 
     def add(self, revocation: Revocation) -> None:
-        """Keep an entry. It is durable, and in reach of every ``read`` that begins later, when this returns."""
+        """Keep an entry. It is durable, and in reach of every question that is asked later, when this returns."""
         ...
 
-    def read(self, position: int) -> Changes:
-        """Return what was added after ``position``: 0 for everything, else what the last read gave.
+    def latest(self) -> int:
+        """Return the greatest number given; 0 before the first.
 
-        A position that this store has not given (it was restored from a backup) counts as 0.
+        All entries up to it can be read, and no later one gets a smaller number (decision 11). It is smaller than
+        before only where an older copy was restored.
         """
         ...
 
+    def read(self, position: int, last: int) -> Changes:
+        """Return entries with numbers above ``position``, the smallest first, and none above ``last``."""
+        ...
+
+    def find(self, targets: Sequence[bytes]) -> Sequence[Entry]:
+        """Return the entries for these targets."""
+        ...
+
     def close(self) -> None: ...
-
-
-_Entries: TypeAlias = "dict[Hashable, tuple[float, float]]"  # before, until
 
 
 def fingerprint(signed: bytes) -> bytes:
@@ -75,128 +124,211 @@ def fingerprint(signed: bytes) -> bytes:
     return sha256(signed).digest()
 
 
-class RevocationList:
-    """At most ``max_entries`` entries. Adding one twice, or an older state of it, changes nothing."""
+def target_of(kind: Kind, issuer: str, value: str) -> bytes:
+    """Return what an entry is found by: SHA-256 of kind, issuer and value, written as JSON."""
+    names = f'["{kind}", {encode_basestring_ascii(issuer)}, {encode_basestring_ascii(value)}]'
+    return sha256(names.encode()).digest()
 
-    def __init__(self, max_entries: int) -> None:
+
+_of_few = lru_cache(1024)(target_of)  # there are few issuers, and few keys
+
+
+def targets_of(marks: Marks) -> list[bytes]:
+    """Return every target that would revoke a token."""
+    issuer, jti, kid = marks["issuer"], marks["jti"], marks["kid"]
+    targets = [
+        target_of("token", "", marks["fingerprint"].hex()),
+        _of_few("issuer", issuer, ""),
+        target_of("subject", issuer, marks["subject"]),
+    ]
+    if jti is not None:
+        targets.append(target_of("jti", issuer, jti))
+    if kid is not None:
+        targets.append(_of_few("key", issuer, kid))
+    return targets
+
+
+def entry_of(revocation: Revocation) -> Entry:
+    """Return what decisions need of a revocation.
+
+    Raises:
+        ValueError: that of a token does not hold a fingerprint.
+    """
+    value = bytes.fromhex(revocation.value).hex() if revocation.kind == "token" else revocation.value
+    target = target_of(revocation.kind, revocation.issuer, value)
+    return revocation.kind, target, revocation.before, revocation.until
+
+
+class RevocationList:
+    """At most ``max_entries`` entries. Adding one twice, or an older state of it, changes nothing.
+
+    What is there stays, until its time is over. ``beyond`` counts, about, what found no room: see ``add``. ``fullness``
+    is told how many there are.
+    """
+
+    def __init__(self, max_entries: int, fullness: Fullness | None = None) -> None:
         self._max_entries = max_entries
+        self._fullness = fullness
         self._lock = threading.Lock()
         self._size = 0
-        self._tokens: _Entries = {}
-        self._jtis: _Entries = {}
-        self._subjects: _Entries = {}
-        self._keys: _Entries = {}
-        self._issuers: _Entries = {}
-        self._by_kind: dict[Kind, _Entries] = {
-            "token": self._tokens,
-            "jti": self._jtis,
-            "subject": self._subjects,
-            "key": self._keys,
-            "issuer": self._issuers,
-        }
+        self._earliest = inf  # no entry's `until` is before it
+        self._pruned_at = -inf
+        self._tables: dict[Kind, DigestTable] = {kind: DigestTable() for kind in get_args(Kind)}
+        self._tokens, self._jtis = self._tables["token"], self._tables["jti"]
+        self._subjects, self._keys, self._issuers = (self._tables[kind] for kind in ("subject", "key", "issuer"))
+        self._beyond: BloomFilter | None = None
+        self._next: BloomFilter | None = None  # while everything is read again: what will be in its place
 
     def __len__(self) -> int:
         return self._size
 
-    def check(  # noqa: PLR0913 - the marks of one token, by keyword
-        self,
-        *,
-        issuer: str,
-        subject: str,
-        jti: str | None,
-        issued_at: float | None,
-        kid: str | None,
-        fingerprint: bytes,
-    ) -> None:
+    @property
+    def beyond(self) -> int:
+        """How many entries a store holds for which there was no room here, about."""
+        return 0 if self._beyond is None else len(self._beyond)
+
+    def has_room_for_more(self, share: float) -> bool:
+        """Return whether something found no room that may find some now: less than ``share`` of it is taken."""
+        return self._beyond is not None and self._size <= share * self._max_entries
+
+    def check(self, **marks: Unpack[Marks]) -> bool:
         """Refuse a token that is revoked in any way.
 
-        Args:
-            issuer: its ``iss``.
-            subject: its ``sub``.
-            jti: its ``jti``.
-            issued_at: its ``iat``. Where there is none, the token counts as issued before any instant.
-            kid: the key it was signed with.
-            fingerprint: what ``fingerprint`` gives for it.
+        Returns:
+            Whether it is none of those that were added. False: perhaps of those that found no room; a store knows.
 
         Raises:
             Revoked: ``token_revoked``, ``jti_revoked``, ``key_revoked``, ``issuer_revoked`` or ``subject_revoked``.
         """
-        if not self._size:
-            return
-        if fingerprint in self._tokens:
+        beyond = self._beyond  # before the tables: what leaves this filter is in a table first
+        issuer, jti, kid, issued_at = marks["issuer"], marks["jti"], marks["kid"], marks["issued_at"]
+        if self._tokens and self._tokens.find(target_of("token", "", marks["fingerprint"].hex())):
             raise Revoked("This token was revoked: sign in again.", reason="token_revoked")
-        if jti is not None and (issuer, jti) in self._jtis:
+        if jti is not None and self._jtis and self._jtis.find(target_of("jti", issuer, jti)):
             raise Revoked("This token was revoked by its jti: sign in again.", reason="jti_revoked")
-        if kid is not None and (issuer, kid) in self._keys:
+        if kid is not None and self._keys and self._keys.find(_of_few("key", issuer, kid)):
             raise Revoked("The key that signed this token was revoked: get a new token.", reason="key_revoked")
         # Written so that an `iat` that compares with nothing (NaN) refuses the token.
-        entry = self._issuers.get(issuer)
+        entry = self._issuers.find(_of_few("issuer", issuer, "")) if self._issuers else None
         if entry is not None and not (issued_at is not None and issued_at > entry[0]):
             raise Revoked("Tokens of this issuer were revoked: get a new one.", reason="issuer_revoked")
-        entry = self._subjects.get((issuer, subject))
+        entry = self._subjects.find(target_of("subject", issuer, marks["subject"])) if self._subjects else None
         if entry is not None and not (issued_at is not None and issued_at > entry[0]):
             raise Revoked("This subject's tokens were revoked: sign in again.", reason="subject_revoked")
+        return beyond is None or not any(target in beyond for target in targets_of(marks))
 
-    def add(self, revocation: Revocation, *, now: float) -> bool:
+    def add(self, revocation: Revocation, *, now: float, elsewhere: bool = False) -> bool:
         """Add an entry, or let it widen one that is there. Return whether anything changed.
+
+        Args:
+            revocation: the entry.
+            now: epoch seconds.
+            elsewhere: a store keeps it as well. Without room it is then noted in a filter: ``check`` returns False
+                for whatever it may revoke.
 
         Raises:
             StoreError: there is no room, also not after forgetting what may be forgotten (``revocations_full``).
         """
-        entries, key = self._by_kind[revocation.kind], _key(revocation)
+        return self.add_entries((entry_of(revocation),), now=now, elsewhere=elsewhere)
+
+    def add_entries(self, entries: Iterable[Entry], *, now: float, elsewhere: bool = True) -> bool:
+        """Add several, as ``add``. What is over is left out."""
         with self._lock:
-            known = entries.get(key)
-            if known is not None:
-                widened = max(known[0], revocation.before), max(known[1], revocation.until)
-                if widened == known:
-                    return False
-                entries[key] = widened
-                return True
-            if self._size >= self._max_entries:
-                self._prune(now)
-            if self._size >= self._max_entries:
-                message = (
-                    f"The list of revocations is full ({self._max_entries} entries), so this one was not taken: raise "
-                    "max_entries, and give until with what need not be kept for ever."
-                )
-                raise StoreError(message, reason="revocations_full")
-            entries[key] = revocation.before, revocation.until
-            self._size += 1
-            return True
+            changed = self._add_entries(entries, now, elsewhere=elsewhere)
+        if changed:
+            self._tell()
+        return changed
 
     def take_over(self, other: RevocationList) -> None:
         """Add all that stands in another list, also beyond ``max_entries``."""
         with other._lock:
-            taken = {kind: dict(entries) for kind, entries in other._by_kind.items()}
+            taken = [(kind, list(table.entries())) for kind, table in other._tables.items()]
         with self._lock:
-            for kind, entries in taken.items():
-                mine = self._by_kind[kind]
-                for key, entry in entries.items():
-                    known = mine.get(key, entry)
-                    mine[key] = max(known[0], entry[0]), max(known[1], entry[1])
-            self._size = sum(map(len, self._by_kind.values()))
+            for kind, entries in taken:
+                for target, before, until in entries:
+                    self._size += self._tables[kind].put(target, before, until, has_room=True) == "added"
+                    self._earliest = min(self._earliest, until)
+        self._tell()
 
     def prune(self, *, now: float) -> None:
         """Forget the entries whose time is over."""
         with self._lock:
-            self._prune(now)
+            if self._earliest < now:
+                self._prune(now)
+        self._tell()
+
+    def begin_again(self) -> None:
+        """Expect everything that a store holds: ``end`` then drops from the filter what has found room by then."""
+        with self._lock:
+            self._next = BloomFilter(_BITS_BEYOND * self._max_entries) if self._beyond is not None else None
+
+    def end(self) -> None:
+        """Take note that everything has come."""
+        with self._lock:
+            if self._next is not None:
+                self._beyond, self._next = self._next or None, None
 
     def renew_lock(self) -> None:
-        """Forget who holds the lock: at a fork it stays in the parent."""
+        """Forget who holds the lock, at a fork: it stays in the parent, and so does what was being added."""
         self._lock = threading.Lock()
+        self._size = sum(map(len, self._tables.values()))
+        if self._fullness is not None:
+            self._fullness.renew_lock()
+
+    def _add_entries(self, entries: Iterable[Entry], now: float, *, elsewhere: bool) -> bool:
+        tables, most, changed = self._tables, self._max_entries, False
+        size, earliest = self._size, self._earliest
+        try:
+            for kind, target, before, until in entries:
+                if until < now:
+                    continue
+                done = tables[kind].put(target, before, until, has_room=size < most)
+                if done == "no room":
+                    self._size, self._earliest = size, earliest
+                    made_room = self._made_room(now, elsewhere=elsewhere)
+                    size, earliest = self._size, self._earliest
+                    if made_room:
+                        done = tables[kind].put(target, before, until, has_room=True)
+                    elif elsewhere:
+                        self._note_beyond(target)
+                    else:
+                        raise StoreError(self._full(), reason="revocations_full")
+                if done != "unchanged":
+                    changed = True
+                    size += done == "added"
+                    earliest = min(earliest, until)
+        finally:
+            self._size, self._earliest = size, earliest
+        return changed
+
+    def _full(self) -> str:
+        return (
+            f"The list of revocations is full ({self._max_entries} entries), so this one was not taken: raise "
+            "max_entries, and give until with what need not be kept for ever."
+        )
+
+    def _note_beyond(self, target: bytes) -> None:
+        if self._beyond is None:
+            self._beyond = BloomFilter(_BITS_BEYOND * self._max_entries)
+        self._beyond.add(target)
+        if self._next is not None:
+            self._next.add(target)
+
+    def _tell(self) -> None:
+        if self._fullness is not None:
+            self._fullness.tell(self._size + self.beyond)
+
+    def _made_room(self, now: float, *, elsewhere: bool) -> bool:
+        # To look through all for each that comes would take longer than to ask a store about a few tokens.
+        lately = 0 <= now - self._pruned_at < _PRUNE_EVERY_S
+        if self._earliest < now and not (elsewhere and lately):
+            self._prune(now)
+        return self._size < self._max_entries
 
     def _prune(self, now: float) -> None:
-        for entries in self._by_kind.values():
-            over = [key for key, (_, until) in entries.items() if until < now]
-            for key in over:
-                del entries[key]
-            self._size -= len(over)
-
-
-def _key(revocation: Revocation) -> Hashable:
-    match revocation.kind:
-        case "token":
-            return bytes.fromhex(revocation.value)
-        case "issuer":
-            return revocation.issuer
-    return revocation.issuer, revocation.value
+        self._pruned_at, earliest = now, inf
+        for table in self._tables.values():
+            dropped, first = table.forget(now)
+            self._size -= dropped
+            earliest = min(earliest, first)
+        self._earliest = earliest

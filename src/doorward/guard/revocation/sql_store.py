@@ -6,28 +6,29 @@ visible only after all smaller ones are. The sequences of PostgreSQL do not prom
 
 from __future__ import annotations
 
-import hashlib
-import json
 from math import inf
 from typing import TYPE_CHECKING, get_args
 
 import sqlalchemy as sa
 
 from doorward.errors import StoreError
-from doorward.guard.revocation.revocation_list import Changes, Kind, Revocation
+from doorward.guard.revocation.revocation_list import Changes, Kind, target_of
 from doorward.guard.stores.schema import revocation_count, revocations
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
+    from doorward.guard.revocation.revocation_list import Entry, Revocation
     from doorward.guard.stores.sql import Database
     from doorward.ports import Clock
 
 __all__ = ["SqlRevocations"]
 
-_PAGE = 1000
+_PAGE = 5000
 _KINDS = frozenset(get_args(Kind))
+_ENTRY = (revocations.c.kind, revocations.c.target, revocations.c.before_at, revocations.c.until_at)
 _FORGET_AFTER_S = 3600.0  # beyond `until`, for computers whose clocks differ
 
 
@@ -49,7 +50,7 @@ class SqlRevocations:
         Raises:
             StoreError: the database failed; the entry may be kept or not.
         """
-        target = _target(revocation)
+        target = target_of(revocation.kind, revocation.issuer, revocation.value).hex()
         with self._database.writing() as connection:
             count = sa.update(revocation_count).values(latest=revocation_count.c.latest + 1)
             number = connection.execute(count.returning(revocation_count.c.latest)).scalar_one()
@@ -74,43 +75,58 @@ class SqlRevocations:
                 )
             )
 
-    def read(self, position: int) -> Changes:
-        """Return up to 1000 entries after ``position``, the oldest first. See ``RevocationStore.read``.
+    def latest(self) -> int:
+        """Return the greatest number given. See ``RevocationStore.latest``.
+
+        Raises:
+            StoreError: the database failed.
+        """
+        with self._database.reading() as connection:
+            return int(connection.execute(sa.select(revocation_count.c.latest)).scalar_one())
+
+    def read(self, position: int, last: int) -> Changes:
+        """Return up to 5000 entries after ``position``. See ``RevocationStore.read``.
 
         Raises:
             StoreError: the database failed, or holds what this version does not understand (``unknown_revocation``).
         """
         number = revocations.c.number
-        with self._database.reading() as connection:
-            latest = connection.execute(sa.select(revocation_count.c.latest)).scalar_one()
-            if latest == position:
-                return Changes((), position, complete=True)
-            start = position if position < latest else 0  # else this database is older than what was read of it
-            found = connection.execute(sa.select(revocations).where(number > start).order_by(number).limit(_PAGE)).all()
-        complete = len(found) < _PAGE
-        # A row that is gone was forgotten, or replaced by one with a greater number, which is then read here too.
-        reached = max([latest, *(row.number for row in found[-1:])]) if complete else found[-1].number
-        return Changes(tuple(map(_revocation, found)), reached, complete)
+        wanted = sa.select(*_ENTRY, number).where(number > position, number <= last).order_by(number).limit(_PAGE)
+        rows = self._rows(wanted)
+        # A row that is gone was forgotten, or replaced by one with a greater number, which is read under that.
+        return Changes(_entries(rows), rows[-1][-1] if len(rows) == _PAGE else last)
+
+    def find(self, targets: Sequence[bytes]) -> Sequence[Entry]:
+        """Return the entries for these targets, by one look into an index.
+
+        Raises:
+            StoreError: as ``read``.
+        """
+        wanted = [each.hex() for each in targets]
+        return _entries(self._rows(sa.select(*_ENTRY).where(revocations.c.target.in_(wanted))))
 
     def close(self) -> None:
         """Close the database's connections."""
         self._database.close()
 
+    def _rows(self, wanted: sa.Select[Any]) -> Sequence[tuple[Any, ...]]:
+        with self._database.reading() as connection:
+            cursor = connection.execute(wanted).cursor
+            assert cursor is not None  # noqa: S101 - a SELECT has one; its plain rows take half the time of SQLAlchemy's
+            return cursor.fetchall()
 
-def _target(revocation: Revocation) -> str:
-    names = json.dumps([revocation.kind, revocation.issuer, revocation.value])
-    return hashlib.sha256(names.encode()).hexdigest()
 
-
-def _revocation(row: sa.Row[Any]) -> Revocation:
-    if row.kind not in _KINDS:
+def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[Entry]:
+    if not {row[0] for row in rows} <= _KINDS:
         message = (
             "The database holds a kind of revocation that this Doorward does not know: install the newer one here."
         )
         raise StoreError(message, reason="unknown_revocation")
-    return Revocation(
-        row.kind, row.issuer, row.value, _or_inf(row.before_at), _or_inf(row.until_at), row.revoked_at, row.revoked_by
-    )
+    digest = bytes.fromhex  # a million times at a start, hence no objects and few calls
+    return [
+        (kind, digest(target), inf if before is None else before, inf if until is None else until)
+        for kind, target, before, until, *_ in rows
+    ]
 
 
 def _or_inf(instant: float | None) -> float:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import get_args
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from hypothesis import given
+from hypothesis import strategies as st
 
 from doorward.errors import ConfigurationError, DoorwardError, Revoked, StoreError
-from doorward.guard.revocation.revocation_list import Changes, Revocation, fingerprint
+from doorward.guard.revocation.revocation_list import Changes, Kind, Revocation, entry_of, fingerprint, target_of
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.work import afinish, finish
 from doorward.protocol.base64url import decode_base64url, encode_base64url
@@ -46,7 +51,7 @@ class Shelf:
     def __init__(self):
         self.kept = []
         self.error = None
-        self.reads = 0
+        self.reads = self.asked = 0
         self.positions = []
         self.go_on = threading.Event()
         self.go_on.set()
@@ -57,14 +62,23 @@ class Shelf:
             raise self.error
         self.kept.append(revocation)
 
-    def read(self, position):
+    def latest(self):
         self.reads += 1
-        self.positions.append(position)
         assert self.go_on.wait(10)
         if self.error:
             raise self.error
-        found = tuple(self.kept[position : position + 2])
-        return Changes(found, position + len(found), complete=position + len(found) == len(self.kept))
+        return len(self.kept)
+
+    def read(self, position, last):
+        self.positions.append(position)
+        found = [entry_of(each) for each in self.kept[position : min(position + 2, last)]]
+        return Changes(found, position + len(found))
+
+    def find(self, targets):
+        self.asked += 1
+        if self.error:
+            raise self.error
+        return [entry_of(each) for each in self.kept if entry_of(each)[1] in targets]
 
     def close(self):
         self.closed = True
@@ -105,6 +119,17 @@ def ends(revocations, **marks):
         marks["fingerprint"] = fingerprint(marks.pop("signed"))
     try:
         revocations.check(**{**TOKEN, **marks})
+    except Revoked as error:
+        return error.reason
+    return None
+
+
+def decided(revocations, **marks):
+    """Return why a token is refused, or None, as a guard finds out."""
+    marks = {**TOKEN, **marks}
+    try:
+        if not revocations.check(**marks):
+            finish(revocations.ask(NOW, **marks))
     except Revoked as error:
         return error.reason
     return None
@@ -395,15 +420,30 @@ def test_a_hanging_store_holds_nobody_up_for_long(mirror, shelf, clock):
     assert caught.value.reason == "revocations_stale"
 
 
-def test_a_mirror_that_is_incomplete_does_not_count(shelf, clock):
+def test_the_store_is_asked_about_what_found_no_room_and_nothing_else(shelf, clock):
     mirror = Revocations(shelf, clock=clock, max_entries=3)
     shelf.kept += [subject(name) for name in "abcd"]
-    error = refused(finish, mirror.current(NOW))
-    assert error.reason == "revocations_stale"
-    assert "max_entries" in str(error)
-    clock.at += 1
-    refused(finish, mirror.current(clock.at))
-    assert shelf.positions == [0, 2, 2]  # what was read need not be read again
+    finish(mirror.current(NOW))
+    assert (len(mirror), mirror.fill, mirror.complete) == (3, 4 / 3, False)
+    assert [decided(mirror, subject=name) for name in "abc"] == ["subject_revoked"] * 3
+    assert [decided(mirror, subject=f"stranger-{number}") for number in range(20)] == [None] * 20
+    assert shelf.asked == 0
+    assert decided(mirror, subject="d") == "subject_revoked"
+    assert decided(mirror, subject="d", issued_at=NOW + 1) is None  # there is an entry, and it does not end this token
+    assert shelf.asked == 2
+    mirror.close()
+
+
+def test_what_found_no_room_and_can_not_be_asked_for_is_an_outage(shelf, clock):
+    mirror = Revocations(shelf, clock=clock, max_entries=3)
+    shelf.kept += [subject(name) for name in "abcd"]
+    finish(mirror.current(NOW))
+    shelf.error = StoreError("Down.", reason="database_unreachable")
+    assert decided(mirror, subject="stranger") is None
+    assert decided(mirror, subject="a") == "subject_revoked"
+    for thrown in (shelf.error, OSError("gone")):
+        shelf.error = thrown
+        assert refused(decided, mirror, subject="d").status_hint == 503
     mirror.close()
 
 
@@ -434,11 +474,19 @@ def test_a_store_that_fails_leaves_it_revoked_here_and_says_so(mirror, shelf):
     assert ends(mirror) == "subject_revoked"
 
 
-def test_what_does_not_fit_is_not_written_either(shelf, clock):
+def test_what_does_not_fit_is_written_all_the_same(shelf, clock):
     mirror = Revocations(shelf, clock=clock, max_entries=1)
+    finish(mirror.current(NOW))
     mirror.revoke(issuer=ISSUER, jti="a")
-    assert refused(mirror.revoke, issuer=ISSUER, jti="b").reason == "revocations_full"
-    assert len(shelf.kept) == 1
+    before = mirror.version
+    mirror.revoke(issuer=ISSUER, jti="j1")
+    assert mirror.version > before
+    assert (len(shelf.kept), len(mirror)) == (2, 1)
+    assert decided(mirror) == "jti_revoked"
+    shelf.error = StoreError("The disk is full.", reason="disk_full")
+    error = refused(mirror.revoke, issuer=ISSUER, jti="j2")
+    assert (error.reason, "not revoked" in str(error)) == ("disk_full", True)
+    mirror.close()
 
 
 def test_warming_up_waits_for_nothing(mirror, shelf, clock):
@@ -559,3 +607,114 @@ def test_what_a_store_keeps_is_not_handed_on(revocations, mirror, shelf):
     finish(mirror.current(NOW))
     revocations.take_over(mirror)
     assert ends(revocations) is None
+
+
+@given(st.sampled_from(get_args(Kind)), st.text(), st.text())
+def test_a_target_is_the_digest_of_json(kind, issuer, value):
+    """The databases of earlier versions hold it so."""
+    assert target_of(kind, issuer, value) == sha256(json.dumps([kind, issuer, value]).encode()).digest()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_loading(mirror, shelf, clock):
+    shelf.kept += [subject(f"person-{number}") for number in range(20)]
+    read, held = shelf.read, threading.Event()
+
+    def read_slowly(position, last):
+        if position:
+            assert held.wait(10)
+        clock.at += 0.3
+        return read(position, last)
+
+    shelf.read = read_slowly
+    finish(mirror.current(clock.at))
+    assert not mirror.complete
+    child = os.fork()
+    if child == 0:
+        try:
+            held = threading.Event()
+            held.set()
+            refused_here = [decided(mirror, subject=f"person-{number}") for number in (0, 19)]
+            for _ in range(100):
+                clock.at += 1
+                finish(mirror.current(clock.at))
+                if mirror.complete:
+                    break
+                threading.Event().wait(0.05)
+            right = refused_here == ["subject_revoked"] * 2 and decided(mirror, subject="bob") is None
+            os._exit(0 if right and mirror.complete and len(mirror) == 20 else 1)
+        finally:
+            os._exit(2)
+    held.set()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_clock_that_is_set_back_brings_back_what_was_over(mirror, shelf, clock):
+    shelf.kept.append(Revocation("subject", ISSUER, "alice", NOW, NOW + 60, NOW))
+    clock.at = NOW + 100
+    finish(mirror.current(clock.at))
+    assert ends(mirror) is None
+    clock.at = NOW
+    finish(mirror.current(clock.at))
+    assert ends(mirror) == "subject_revoked"
+
+
+def test_too_much_comes_while_too_much_is_loading(mirror, shelf, clock):
+    shelf.kept += [subject(f"person-{number}") for number in range(20)]
+    read, held = shelf.read, threading.Event()
+
+    def read_slowly(position, last):
+        if position not in {0, 20}:
+            assert held.wait(10)
+        clock.at += 0.3
+        return read(position, last)
+
+    shelf.read = read_slowly
+    finish(mirror.current(clock.at))
+    shelf.kept += [subject(f"person-{number}") for number in range(20, 40)]
+    clock.at += 1
+    finish(mirror.current(clock.at))
+    assert not mirror.complete
+    held.set()
+    for _ in range(1000):
+        clock.at += 1
+        finish(mirror.current(clock.at))
+        if mirror.complete:
+            break
+        threading.Event().wait(0.01)
+    assert (mirror.complete, len(mirror)) == (True, 40)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_while_another_database_is_being_read(mirror, shelf, clock):
+    shelf.kept += [subject("alice"), subject("bob")]
+    finish(mirror.current(NOW))
+    shelf.error = StoreError("Down.", reason="database_unreachable")
+    clock.at += 1.5
+    finish(mirror.current(clock.at))
+    shelf.error, shelf.kept = None, [subject("carol"), subject("dan")]  # an older copy, which has as many
+    read, reading, held = shelf.read, threading.Event(), threading.Event()
+
+    def read_slowly(position, last):
+        reading.set()
+        assert held.wait(10)
+        return read(position, last)
+
+    shelf.read = read_slowly
+    clock.at += 1
+    finish(mirror.current(clock.at))
+    assert reading.wait(10)
+    child = os.fork()
+    if child == 0:
+        try:
+            held = threading.Event()
+            held.set()
+            clock.at += 29  # too old to be outlived, so this waits
+            finish(mirror.current(clock.at))
+            os._exit(0 if decided(mirror, subject="carol") == "subject_revoked" else 1)
+        finally:
+            os._exit(2)
+    held.set()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
