@@ -21,8 +21,6 @@ extensions = [
     "public_names",
 ]
 exclude_patterns = ["_tools"]
-# architecture.md has signatures, which are not quite Python
-suppress_warnings = ["misc.highlighting_failure"]
 
 # the anchors that a repository's own view gives to headings
 myst_heading_anchors = 3

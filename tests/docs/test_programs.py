@@ -26,10 +26,8 @@ from doorward.testing import DevIssuer, follow_link
 from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
 from doorward.vault.vault import Vault
 
-NOT_RUN = {"docs/architecture.md": "signatures and pictures of the code, no programs"}
-
 PROGRAMS = {page: [block for block in blocks_of(page) if block.language == "python"] for page in PAGES}
-PROGRAMS = {page: blocks for page, blocks in PROGRAMS.items() if blocks and page not in NOT_RUN}
+PROGRAMS = {page: blocks for page, blocks in PROGRAMS.items() if blocks}
 
 CHANGED = {
     # a window at a real university; tests/peers/institution/test_in_a_window.py opens it at a real federation

@@ -1,7 +1,7 @@
 """One database of the guard: brought to the newest schema, bounded in time, and its failures made ours.
 
-What is kept in it is the business of ``sql_keys`` and ``sql_revocations``. Values are always bound parameters. A URL
-may hold a password: it stays out of every message and ``repr``.
+What is kept in it is the business of ``api_keys.sql_store`` and ``revocation.sql_store``. Values are always bound
+parameters. A URL may hold a password: it stays out of every message and ``repr``.
 """
 
 from __future__ import annotations
