@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations when help() asks for a signature
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -15,8 +14,7 @@ __all__ = ["HttpRequest", "HttpResponse", "Pause", "Principal", "Secret", "Token
 TokenKind = Literal["access", "id"]
 
 
-@dataclass(frozen=True, slots=True)
-class TokenSet:
+class TokenSet(msgspec.Struct, frozen=True):
     """What a token endpoint gave us (RFC 6749 section 5.1, OIDC Core 3.1.3.3).
 
     Instants are epoch seconds in UTC. ``expires_at`` is None when the provider did not say.
@@ -55,8 +53,7 @@ class Principal(msgspec.Struct, frozen=True):
         return f"Principal(issuer={self.issuer!r}, subject={self.subject!r}, kind={self.kind!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, frozen=True):
     """One request, as data. ``purpose`` says in words what is asked ("the token endpoint"), for error messages.
 
     Headers and body may hold secrets: neither shows in a ``repr``. The URL never holds one. An ``irrevocable`` request
@@ -67,23 +64,27 @@ class HttpRequest:
     method: Literal["GET", "HEAD", "POST"]
     url: str
     purpose: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = {}
+    body: bytes | None = None
     max_response_bytes: int = 1_048_576
     irrevocable: bool = False
 
+    def __repr__(self) -> str:
+        return f"HttpRequest(method={self.method!r}, url={self.url!r}, purpose={self.purpose!r})"
 
-@dataclass(frozen=True, slots=True)
-class HttpResponse:
+
+class HttpResponse(msgspec.Struct, frozen=True):
     """A complete response. Header names are lower case; the body is whole and within its limit."""
 
     status: int
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"HttpResponse(status={self.status!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """What a flow yields to wait: the driver sleeps, sync or async, for ``seconds``."""
 
     seconds: float

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from doorward.errors import ConfigurationError, printable
 
@@ -28,8 +29,7 @@ _DECORATED = re.compile(  # 192.0.2.7:80, [2001:db8::7%en0]:80, fe80::7%en0
 _UNIX = "unix"
 
 
-@dataclass(frozen=True, slots=True)
-class Networks:
+class Networks(msgspec.Struct, frozen=True):
     """Networks of proxies that are trusted to say whom they speak for. Made by ``parse``."""
 
     ranges: tuple[tuple[int, int, int], ...] = ()  # bytes of an address, its low bits that vary, what is above them

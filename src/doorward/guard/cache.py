@@ -5,7 +5,7 @@ The digest means nothing outside this process, so the memory holds no credential
 
 from __future__ import annotations
 
-import secrets
+import os
 import threading
 from collections import OrderedDict
 from hashlib import sha256
@@ -29,7 +29,7 @@ def digester() -> Callable[[str | None], bytes]:
     The key fills the first block of SHA-256. HMAC would cost twice as much for a promise that is not needed here:
     nobody sees a digest, so nobody can extend one.
     """
-    keyed = sha256(secrets.token_bytes(_BLOCK_BYTES))
+    keyed = sha256(os.urandom(_BLOCK_BYTES))
 
     def digest(authorization: str | None) -> bytes:
         hasher = keyed.copy()

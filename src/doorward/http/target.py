@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+
+import msgspec
 
 from doorward.errors import ConfigurationError, printable
 from doorward.model import Secret
@@ -22,8 +23,7 @@ _LONGEST_URL = 8192
 """Signed addresses of papers and SAML requests are longer than the URLs of a provider."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """The parts of a URL that a request may be sent to. An IPv6 ``host`` is without its brackets."""
 
     scheme: str
@@ -38,15 +38,14 @@ class Target:
         return host if self.port == _default_port(self.scheme) else f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(msgspec.Struct, frozen=True):
     """An http proxy that tunnels https (CONNECT), and the environment variable that named it."""
 
     variable: str
     host: str
     port: int
     username: str | None = None
-    password: Secret = field(default_factory=lambda: Secret(""))
+    password: Secret = msgspec.field(default_factory=lambda: Secret(""))
 
 
 def check_target(request: HttpRequest, *, insecure_loopback_http: bool) -> Target:

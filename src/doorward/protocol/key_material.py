@@ -5,9 +5,9 @@ Only the public numbers are judged here; what the key may be used for is said in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from doorward.errors import Malformed, UnknownKey
@@ -38,8 +38,7 @@ _ROCA_PRIMES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61,
                 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167)  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class KeyMaterial:
+class KeyMaterial(msgspec.Struct, frozen=True):
     """A public key that passed every check. ``crv`` is empty for RSA."""
 
     public_key: PublicKey

@@ -6,9 +6,10 @@ Issuers are compared character by character. The one exception is a template tha
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+import msgspec
 
 from doorward.errors import ConfigurationError, InvalidResponse, printable
 from doorward.model import HttpRequest
@@ -43,8 +44,7 @@ _TENANT = "{tenantid}"
 _TENANT_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderMetadata:
+class ProviderMetadata(msgspec.Struct, frozen=True):
     """What a provider says about itself, as far as we use it. Every URL passed the checks.
 
     ``issuer`` is the issuer asked for, unless a template was accepted: then it is what the metadata says, and may hold
@@ -69,8 +69,7 @@ class ProviderMetadata:
     iss_parameter_supported: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class IssuerMetadata:
+class IssuerMetadata(msgspec.Struct, frozen=True):
     """What a service that only receives tokens needs to know of their issuer. Every URL passed the checks.
 
     An issuer of tokens for machines (a cluster, a build service) has neither an authorization nor a token endpoint; one

@@ -1,11 +1,28 @@
-"""That PyInstaller finds our hook. That a frozen program runs was seen by hand: freezing one takes half a minute."""
+"""A program that PyInstaller froze has the stubs and the modules that load late."""
 
 from __future__ import annotations
 
+import runpy
+import subprocess
+import sys
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
+
+import doorward
 from doorward.freezing import hook_folders
+
+PROGRAM = """
+import doorward
+from doorward.guard import Guard, Issuer
+
+guard = Guard([Issuer("https://id.example.org", ["api"])])
+print(doorward.__version__, guard, doorward.open_session.__name__, doorward.errors.Expired.__name__)
+"""
+HEAVY = ("fastapi", "granian", "hypothesis", "keyring", "mypy", "nacl", "playwright", "PIL", "psycopg", "pygments",
+         "pytest", "sphinx", "sqlalchemy", "uvicorn")  # fmt: skip
+"""Installed for tests or as extras: what the program does not use, and PyInstaller would pack."""
 
 
 def test_pyinstaller_finds_the_hook():
@@ -13,3 +30,31 @@ def test_pyinstaller_finds_the_hook():
     assert entry.load() is hook_folders
     [folder] = hook_folders()
     assert Path(folder, "hook-doorward.py").is_file()
+
+
+def test_the_hook_names_what_is_loaded_late():
+    [folder] = hook_folders()
+    told = runpy.run_path(str(Path(folder, "hook-doorward.py")))
+    assert {"doorward/__init__.pyi", "doorward/guard/__init__.pyi"} <= {
+        str(Path(source).relative_to(Path(doorward.__file__).parent.parent)) for source, _ in told["datas"]
+    }
+    assert {"doorward.signin.sign_in", "doorward.guard.guard", "doorward.errors"} <= set(told["hiddenimports"])
+
+
+@pytest.mark.slow
+def test_a_frozen_program_runs(tmp_path):
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    folders = [f"--{name}path={tmp_path / name}" for name in ("dist", "work", "spec")]
+    left_out = [f"--exclude-module={name}" for name in HEAVY]
+    freeze = [sys.executable, "-m", "PyInstaller", "--noconfirm", "--log-level=ERROR", *folders, *left_out, program]
+    frozen = subprocess.run(freeze, capture_output=True, text=True, timeout=240, check=False)
+    assert frozen.returncode == 0, frozen.stderr
+
+    done = subprocess.run(
+        [tmp_path / "dist" / "program" / "program"],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env={"HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] == doorward.__version__
+    assert done.stdout.split()[-2:] == ["open_session", "Expired"]

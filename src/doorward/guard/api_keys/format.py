@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import hmac
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from doorward.protocol.base64url import decode_base64url
 
@@ -45,13 +46,15 @@ class Pepper:
         return f"Pepper({self.id})"
 
 
-@dataclass(frozen=True, slots=True)
-class Digested:
+class Digested(msgspec.Struct, frozen=True):
     """A key as the store knows it: by which id, with which digest, by which pepper."""
 
     key_id: str
-    digest: str = field(repr=False)
+    digest: str
     pepper_id: str
+
+    def __repr__(self) -> str:
+        return f"Digested(key_id={self.key_id!r}, pepper_id={self.pepper_id!r})"
 
 
 def make_key(pepper: Pepper, entropy: Entropy) -> tuple[str, Digested]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from doorward.errors import ConfigurationError, printable
 from doorward.guard.policy.emails import is_email
@@ -20,8 +21,7 @@ API_KEY_ISSUER: Final = "urn:doorward:api-keys"
 """The issuer of every API key's principal; the key's name is the subject. No URL, so no token can name it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admin:
+class Admin(msgspec.Struct, frozen=True):
     """An administrator: a subject, or a verified e-mail address, of one issuer.
 
     Args:

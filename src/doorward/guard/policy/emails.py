@@ -6,9 +6,10 @@ Pure. An address is something to show; that it counts at all is decided in ``pol
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from doorward.errors import Malformed
 
@@ -23,8 +24,7 @@ _DISPLAY_ONLY: Final = ("preferred_username", "upn", "unique_name")
 _ASCII_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(msgspec.Struct, frozen=True):
     """Where issuers of one kind say what. The first claim that is there counts.
 
     E-mail: ``verified_email``, which its name vouches for; ``email``, vouched for by ``email_verified`` or by one of

@@ -8,12 +8,13 @@ keeps it, and then a filter remembers that there was something (decision 14). Wh
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from json.encoder import encode_basestring_ascii
 from math import inf
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, Unpack, get_args
+
+import msgspec
 
 from doorward.errors import Revoked, StoreError
 from doorward.guard.revocation.bloom_filter import BloomFilter
@@ -47,8 +48,7 @@ _BITS_BEYOND = 64  # of the filter, for each entry that fits
 _PRUNE_EVERY_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Revocation:
+class Revocation(msgspec.Struct, frozen=True):
     """One thing that is revoked. ``inf`` is for ever.
 
     ``value`` is the fingerprint in hexadecimal, the ``jti``, the subject or the ``kid``. ``issuer`` is empty for a
@@ -79,8 +79,7 @@ class Marks(TypedDict):
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """Some of what a store holds, in order, and the number up to which this is all."""
 
     entries: Sequence[Entry]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from doorward.errors import InvalidResponse
 from doorward.model import Secret
@@ -21,15 +22,17 @@ VSCHAR = re.compile(r"[\x21-\x7e]+")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A JSON object that an endpoint gave. ``purpose`` names the endpoint in messages.
 
     Every reader raises InvalidResponse: ``missing_member``, ``wrong_member_type`` or ``negative_duration``.
     """
 
     purpose: str
-    body: Mapping[str, Any] = field(repr=False)
+    body: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Answer(purpose={self.purpose!r})"
 
     @classmethod
     def read(cls, response: HttpResponse, *, request: HttpRequest, now: float) -> Answer:
