@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from doorward.errors import CallbackRejected, DoorwardError, InvalidCredential, OAuthError
-from doorward.guard.issuers.claims import ClaimRules
+from doorward.guard.issuers.claim_rules import ClaimRules
 from doorward.guard.issuers.issuer import Issuer
 from doorward.model import HttpRequest, HttpResponse, Secret
 from doorward.protocol.authorization import PendingSignIn, build_authorization_request, validate_callback

@@ -30,7 +30,7 @@ from doorward.guard.audit.chain import (
     parse_head,
     parse_line,
 )
-from doorward.guard.issuers.claims import ClaimRules
+from doorward.guard.issuers.claim_rules import ClaimRules
 from doorward.guard.settings.settings import read_environment
 from doorward.model import HttpRequest, HttpResponse, Principal, Secret
 from doorward.protocol.authorization import PendingSignIn, validate_callback

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from doorward.guard.api_keys.api_keys import ApiKeys
     from doorward.guard.audit.chain import Decision
-    from doorward.guard.decisions import Accepted, Rejected
     from doorward.guard.introspection.introspection import Introspection
     from doorward.guard.policy.admins import Admin
     from doorward.guard.policy.grants import Grants
+    from doorward.guard.verdicts import Accepted, Rejected
     from doorward.ports import Clock
 
 __all__ = ["Audit", "Configuration", "Options", "configure"]

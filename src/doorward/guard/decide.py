@@ -27,8 +27,8 @@ from doorward.errors import (
 )
 from doorward.guard.api_keys.format import key_id_of
 from doorward.guard.credentials import Request, read_credential
-from doorward.guard.decisions import Accepted, Rejected
 from doorward.guard.record import accepted_decision, refused_decision
+from doorward.guard.verdicts import Accepted, Rejected
 from doorward.guard.verify import confirm, refuse_revoked, verify_other, verify_signed
 
 if TYPE_CHECKING:

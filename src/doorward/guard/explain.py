@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, UnknownKey, printable
 from doorward.guard.credentials import looks_signed
-from doorward.guard.decisions import Accepted
-from doorward.guard.issuers.claims import CLAIMS
+from doorward.guard.issuers.claim_rules import CLAIMS
+from doorward.guard.verdicts import Accepted
 from doorward.guard.verify import newer_keys, verify_other, verify_signed
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
@@ -151,7 +151,7 @@ def _signed(config: Configuration, token: str, now: float, steps: _Steps) -> Wor
     ignored = sorted(signed.claims.keys() - _LOOKED_AT - {issuer.groups_claim})
     if ignored:
         steps.note(f"Nobody looks at: {printable(', '.join(ignored))}.")
-    ring.claims.validate(signed, now)
+    ring.claim_rules.validate(signed, now)
     steps.ok("Meant for this service, and good now.")
     steps.look_at("revocation")
     checked = verify_signed(config, token, now)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from doorward.guard.addresses import Networks
     from doorward.guard.api_keys.api_keys import ApiKeys
     from doorward.guard.configuration import Audit
-    from doorward.guard.decisions import Accepted
     from doorward.guard.explain import Explanation
     from doorward.guard.introspection.introspection import Introspection
     from doorward.guard.issuers.issuer import Issuer
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from doorward.guard.revocation.revocations import Revocations
     from doorward.guard.settings.settings import GuardSettings
     from doorward.guard.throttle import Throttle
+    from doorward.guard.verdicts import Accepted
     from doorward.guard.work import Work
     from doorward.ports import Clock
 

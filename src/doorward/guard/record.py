@@ -14,7 +14,7 @@ from doorward.protocol.claims import parse_jwt
 
 if TYPE_CHECKING:
     from doorward.guard.credentials import Request
-    from doorward.guard.decisions import Accepted
+    from doorward.guard.verdicts import Accepted
 
 __all__ = ["accepted_decision", "refused_decision"]
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from doorward.errors import Malformed, ProviderUnavailable, UnknownIssuer, UnknownKey, printable
 from doorward.guard.credentials import signed_part
-from doorward.guard.decisions import Accepted
 from doorward.guard.revocation.revocations import fingerprint
+from doorward.guard.verdicts import Accepted
 from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _wait_and_accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: Key
 def _accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: KeyRing, keys: JwkSet, now: float) -> Accepted:
     issuer = ring.issuer
     signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
-    facts = ring.claims.validate(signed, now)
+    facts = ring.claim_rules.validate(signed, now)
     principal = config.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
     until, age_s = facts.expires_at, issuer.max_token_age_s
     if age_s is not None and facts.issued_at is not None:

@@ -8,7 +8,7 @@ import pytest
 
 from doorward.errors import Malformed
 from doorward.guard.cache import BoundedCache, digester
-from doorward.guard.decisions import Rejected
+from doorward.guard.verdicts import Rejected
 
 
 def test_digests_differ_by_every_byte_and_by_process():

@@ -1,7 +1,7 @@
 """Asking the issuer about a token (RFC 7662): an opaque one, or a signed one where a signature alone is not enough.
 
 Its answers are cached here for a moment; refusals apart, so that they never evict what was accepted. A failure to ask
-is an outage of ours, never a verdict on the token. What must hold of an answer stands in ``introspected``.
+is an outage of ours, never a verdict on the token. What must hold of an answer stands in ``answer``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Whose tokens are trusted: the settings of each issuer, its keys, and what is asked of its tokens' claims.
 
-``issuer.Issuer`` is what a person writes. ``key_rings`` keeps each issuer's keys fresh, by ``discovery``. ``claims``
-has the table of what every claim is held against. No signature is verified here: that is ``protocol.jws``.
+``issuer.Issuer`` is what a person writes. ``key_rings`` keeps each issuer's keys fresh, by ``discovery``.
+``claim_rules`` has the table that every claim is held against. Signatures are verified in ``protocol.jws``.
 """
 
 from doorward.late import late_names

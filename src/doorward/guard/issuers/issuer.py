@@ -1,6 +1,6 @@
 """Whose tokens are trusted, and for what: ``Issuer``, a setting that is checked when it is made.
 
-No keys are fetched here and no token is read: see ``key_rings`` and ``validation``.
+No keys are fetched here and no token is read: see ``key_rings`` and ``claim_rules``.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from doorward.errors import ConfigurationError, DoorwardError, ProviderUnavailable, UnavailableError, printable
-from doorward.guard.issuers.claims import ClaimRules
+from doorward.guard.issuers.claim_rules import ClaimRules
 from doorward.guard.issuers.discovery import OneDeadline, fetch_keys
 from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.work import Workers, renew_after_fork
@@ -75,7 +75,7 @@ class KeyRing:
         "_rings",
         "_unknown_kids",
         "_wait_s",
-        "claims",
+        "claim_rules",
         "failure",
         "fresh_since",
         "fresh_until",
@@ -85,7 +85,7 @@ class KeyRing:
 
     def __init__(self, issuer: Issuer, rings: KeyRings) -> None:
         self.issuer = issuer
-        self.claims = ClaimRules(issuer)
+        self.claim_rules = ClaimRules(issuer)
         self.keys = issuer.static_keys or _NONE
         self.fresh_since = _NEVER
         self.fresh_until = _NEVER if issuer.static_keys is None else _FOREVER

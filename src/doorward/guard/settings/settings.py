@@ -1,8 +1,8 @@
 """A guard's settings from the environment or a TOML file, checked, and the parts made from them.
 
-docs/guard-settings.md is the reference. What single tables hold is read by ``settings_sections``; here they come
-together. A mistake stops the start and names its place. No secret stands in a file: it names the environment variable,
-or the file of its own, that holds one.
+docs/guard-settings.md is the reference. What single tables hold is read by ``sections``; here they come together. A
+mistake stops the start and names its place. No secret stands in a file: it names the environment variable, or the file
+of its own, that holds one.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from doorward.errors import (
     WrongAudience,
     WrongType,
 )
-from doorward.guard.issuers.claims import ClaimRules
+from doorward.guard.issuers.claim_rules import ClaimRules
 from doorward.guard.issuers.issuer import Issuer
 from doorward.protocol.claims import SignedClaims
 from doorward.protocol.jws import JoseHeader

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from doorward.errors import ConfigurationError, InvalidCredential, UnknownIssuer, UnknownKey
-from doorward.guard.issuers.claims import ClaimRules
+from doorward.guard.issuers.claim_rules import ClaimRules
 from doorward.guard.issuers.issuer import Issuer
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.protocol.claims import parse_jwt, verify_jwt

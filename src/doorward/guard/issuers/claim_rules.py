@@ -1,11 +1,11 @@
 """What is asked of each claim of a signed token, as one table: the check, who needs the claim, and which rule says so.
 
 The signature was verified with this issuer's keys before anything comes here, and ``iss`` led to the issuer. A token is
-held against the table from top to bottom; the first rule that fails refuses it. What an issuer's own settings ask of
-further claims are rows of the same form.
+held against the table from top to bottom; the first rule that fails refuses it. ``ClaimRules`` gathers the rows for one
+issuer's settings: what a setting asks of a further claim is one row more there.
 
-The walk costs less than the same checks written out one after the other did (1.2 against 1.7 µs): a row is one look-up,
-and one call where the claim is there. So nothing stands a second time for the sake of speed.
+The walk costs less than the same checks written out one after the other did (1.1 against 1.7 µs): a row is one look-up,
+and one call where the claim is there. A check begins with the one line that nearly every token passes.
 """
 
 from __future__ import annotations

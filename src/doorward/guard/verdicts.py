@@ -1,7 +1,7 @@
 """What was decided lately, and all that must still be so for it to hold. Without the credential itself.
 
-Whether a decision still holds is for ``Guard`` to say, on every hit. Refusals have a cache of their own, so that no
-number of bad tokens evicts a good one.
+Whether a decision still holds is for ``decide.holds`` to say, on every hit. Refusals have a cache of their own, so that
+no number of bad tokens evicts a good one.
 """
 
 from __future__ import annotations

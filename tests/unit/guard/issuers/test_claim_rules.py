@@ -3,7 +3,7 @@
 import pytest
 
 from doorward.errors import Expired, Malformed, MissingClaim, NotYetValid, WrongAudience, WrongType
-from doorward.guard.issuers.claims import CLAIMS, ClaimRules
+from doorward.guard.issuers.claim_rules import CLAIMS, ClaimRules
 from doorward.guard.issuers.issuer import Issuer
 from doorward.protocol.claims import SignedClaims
 from doorward.protocol.jws import JoseHeader
