@@ -10,6 +10,8 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from doorward.errors import (
     DoorwardError,
     InvalidCredential,
@@ -119,7 +121,7 @@ class _Refresh:
             audience=entry.audience,
             resource=entry.resource,
         )
-        response = yield from answer_to(replace(request, irrevocable=True))
+        response = yield from answer_to(msgspec.structs.replace(request, irrevocable=True))
         try:
             return parse_token_response(response, request=request, now=self.clock.now())
         except OAuthError as error:  # of this endpoint: another one's word ends no session

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from msgspec import structs
 
 from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse, OAuthError, ProviderUnavailable
 from doorward.model import HttpRequest, HttpResponse, Secret
@@ -74,7 +74,7 @@ def test_revocation_request():
     ],
 )
 def test_the_secret_is_sent_as_the_endpoint_takes_it(authentication, methods, sent):
-    metadata = dataclasses.replace(
+    metadata = structs.replace(
         FULL, revocation_endpoint_auth_methods=methods, introspection_endpoint_auth_methods=methods
     )
     client = Client("app", authentication)
