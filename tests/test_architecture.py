@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grimp
+import msgspec
 import pytest
+
+from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,3 +256,16 @@ def test_rooms_import_downward_only():
 def test_constraints_are_names_and_versions_alone():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[0-9A-Za-z.]+", line)] == []
+
+
+def test_what_hides_something_hides_it_from_rich_too():
+    """A msgspec struct tells rich every field, whatever its ``__repr__`` leaves out."""
+    structs = {
+        kind
+        for name in SPEAKING
+        for kind in vars(importlib.import_module(_dotted(name))).values()
+        if inspect.isclass(kind) and issubclass(kind, msgspec.Struct) and kind is not msgspec.Struct
+    }
+    hiding = {kind for kind in structs if "__repr__" in vars(kind)}
+    assert {"HttpRequest", "HttpResponse", "Principal", "Request"} <= {kind.__name__ for kind in hiding}
+    assert {kind.__name__ for kind in hiding if vars(kind).get("__rich_repr__") is not shows_nothing} == set()

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from doorward.secret import Secret
+from doorward.secret import Secret, shows_nothing
 
 __all__ = ["HttpRequest", "HttpResponse", "Pause", "Principal", "Secret", "TokenKind", "TokenSet"]
 
@@ -49,6 +49,8 @@ class Principal(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     claims: Mapping[str, Any] = {}
 
+    __rich_repr__ = shows_nothing
+
     def __repr__(self) -> str:  # the claims are personal
         return f"Principal(issuer={self.issuer!r}, subject={self.subject!r}, kind={self.kind!r})"
 
@@ -69,6 +71,8 @@ class HttpRequest(msgspec.Struct, frozen=True):
     max_response_bytes: int = 1_048_576
     irrevocable: bool = False
 
+    __rich_repr__ = shows_nothing
+
     def __repr__(self) -> str:
         return f"HttpRequest(method={self.method!r}, url={self.url!r}, purpose={self.purpose!r})"
 
@@ -79,6 +83,8 @@ class HttpResponse(msgspec.Struct, frozen=True):
     status: int
     headers: Mapping[str, str] = {}
     body: bytes = b""
+
+    __rich_repr__ = shows_nothing
 
     def __repr__(self) -> str:
         return f"HttpResponse(status={self.status!r})"

@@ -14,9 +14,14 @@ else:
         return kind
 
 
-__all__ = ["Secret"]
+__all__ = ["Secret", "shows_nothing"]
 
 _HIDDEN = "<secret>"
+
+
+def shows_nothing(_self: object) -> list[tuple[str, Any]]:
+    """Be the ``__rich_repr__`` of a struct whose ``__repr__`` hides something: msgspec's own shows every field."""
+    return []
 
 
 @_final

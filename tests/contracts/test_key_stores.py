@@ -565,14 +565,13 @@ def test_indexes_may_take_longer_than_a_statement(postgresql, monkeypatch):
     database.close()
 
 
-def test_indexes_that_can_not_be_made_are_told_but_do_not_keep_a_key_alive(older, url, monkeypatch):
+def test_indexes_that_can_not_be_made_keep_nobody_from_managing_keys(older, url, monkeypatch):
     SqlKeyStore(older).add([record(), record("other", "id2")])
     monkeypatch.setattr("doorward.guard.stores.sql.INDEXES", {"broken": "CREATE INDEX broken ON nowhere (a)"})
     store = SqlKeyStore(open_database(url))
     for _ in range(2):
-        with pytest.raises(StoreError) as caught:
-            store.find_named("bot")
-        assert caught.value.reason == "database_failed"
+        assert store.find_named("bot").key_id == "id1"
+        assert [key.key_id for key in store.page()] == ["id1", "id2"]
     assert [key.key_id for key in store.revoke("bot", at=NOW, by="")] == ["id1"]
     assert [key.key_id for key in store.revoke("id2", at=NOW, by="")] == ["id2"]
     store.close()
@@ -587,3 +586,28 @@ def test_an_end_that_is_no_instant_is_an_outage(tmp_path):
     with pytest.raises(StoreError):
         finish(keys.check(secret.reveal(), now=NOW))
     keys.close()
+
+
+def test_no_key_gets_the_name_that_is_another_ones_id(keys):
+    _, victim = keys.create("billing", scopes=["admin"])
+    with pytest.raises(ConfigurationError) as caught:
+        keys.create(victim.key_id)
+    assert caught.value.reason == "name_taken"
+    keys.create("development")  # as long as an id, and none
+
+
+def test_an_id_that_is_a_name_too_is_not_guessed_at(keys, key_store):
+    key_store.add([record("billing", "GSKLywxrT5E"), record("GSKLywxrT5E", "otherotheri")])  # an older one allowed it
+    for ask in (keys.show, keys.rotate):
+        with pytest.raises(ConfigurationError) as caught:
+            ask("GSKLywxrT5E")
+        assert caught.value.reason == "ambiguous_name"
+    assert keys.show("otherotheri").name == "GSKLywxrT5E"
+
+
+@pytest.mark.parametrize("text", ["\udcff", "a\0b", "%", "", "x" * 300])
+def test_what_can_be_no_name_is_no_key(keys, text):
+    for ask in (keys.show, keys.rotate, keys.revoke):
+        with pytest.raises(ConfigurationError) as caught:
+            ask(text)
+        assert caught.value.reason == "no_such_key"

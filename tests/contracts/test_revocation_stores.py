@@ -308,3 +308,16 @@ def test_a_server_that_stops_is_outlived_for_max_stale_s(postgresql_server, cloc
     clock.at += 10
     finish(revocations.current(clock.at))
     revocations.close()
+
+
+@pytest.mark.parametrize(("column", "value"), [("until_at", "'abc'"), ("before_at", "x'00'"), ("target", "'zz'")])
+def test_a_damaged_row_is_an_outage(tmp_path: Path, clock: Clock, column: str, value: str) -> None:
+    database = open_database(sqlite_url(tmp_path / "guard.db"))
+    store = SqlRevocations(database, clock=clock)
+    store.add(entry("j1"))
+    with database.writing() as connection:
+        connection.exec_driver_sql(f"UPDATE doorward_revocations SET {column} = {value}")  # noqa: S608 - from above
+    with pytest.raises(StoreError) as caught:
+        store.read(0, 1)
+    assert caught.value.reason == "entry_damaged"
+    store.close()

@@ -19,6 +19,7 @@ from doorward.guard.policy.admins import bind_admins
 from doorward.guard.policy.policy import Policy
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.throttle import Throttle
+from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,6 +62,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     api_key_cache_ttl_s: float = 60
     jwks_refresh_s: float = 3600
     jwks_max_stale_s: float = 3600
+
+    __rich_repr__ = shows_nothing
 
     def __repr__(self) -> str:
         return "Options()"

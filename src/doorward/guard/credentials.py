@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from doorward.protocol.bearer import parse_authorization_header
+from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +27,8 @@ class Request(msgspec.Struct, frozen=True):
     scopes: Sequence[str]
     resource: str | None
     digest: bytes
+
+    __rich_repr__ = shows_nothing
 
     def __repr__(self) -> str:
         return f"Request(client_ip={self.client_ip!r}, resource={self.resource!r})"

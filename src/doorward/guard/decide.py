@@ -100,14 +100,15 @@ def decide(config: Configuration, request: Request, now: float) -> Principal | W
         if type(verified) is Accepted:
             accepted = verified
             _remember(config, request, accepted, now)
-            if not request.scopes:
-                return _let_in(config, request, accepted, now)
-            _require_scopes(request, accepted.principal)
-            if not _wants_confirmation(config, request.scopes, accepted.principal):
-                return _let_in(config, request, accepted, now)
+            if request.scopes:
+                _require_scopes(request, accepted.principal)
     except DoorwardError as error:
         _refuse(config, request, error, credential, prefix, accepted, now, final=signed and not again)
         raise
+    if accepted is not None and not (
+        request.scopes and _wants_confirmation(config, request.scopes, accepted.principal)
+    ):
+        return _let_in(config, request, accepted, now)
     return _decide_waiting(config, request, verified, credential, prefix, now, signed=signed)
 
 

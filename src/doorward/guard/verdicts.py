@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from doorward.secret import shows_nothing
+
 if TYPE_CHECKING:
     from doorward.errors import InvalidCredential
     from doorward.guard.issuers.key_rings import KeyRing
@@ -38,6 +40,8 @@ class Accepted(msgspec.Struct, eq=False):
     since: float = -inf
     version_of_api_keys: int = 0
     version_of_revocations: int = -1  # not looked at yet
+
+    __rich_repr__ = shows_nothing
 
     def __repr__(self) -> str:
         return f"Accepted({self.principal!r})"

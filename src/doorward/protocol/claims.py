@@ -9,6 +9,7 @@ import msgspec
 from doorward.errors import ConfigurationError, Expired, Malformed, MissingClaim, NotYetValid
 from doorward.protocol.jws import JoseHeader, UnverifiedJws, check_signature, parse_jws, sign_jws
 from doorward.protocol.reading.strict_json import dumps_object, loads_object
+from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -51,6 +52,8 @@ class UnverifiedJwt(msgspec.Struct, frozen=True):
         """The header, as unverified as the rest."""
         return self.jws.header
 
+    __rich_repr__ = shows_nothing
+
     def __repr__(self) -> str:
         return f"UnverifiedJwt(header={self.header!r})"
 
@@ -60,6 +63,8 @@ class SignedClaims(msgspec.Struct, frozen=True):
 
     header: JoseHeader
     claims: Mapping[str, Any]
+
+    __rich_repr__ = shows_nothing
 
     def __repr__(self) -> str:
         return f"SignedClaims(header={self.header!r})"

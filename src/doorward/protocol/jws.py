@@ -16,6 +16,7 @@ from doorward.protocol.base64url import check_alphabet, decode_part, encode_base
 from doorward.protocol.jwa import ALGORITHMS
 from doorward.protocol.key_material import is_name
 from doorward.protocol.reading.strict_json import dumps_object, loads_object
+from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -49,6 +50,8 @@ class UnverifiedJws(msgspec.Struct, frozen=True):
     signing_input: bytes
     signature: bytes
 
+    __rich_repr__ = shows_nothing
+
     def __repr__(self) -> str:
         return f"UnverifiedJws(header={self.header!r})"
 
@@ -58,6 +61,8 @@ class VerifiedJws(msgspec.Struct, frozen=True):
 
     header: JoseHeader
     payload: bytes
+
+    __rich_repr__ = shows_nothing
 
     def __repr__(self) -> str:
         return f"VerifiedJws(header={self.header!r})"

@@ -621,3 +621,20 @@ async def test_a_guard_serves_several_loops(guard, token):
     value = bearer(token())
     await guard.aauthenticate(value)
     assert await asyncio.to_thread(asyncio.run, guard.aauthenticate(value)) is guard.known(value)
+
+
+class FailsAfterwards(Heard):
+    """An audit whose disk fails after it took the line."""
+
+    def record(self, decision):
+        super().record(decision)
+        raise StoreError("The disk failed.", reason="fsync")
+
+
+@pytest.mark.parametrize("scopes", [(), ("read",)])
+def test_an_audit_that_fails_is_asked_once(clock, token, scopes):
+    heard = FailsAfterwards()
+    guard = Guard([issuer()], clock=clock, audit=heard)
+    with pytest.raises(StoreError):
+        guard.authenticate(bearer(token()), scopes=scopes)
+    assert [each.outcome for each in heard.decisions] == ["accepted"]

@@ -135,3 +135,15 @@ def test_rsa_takes_no_number_beyond_the_modulus(rsa_key):
     for number in [modulus, modulus - 1, 0, 1, 2**2048 - 1, *([beyond] if beyond < 2**2048 else [])]:
         with pytest.raises(BadSignature):
             ALGORITHMS["RS256"].verify(rsa_key.public_key(), number.to_bytes(256, "big"), TEXT)
+
+
+def test_a_signature_has_its_keys_length(verify, rsa_key):
+    key = ed25519.Ed25519PrivateKey.generate()
+    signature = key.sign(TEXT)
+    for shorter, text in ((signature[:-1], signature[-1:] + TEXT), (signature + TEXT[:1], TEXT[1:])):
+        with pytest.raises(BadSignature):
+            verify(key.public_key(), shorter, text)
+    signature = rsa_key.sign(TEXT, padding.PKCS1v15(), hashes.SHA256())
+    for wrong in (b"\x00" + signature, signature[1:], signature + b"\x00", b""):
+        with pytest.raises(BadSignature):
+            ALGORITHMS["RS256"].verify(rsa_key.public_key(), wrong, TEXT)

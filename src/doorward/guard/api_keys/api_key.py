@@ -11,9 +11,19 @@ from doorward.errors import ConfigurationError, Expired, Revoked, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["ApiKey", "KeyStore", "StoredKey", "check_name", "check_texts", "refuse_ended"]
+__all__ = [
+    "ApiKey",
+    "KeyStore",
+    "StoredKey",
+    "check_name",
+    "check_texts",
+    "is_like_an_id",
+    "is_name_or_id",
+    "refuse_ended",
+]
 
 _NAME = re.compile(r"[A-Za-z0-9._@-]{1,255}")
+_ID = re.compile(r"x?[0-9A-Za-z]{11}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,255}")  # RFC 6749 section 3.3
 _MOST_TEXTS = 100
 _LONGEST_GROUP = 255
@@ -137,6 +147,16 @@ def check_name(name: str, *, field: str = "name") -> None:
         # Not repeated: in a keyring whose name and key were mixed up, it is the key.
         message = "This can't be the name of a key. Take up to 255 letters, digits and any of . _ @ -"
         raise ConfigurationError(message, field=field, reason="key_name")
+
+
+def is_name_or_id(text: str) -> bool:
+    """Tell whether a key can have this name or id."""
+    return _NAME.fullmatch(text) is not None
+
+
+def is_like_an_id(name: str) -> bool:
+    """Tell whether a name could be the id of a key."""
+    return _ID.fullmatch(name) is not None
 
 
 def check_texts(values: Iterable[str], *, field: str) -> tuple[str, ...]:

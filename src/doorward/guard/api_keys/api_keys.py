@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from doorward.errors import ConfigurationError, StoreError, printable
-from doorward.guard.api_keys.api_key import ApiKey, KeyStore, StoredKey
+from doorward.guard.api_keys.api_key import ApiKey, KeyStore, StoredKey, is_like_an_id, is_name_or_id
 from doorward.guard.api_keys.changes import checked_key, end_of_overlap, imported_keys, no_such_key, successor_of
 from doorward.guard.api_keys.checking import KeyCheck
 from doorward.guard.api_keys.format import make_key
@@ -243,7 +243,9 @@ class ApiKeys:
             ConfigurationError: There is no such key.
             StoreError: It could not be written; nothing was revoked.
         """
-        ended = self._writable().revoke(name_or_id, at=self._clock.now(), by=printable(by))
+        store, ended = self._writable(), None
+        if is_name_or_id(name_or_id):
+            ended = store.revoke(name_or_id, at=self._clock.now(), by=printable(by))
         if ended is None:
             raise no_such_key(name_or_id)
         self._changed()
@@ -316,7 +318,12 @@ class ApiKeys:
         return Secret(text), StoredKey(key, digested.digest)
 
     def _add(self, stored: Iterable[StoredKey]) -> None:
-        taken = self._writable().add(stored)
+        store = self._writable()
+        stored = tuple(stored)
+        # Nobody may give a key the name that is another one's id: it would be shown, rotated and revoked in its place.
+        names = [each.key.name for each in stored if is_like_an_id(each.key.name)]
+        taken = next((name for name in names if store.find(name) is not None), None)
+        taken = store.add(stored) if taken is None else taken
         if taken is not None:
             message = f"There is a key {taken} already. Take another name, rotate that key, or revoke it first."
             raise ConfigurationError(message, field="name", reason="name_taken")
@@ -324,8 +331,13 @@ class ApiKeys:
 
     def _find(self, name_or_id: str) -> ApiKey | None:
         store = self._writable()
-        stored = store.find(name_or_id)
-        return store.find_named(name_or_id) if stored is None else stored.key
+        if not is_name_or_id(name_or_id):
+            return None
+        stored, named = store.find(name_or_id), store.find_named(name_or_id)
+        if stored is not None and named is not None and named.key_id != stored.key.key_id:
+            message = f"{name_or_id} is the id of one key and the name of another. Give the other one's id."
+            raise ConfigurationError(message, field="name", reason="ambiguous_name")
+        return named if stored is None else stored.key
 
     def _changed(self) -> None:
         self._lookup.forget()

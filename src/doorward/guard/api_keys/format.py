@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from doorward.protocol.base64url import decode_base64url
+from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,8 @@ class Digested(msgspec.Struct, frozen=True):
     key_id: str
     digest: str
     pepper_id: str
+
+    __rich_repr__ = shows_nothing
 
     def __repr__(self) -> str:
         return f"Digested(key_id={self.key_id!r}, pepper_id={self.pepper_id!r})"

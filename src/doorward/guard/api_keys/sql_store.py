@@ -50,7 +50,7 @@ class SqlKeyStore:
         return StoredKey(_key(row), row.digest)
 
     def find_named(self, name: str) -> ApiKey | None:
-        self._database.make_indexes()
+        self._wish_for_indexes()
         best_first = _c.is_current.desc(), _c.created_at.desc(), _c.key_id.desc()
         query = sa.select(api_keys).where(_c.name == name).order_by(*best_first).limit(1)
         with self._database.reading() as connection:
@@ -100,8 +100,7 @@ class SqlKeyStore:
         return True
 
     def revoke(self, name_or_id: str, *, at: float, by: str) -> tuple[ApiKey, ...] | None:
-        with suppress(StoreError):  # a leaked key must end also where this user may make no index: more slowly
-            self._database.make_indexes()
+        self._wish_for_indexes()
         ended: list[ApiKey] = []
         with self._database.writing() as connection:
             is_known = False
@@ -113,7 +112,7 @@ class SqlKeyStore:
         return tuple(ended) if is_known else None
 
     def page(self, after: ApiKey | None = None) -> tuple[ApiKey, ...]:
-        self._database.make_indexes()
+        self._wish_for_indexes()
         place = sa.tuple_(_c.created_at, _c.key_id)
         query = sa.select(api_keys).order_by(_c.created_at, _c.key_id).limit(_PAGE)
         if after is not None:
@@ -134,6 +133,11 @@ class SqlKeyStore:
 
     def close(self) -> None:
         self._database.close()
+
+    def _wish_for_indexes(self) -> None:
+        """Make them, where the database was made without. Where this user may not, all goes on more slowly."""
+        with suppress(StoreError):
+            self._database.make_indexes()
 
 
 def _taken(connection: sa.Connection, key: ApiKey) -> str | None:

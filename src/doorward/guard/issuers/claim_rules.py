@@ -88,7 +88,7 @@ def _is_event(_claims: _Claims, _value: Any, _issuer: Issuer, _now: float) -> No
 
 
 def _expires(claims: _Claims, value: Any, issuer: Issuer, now: float) -> None:
-    if not (type(value) is int and now < value + issuer.leeway_s and value <= LAST_INSTANT):
+    if not (type(value) is int and now < value + issuer.leeway_s and 0 <= value <= LAST_INSTANT):
         check_expiry(require_numeric_date(claims, "exp"), now=now, leeway_s=issuer.leeway_s)
 
 

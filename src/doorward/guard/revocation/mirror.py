@@ -134,9 +134,10 @@ class Mirror:
     def _follow(self, began_at: float) -> None:
         latest = self._store.latest()
         anew = self._from_the_start or latest < self._position
-        self._from_the_start = False
         position = 0 if anew else self._position
         if anew:
+            with self._lock:  # whoever still loads a gap must not take its end for the end of this reading
+                self._gap, self._from_the_start = None, False
             self._list.begin_again()
         while position < latest and self._clock.now() - began_at <= _READ_AT_ONCE_S:
             changes = self._store.read(position, latest)

@@ -247,7 +247,7 @@ class Revocations:
             if mirror.misunderstood is not None:
                 raise self._too_old()
             found = yield from mirror.questions.ask(marks, self.version)
-        except StoreError:
+        except UnavailableError:  # the store fails, or too many ask it
             if self._list.check(**marks) and now - mirror.all_known_at < self._max_stale_s:
                 return False
             raise

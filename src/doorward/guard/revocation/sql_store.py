@@ -123,10 +123,14 @@ def _entries(rows: Sequence[tuple[Any, ...]]) -> Sequence[Entry]:
         )
         raise StoreError(message, reason="unknown_revocation")
     digest = bytes.fromhex  # a million times at a start, hence no objects and few calls
-    return [
-        (kind, digest(target), inf if before is None else before, inf if until is None else until)
-        for kind, target, before, until, *_ in rows
-    ]
+    try:
+        return [
+            (kind, digest(target), inf if before is None else before + 0.0, inf if until is None else until + 0.0)
+            for kind, target, before, until, *_ in rows
+        ]
+    except (TypeError, ValueError) as error:  # SQLite keeps whatever it is given
+        message = "The database's list of revocations is damaged: restore it from a copy."
+        raise StoreError(message, reason="entry_damaged") from error
 
 
 def _or_inf(instant: float | None) -> float:

@@ -10,6 +10,7 @@ import msgspec
 from doorward.errors import InvalidResponse
 from doorward.model import Secret
 from doorward.protocol.reading.responses import read_object, sentence
+from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +31,8 @@ class Answer(msgspec.Struct, frozen=True):
 
     purpose: str
     body: Mapping[str, Any]
+
+    __rich_repr__ = shows_nothing
 
     def __repr__(self) -> str:
         return f"Answer(purpose={self.purpose!r})"

@@ -182,3 +182,9 @@ def test_whatever_is_required_is_missed(kind):
         with pytest.raises(MissingClaim) as refused:
             validate(typ="at+jwt" if kind == "access" else "JWT", token_type=kind, changes={**given, name: ...})
         assert refused.value.reason == f"{name}_missing"
+
+
+def test_no_clock_makes_a_time_before_1970_good():
+    for now in (10, -5, float("nan")):
+        with pytest.raises((Malformed, Expired, NotYetValid)):
+            validate(now=now, leeway_s=300, changes={"exp": -29, "iat": ...})
