@@ -12,14 +12,14 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from doorward.errors import UnavailableError
 
-__all__ = ["Forkable", "Job", "Work", "Workers", "afinish", "finish", "renew_after_fork"]
+__all__ = ["Forkable", "Job", "SharedJobs", "Work", "Workers", "afinish", "finish", "renew_after_fork"]
 
 T = TypeVar("T")
 
@@ -143,6 +143,48 @@ class Workers:
     def after_fork(self) -> None:
         """Leave threads and jobs to the parent."""
         self._crew = _Crew(self._idle_s)
+
+
+class SharedJobs:
+    """Jobs that are started once for all who ask for the same meanwhile.
+
+    Args:
+        workers: who does them.
+        timeout_s: for how long one is worth waiting.
+    """
+
+    def __init__(self, workers: Workers, *, timeout_s: float) -> None:
+        self._workers = workers
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._under_way: dict[Hashable, Job[Any]] = {}
+        renew_after_fork(self)
+
+    def start(self, what: Hashable, function: Callable[[], T]) -> Job[T]:
+        """Return the job under way for ``what``, started if there is none. Raises as ``Workers.start``."""
+
+        def do() -> T:
+            try:
+                return function()
+            finally:
+                with self._lock:
+                    if self._under_way.get(what) is job:
+                        del self._under_way[what]
+
+        with self._lock:
+            job = self._under_way.get(what)
+            if job is None:
+                job = self._under_way[what] = self._workers.start(do, timeout_s=self._timeout_s)
+        return job
+
+    def forget(self) -> None:
+        """Let nobody share what is under way by now: something was changed."""
+        with self._lock:
+            self._under_way.clear()
+
+    def after_fork(self) -> None:
+        """Leave to the parent what it is waiting for."""
+        self._lock, self._under_way = threading.Lock(), {}
 
 
 class _Crew:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from doorward.errors import StoreError, UnavailableError
-from doorward.guard.work import Workers, afinish, finish
+from doorward.guard.work import SharedJobs, Workers, afinish, finish
 
 PATIENCE_S = 20
 
@@ -387,3 +387,33 @@ def test_a_fork_at_any_moment_is_not_stuck(workers):
     finally:
         stop.set()
         busy.join(PATIENCE_S)
+
+
+class TestSharedJobs:
+    def test_who_asks_for_the_same_meanwhile_shares_it(self):
+        workers, go_on, done = Workers("tests"), threading.Event(), []
+
+        def work():
+            assert go_on.wait(20)
+            done.append(1)
+            return "answer"
+
+        jobs = SharedJobs(workers, timeout_s=20)
+        first, second, other = jobs.start("a", work), jobs.start("a", work), jobs.start("b", work)
+        assert first is second is not other
+        go_on.set()
+        assert [job.future.result(20) for job in (first, other)] == ["answer", "answer"]
+        assert jobs.start("a", work) is not first
+        jobs.start("a", work).future.result(20)
+        workers.close()
+
+    def test_after_a_change_nobody_shares_what_began_before_it(self):
+        workers, go_on = Workers("tests"), threading.Event()
+        jobs = SharedJobs(workers, timeout_s=20)
+        before = jobs.start("a", lambda: go_on.wait(20))
+        jobs.forget()
+        after = jobs.start("a", lambda: "new")
+        assert after.future.result(20) == "new"
+        go_on.set()
+        assert before.future.result(20)
+        workers.close()

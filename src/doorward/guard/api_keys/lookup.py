@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import threading
 from math import inf
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from doorward.errors import StoreError
 from doorward.guard.api_keys.format import digest_foreign_key
-from doorward.guard.work import Workers, renew_after_fork
+from doorward.guard.work import SharedJobs, Workers, renew_after_fork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from doorward.guard.api_keys.api_key import KeyStore, StoredKey
     from doorward.guard.api_keys.format import Digested, Pepper
-    from doorward.guard.work import Job, Work
+    from doorward.guard.work import Work
 
 __all__ = ["KeyLookup"]
 
@@ -44,7 +44,7 @@ class KeyLookup:
         self._store = store
         self._workers = Workers("API keys")
         self._lock = threading.Lock()
-        self._under_way: dict[str, Job[Any]] = {}
+        self._jobs = SharedJobs(self._workers, timeout_s=_DEADLINE_S)
         self._refused: dict[str, tuple[StoredKey | None, float]] = {}
         self._stale_at = 0.0
         self.imported: frozenset[str] = frozenset()
@@ -100,19 +100,7 @@ class KeyLookup:
 
     def ask(self, what: str, function: Callable[[], T]) -> Work[T]:
         """Have the store do something aside; who asks for the same meanwhile gets the same answer."""
-
-        def do() -> T:
-            try:
-                return function()
-            finally:
-                with self._lock:
-                    if self._under_way.get(what) is job:
-                        del self._under_way[what]
-
-        with self._lock:
-            job = self._under_way.get(what)
-            if job is None:
-                job = self._under_way[what] = self._workers.start(do, timeout_s=_DEADLINE_S)
+        job = self._jobs.start(what, function)
         try:
             return (yield job)  # type: ignore[no-any-return] # what `function` returned
         except StoreError as error:  # an error of its own for each who waits: a traceback belongs to one thread
@@ -128,7 +116,7 @@ class KeyLookup:
         """Answer from the store again: something was changed."""
         with self._lock:
             self._refused.clear()
-            self._under_way.clear()
+            self._jobs.forget()
             self._stale_at = self.fresh_until = 0.0
 
     def close(self) -> None:
@@ -136,5 +124,5 @@ class KeyLookup:
         self._workers.close()
 
     def after_fork(self) -> None:
-        """Leave to the parent what it is waiting for."""
-        self._lock, self._under_way = threading.Lock(), {}
+        """Have a lock that no thread of the parent holds."""
+        self._lock = threading.Lock()

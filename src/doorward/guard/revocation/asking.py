@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from doorward.errors import StoreError
 from doorward.guard.revocation.revocation_list import targets_of
-from doorward.guard.work import Workers, renew_after_fork
+from doorward.guard.work import SharedJobs, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from doorward.guard.revocation.revocation_list import Entry, Marks, RevocationStore
-    from doorward.guard.work import Job, Work
+    from doorward.guard.work import Work
 
 __all__ = ["StoreQuestions"]
 
@@ -26,9 +25,7 @@ class StoreQuestions:
     def __init__(self, store: RevocationStore) -> None:
         self._store = store
         self._workers = Workers("questions about revocations", threads=2, queued=256)
-        self._lock = threading.Lock()
-        self._under_way: dict[tuple[int, tuple[bytes, ...]], Job[Sequence[Entry]]] = {}
-        renew_after_fork(self)
+        self._jobs = SharedJobs(self._workers, timeout_s=_DEADLINE_S)
 
     def ask(self, marks: Marks, version: int) -> Work[Sequence[Entry]]:
         """Return what the store holds against a token. Only who knows the same ``version`` shares an answer.
@@ -38,20 +35,7 @@ class StoreQuestions:
             UnavailableError: too many questions are waiting.
         """
         targets = tuple(targets_of(marks))
-        what = version, targets
-
-        def find() -> Sequence[Entry]:
-            try:
-                return self._store.find(targets)
-            finally:
-                with self._lock:
-                    if self._under_way.get(what) is job:
-                        del self._under_way[what]
-
-        with self._lock:
-            job = self._under_way.get(what)
-            if job is None:
-                job = self._under_way[what] = self._workers.start(find, timeout_s=_DEADLINE_S)
+        job = self._jobs.start((version, targets), lambda: self._store.find(targets))
         try:
             return (yield job)  # type: ignore[no-any-return] # what `find` returned
         except StoreError as error:  # an error of its own for each who waits: a traceback belongs to one thread
@@ -66,7 +50,3 @@ class StoreQuestions:
     def close(self) -> None:
         """Let the threads end."""
         self._workers.close()
-
-    def after_fork(self) -> None:
-        """Leave to the parent what it is waiting for."""
-        self._lock, self._under_way = threading.Lock(), {}
