@@ -5,6 +5,7 @@ The sign-in itself is ``interactive``'s business.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,8 +22,6 @@ from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from doorward.model import Secret
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
@@ -169,6 +168,8 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")
     if not 1 <= timeout_s <= 3600:  # noqa: PLR2004 - the documented range
         raise ConfigurationError("timeout_s must be between 1 and 3600 seconds.", field="timeout_s")
+    if not isinstance(ports, Sequence) or not all(type(port) is int for port in ports):
+        raise ConfigurationError("ports must be a list of numbers, such as [8080].", field="ports", reason="not_a_list")
     redirect_uri = redirect_uri or habits_of(issuer).redirect_uri
     if url_flaw(redirect_uri, loopback_http=True) or not _is_ours(redirect_uri):
         message = (

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import inspect
 
+import pytest
+
+from doorward.errors import ConfigurationError
 from doorward.signin import sign_in as module
 from doorward.signin.sign_in import asign_in, sign_in
 
@@ -26,3 +29,10 @@ def test_each_argument_is_described_and_can_be_left_out():
     described = inspect.getdoc(sign_in).partition("Args:")[2].partition("Returns:")[0]
     assert [each.name for each in others if f"\n    {each.name}: " not in described] == []
     assert [each.name for each in others if each.kind is not each.KEYWORD_ONLY or each.default is each.empty] == []
+
+
+@pytest.mark.parametrize("ports", [8080, "8080", ["8080"], [True]])
+def test_ports_are_a_list_of_numbers(ports):
+    with pytest.raises(ConfigurationError) as caught:
+        sign_in("https://id.example.org", "cli", ports=ports)
+    assert caught.value.field == "ports"
