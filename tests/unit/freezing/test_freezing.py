@@ -35,7 +35,7 @@ def test_pyinstaller_finds_the_hook():
 def test_the_hook_names_what_is_loaded_late():
     [folder] = hook_folders()
     code = (
-        "import json, runpy, sys; told = runpy.run_path(sys.argv[1]); "
+        "import json, runpy, sys; told = runpy.run_path(sys.argv[1], run_name='doorward.freezing.hook'); "
         "print(json.dumps([[source for source, _ in told['datas']], told['hiddenimports']]))"
     )
     command = [sys.executable, "-c", code, str(Path(folder, "hook-doorward.py"))]  # it starts processes of its own
