@@ -150,10 +150,21 @@ def oidc_provider(
         "clientKeys": {algorithm: pem.decode() for algorithm, pem in client_keys.items()},
     }
     log = tmp_path_factory.mktemp("provider") / "log"
+    command = [node, _HERE / "oidc" / "provider.mjs", json.dumps(settings)]
+    with contextlib.ExitStack() as ending:
+        # Once in many runs, on a busy disk, node said nothing for half a minute: it is given a second try.
+        line = ending.enter_context(_provider(command, log)) or ending.enter_context(_provider(command, log))
+        assert line, f"the provider did not start:\n{log.read_text()}"
+        yield OidcProvider(**json.loads(line), client_keys=client_keys)
+
+
+@contextlib.contextmanager
+def _provider(command: list[str | Path], log: Path) -> Iterator[bytes]:
+    """Start a provider; yield the line that it prints when it listens, empty if it does not."""
     with (
-        log.open("wb") as errors,
+        log.open("ab") as errors,
         subprocess.Popen(
-            [node, _HERE / "oidc" / "provider.mjs", json.dumps(settings)],
+            command,
             stdin=subprocess.PIPE,  # closing it ends the provider, even if this process is killed
             stdout=subprocess.PIPE,
             stderr=errors,
@@ -162,9 +173,7 @@ def oidc_provider(
     ):
         try:
             ready, _, _ = select.select([process.stdout], [], [], _START_DEADLINE_S)
-            line = process.stdout.readline() if ready else b""
-            assert line, f"the provider did not start:\n{log.read_text()}"
-            yield OidcProvider(**json.loads(line), client_keys=client_keys)
+            yield process.stdout.readline() if ready else b""
         finally:
             process.stdin.close()
             try:
