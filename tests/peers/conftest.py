@@ -152,7 +152,7 @@ def oidc_provider(
     log = tmp_path_factory.mktemp("provider") / "log"
     command = [node, _HERE / "oidc" / "provider.mjs", json.dumps(settings)]
     with contextlib.ExitStack() as ending:
-        # Once in many runs, on a busy disk, node said nothing for half a minute: it is given a second try.
+        # In one full run node said nothing for half a minute, and nobody knows why: it is given a second try.
         line = ending.enter_context(_provider(command, log)) or ending.enter_context(_provider(command, log))
         assert line, f"the provider did not start:\n{log.read_text()}"
         yield OidcProvider(**json.loads(line), client_keys=client_keys)
