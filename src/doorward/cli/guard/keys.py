@@ -62,17 +62,14 @@ _database_option = click.option(
 )
 
 
-@click.group("keys", invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
+@click.group("keys")
+def command() -> None:
     """Make, show, rotate and revoke the API keys of a service.
 
     Keys are kept in an SQLite file or a PostgreSQL database, as digests: a key is shown when it is made, and never
     again. What digests are keyed with, the pepper, comes from DOORWARD_API_KEY_PEPPER, or from a private file beside
     the SQLite file.
     """
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
 
 
 @command.command("create")
