@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from doorward.errors import Expired, Revoked, UnknownApiKey
 from doorward.guard.api_keys.api_key import refuse_ended
 from doorward.guard.api_keys.format import digest_key, is_key_shaped
+from doorward.guard.api_keys.sealing import check_seal
 
 if TYPE_CHECKING:
     from doorward.guard.api_keys.api_key import ApiKey, KeyStore
@@ -69,7 +70,7 @@ class KeyCheck:
             UnknownApiKey: Reason ``key_shape``, ``key_checksum``, ``unknown_key_id`` or ``wrong_secret``.
             Revoked: Reason ``key_revoked``.
             Expired: Reason ``key_expired``, or ``key_replaced`` after the overlap of a rotation.
-            StoreError: Nobody can say.
+            StoreError: Nobody can say; or the entry is not as it was made (``entry_altered``, ``entry_unsealed``).
         """
         key = self._keyring.find(credential)
         if key is not None:
@@ -83,6 +84,8 @@ class KeyCheck:
             raise UnknownApiKey("There is no such API key. Ask for a new one.", reason="unknown_key_id")
         if not proved:
             raise UnknownApiKey("This is not the API key of that id. Ask for a new one.", reason="wrong_secret")
+        if stored.key.revoked_at is None:
+            check_seal(stored, self._peppers.known)
         try:
             refuse_ended(stored.key, now=now)
         except (Revoked, Expired):
