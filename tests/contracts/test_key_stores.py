@@ -34,14 +34,16 @@ class StoppedClock:
         return self.at
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+@pytest.fixture(
+    params=["memory", "sqlite", *(pytest.param(each, marks=pytest.mark.peer) for each in ("postgresql", "pooled"))]
+)
 def key_store(request, tmp_path):
     if request.param == "memory":
         store = MemoryKeyStore()
     elif request.param == "sqlite":
         store = SqlKeyStore(open_database(sqlite_url(tmp_path / "keys.db")))
     else:
-        store = SqlKeyStore(open_database(request.getfixturevalue("postgresql")))
+        store = SqlKeyStore(open_database(request.getfixturevalue(request.param)))
     yield store
     store.close()
 

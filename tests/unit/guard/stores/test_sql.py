@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -239,11 +240,51 @@ def test_a_wrong_password_is_not_repeated(postgresql):
 
 
 @pytest.mark.peer
-def test_a_statement_that_takes_too_long_is_ended(postgresql):
-    database = open_database(postgresql, timeout_s=0.3)
+@pytest.mark.parametrize("where", ["postgresql", "pooled"])
+def test_a_statement_that_takes_too_long_is_ended(where, request):
+    database = open_database(request.getfixturevalue(where), timeout_s=0.3)
     with pytest.raises(StoreError) as caught, database.reading() as connection:
         connection.execute(sa.text("SELECT pg_sleep(20)"))
     assert caught.value.reason == "database_timeout"
+    database.close()
+
+
+@pytest.mark.peer
+def test_behind_a_pooler_the_limits_end_with_their_transaction(pooled):
+    database = open_database(pooled, timeout_s=0.3)
+    for limit, value in (("statement_timeout", "300ms"), ("lock_timeout", "300ms")):
+        with database.reading() as connection:
+            assert connection.execute(sa.text(f"SHOW {limit}")).scalar() == value
+    with psycopg.connect(pooled, autocommit=True) as other:  # another program, in a session that we used
+        shown = {other.execute(f"SHOW {limit}").fetchone()[0] for limit in ("statement_timeout", "lock_timeout")}
+    assert shown == {"0"}
+    database.close()
+
+
+@pytest.mark.peer
+def test_many_stores_share_the_sessions_of_a_pooler(pooled):
+    start = threading.Barrier(4)
+
+    def work(number):
+        start.wait(10)
+        keys = ApiKeys.sql(pooled, pepper=PEPPER)
+        try:
+            made = [keys.create(f"bot-{number}-{each}") for each in range(12)]  # psycopg prepares what it sees often
+            return [finish(keys.check(secret.reveal(), now=time.time())) == key for secret, key in made]
+        finally:
+            keys.close()
+
+    first = ApiKeys.sql(pooled, pepper=PEPPER)
+    first.create("first")  # a schema is made by one
+    first.close()
+    with ThreadPoolExecutor(4) as pool:
+        assert [each.result(60) for each in [pool.submit(work, number) for number in range(4)]] == [[True] * 12] * 4
+
+
+@pytest.mark.peer
+def test_options_of_the_url_are_passed_on(postgresql):
+    database = open_database(f"{postgresql}?options=-c%20search_path%3Delsewhere")
+    assert why(database) == "database_failed"
     database.close()
 
 
