@@ -586,7 +586,7 @@ def test_indexes_may_take_longer_than_a_statement(postgresql, monkeypatch):
     database.close()
 
 
-def test_indexes_that_can_not_be_made_keep_nobody_from_managing_keys(older, url, monkeypatch):
+def test_indexes_that_can_not_be_made_keep_nobody_from_managing_keys(older, url, monkeypatch, caplog):
     SqlKeyStore(older).add([record(), record("other", "id2")])
     monkeypatch.setattr("doorward.guard.stores.sql.INDEXES", {"broken": "CREATE INDEX broken ON nowhere (a)"})
     store = SqlKeyStore(open_database(url))
@@ -595,6 +595,9 @@ def test_indexes_that_can_not_be_made_keep_nobody_from_managing_keys(older, url,
         assert [each.key.key_id for each in store.page()] == ["id1", "id2"]
     assert [key.key_id for key in store.revoke("bot", at=NOW, by="")] == ["id1"]
     assert [key.key_id for key in store.revoke("id2", at=NOW, by="")] == ["id2"]
+    (said,) = caplog.messages
+    assert "without an index" in said
+    assert "can't be used" in said
     store.close()
 
 

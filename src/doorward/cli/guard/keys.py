@@ -91,9 +91,7 @@ def command(context: click.Context) -> None:
 @click.argument("name")
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="What requests with it may do. More than once.")
 @click.option("--group", "groups", metavar="GROUP", multiple=True, help="A group it is a member of. More than once.")
-@click.option(
-    "--expires", "expires_s", metavar="SPAN", callback=_life, help="End it after this: 90d. Else it stays."
-)
+@click.option("--expires", "expires_s", metavar="SPAN", callback=_life, help="End it after this: 90d. Else it stays.")
 @click.option("--may-delegate", is_flag=True, help="It may act for others.")
 @_database_option
 @json_option
@@ -219,7 +217,9 @@ def _seal(*, names: tuple[str, ...], every: bool, is_sure: bool, database: str |
         found = [*keys.each()] if every else [keys.show(name) for name in names]
         unsealed = [key for key in found if not key.sealed]
         if every and len(unsealed) < len(found):
-            message = "Some keys have a seal already, so who took it from the others? Look at them, and seal them by name."
+            message = (
+                "Some keys have a seal already. Who took it from the others? Look at those, and seal them by name."
+            )
             raise ConfigurationError(message, field="--all", reason="sealed_before")
         if unsealed and not is_sure:
             for key in unsealed:

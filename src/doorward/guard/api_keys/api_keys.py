@@ -112,6 +112,7 @@ class ApiKeys:
         *,
         keyring: _Entries = (),
         pepper: Secret | str | None = None,
+        read_only: bool = False,
         clock: Clock | None = None,
     ) -> Self:
         """Keep keys in an SQLite file, made with mode 0600 where there is none.
@@ -121,12 +122,13 @@ class ApiKeys:
             pepper: as for the class; left out, ``DOORWARD_API_KEY_PEPPER``, else a private file beside the database
                 (``PATH.pepper``).
             keyring: as for the class.
+            read_only: write nothing, not even when a key was last used. So it is too where the file can't be written.
             clock: as for the class.
 
         Raises:
             ConfigurationError: SQLAlchemy is not installed, or the pepper or an entry is wrong.
         """
-        return cls.sql(sqlite_url(path), keyring=keyring, pepper=pepper, clock=clock)
+        return cls.sql(sqlite_url(path), keyring=keyring, pepper=pepper, read_only=read_only, clock=clock)
 
     @classmethod
     def sql(
@@ -135,6 +137,7 @@ class ApiKeys:
         *,
         keyring: _Entries = (),
         pepper: Secret | str | None = None,
+        read_only: bool = False,
         clock: Clock | None = None,
     ) -> Self:
         """Keep keys in a database.
@@ -143,12 +146,13 @@ class ApiKeys:
             url: ``postgresql://user:password@host:port/name`` or ``sqlite:////absolute/path``.
             pepper: as for the class; left out, ``DOORWARD_API_KEY_PEPPER``.
             keyring: as for the class.
+            read_only: write nothing, not even when a key was last used.
             clock: as for the class.
 
         Raises:
             ConfigurationError: The URL, the pepper or an entry is wrong, or what the database needs is not installed.
         """
-        database = open_database(url)
+        database = open_database(url, read_only=read_only)
         from doorward.guard.api_keys.sql_store import SqlKeyStore  # noqa: PLC0415 - imports what the extra brings
 
         if pepper is None:
@@ -166,9 +170,9 @@ class ApiKeys:
         """Say the same, sure of what was imported. Raises StoreError: nobody can say."""
         return self._check.is_ours(credential, now)
 
-    def check(self, credential: str, *, now: float) -> Work[ApiKey]:
-        """Return what is known of a key that is good now. Errors are those of ``KeyCheck.check``."""
-        return self._check.check(credential, now)
+    def check(self, credential: str, *, now: float, is_use: bool = True) -> Work[ApiKey]:
+        """Return what is known of a key that is good now. Arguments and errors are those of ``KeyCheck.check``."""
+        return self._check.check(credential, now, is_use=is_use)
 
     def touch(self, key_id: str, at: float) -> None:
         """Note that a stored key was used, where a decision was taken from a cache. Written once a minute."""

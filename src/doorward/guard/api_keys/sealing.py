@@ -66,12 +66,12 @@ def _pepper_of(key: ApiKey, peppers: Iterable[Pepper]) -> Pepper:
     for pepper in peppers:
         if pepper.id == key.pepper_id:
             return pepper
-    message = f"The pepper of API key {printable(key.key_id)} is not at hand. Rotate that key where it is, or revoke it."
+    message = f"The pepper of API key {printable(key.key_id)} is not among those given. Add it, or revoke that key."
     raise StoreError(message, reason="pepper_unknown")
 
 
 def _sealed_text(stored: StoredKey) -> str:
-    """Write out what the seal covers. Not when the key was last used, nor by whom it was revoked: they allow nothing."""
+    """Write out what the seal covers: not when the key was last used, nor by whom it was revoked."""
     key = stored.key
     end_at = None if key.expires_at is None else float(key.expires_at)
     covered = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlKeyStore"]
 
+_log = logging.getLogger("doorward.guard")
+
 _MOST_IMPORTED = 100_000
 _PAGE = 1000
 _c = api_keys.c
@@ -36,6 +39,7 @@ class SqlKeyStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._is_told = False
 
     def __repr__(self) -> str:
         return f"SqlKeyStore({self._database!r})"
@@ -124,6 +128,8 @@ class SqlKeyStore:
             return bool(connection.execute(sa.update(api_keys).where(*unsealed).values(seal=stored.seal)).rowcount)
 
     def touch(self, used: Mapping[str, float]) -> None:
+        if self._database.read_only:
+            return
         statement = (
             sa.update(api_keys)
             .where(_c.key_id == sa.bindparam("id"), sa.func.coalesce(_c.last_used_at, 0.0) < sa.bindparam("at"))
@@ -138,8 +144,12 @@ class SqlKeyStore:
 
     def _wish_for_indexes(self) -> None:
         """Make them, where the database was made without. Where this user may not, all goes on more slowly."""
-        with suppress(StoreError):
+        try:
             self._database.make_indexes()
+        except StoreError as error:
+            if not self._is_told:
+                _log.warning("Keys are found by name, listed and revoked slowly, without an index: %s", error.message)
+            self._is_told = True
 
 
 def _taken(connection: sa.Connection, key: ApiKey) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -150,6 +152,88 @@ def test_sqlite_files_are_private(tmp_path):
         files = sorted((each.name, each.stat().st_mode & 0o777) for each in tmp_path.iterdir())
     assert files == [(f"keys.db{end}", 0o600) for end in ("", "-shm", "-wal")]
     database.close()
+
+
+def test_who_may_only_read_makes_and_writes_nothing(url):
+    looking, writing = open_database(url, read_only=True), open_database(url)
+    assert why(looking) in {"schema_older", "io"}, "there is nothing yet"
+    with writing.writing() as connection:
+        connection.execute(sa.insert(schema.schema).values(version=0))
+    with looking.reading() as connection:
+        assert 0 in connection.execute(sa.select(schema.schema.c.version)).scalars().all()
+    with pytest.raises(StoreError) as caught, looking.writing() as connection:
+        connection.execute(sa.insert(schema.schema).values(version=-1))
+    assert caught.value.reason == "read_only"
+    writing.close()
+    looking.close()
+
+
+READER = """
+import sys, time
+from doorward.errors import DoorwardError
+from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.work import finish
+keys = ApiKeys.sqlite(sys.argv[1], pepper=sys.argv[2])
+for line in sys.stdin:
+    try:
+        print(finish(keys.check(line.strip(), now=time.time())).name if line.strip() else keys.create("newer"))
+    except DoorwardError as error:
+        print(error.reason)
+    sys.stdout.flush()
+keys.close()
+print(keys.show("good").last_used_at)
+"""
+
+
+@pytest.fixture
+def on_a_read_only_mount(tmp_path):
+    """Ask a process to which a folder is read-only, line by line."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    mounted = []
+    if os.geteuid() == 0:  # root writes whatever a folder's mode is
+        mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+        mounted = ["unshare", "--mount", "sh", "-c", mount, folder]
+        if subprocess.run([*mounted, "true"], capture_output=True, check=False, timeout=30).returncode:
+            pytest.skip("nothing can be mounted here")
+    python = [*mounted, sys.executable, "-c", READER, folder / "keys.db", PEPPER]
+    processes = []
+
+    def start():
+        if not mounted:
+            folder.chmod(0o500)
+        process = subprocess.Popen(python, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+
+        def ask(line):
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        return ask
+
+    yield folder, start
+    folder.chmod(0o700)
+    for process in processes:
+        said, _ = process.communicate(timeout=30)
+        assert said == "None\n", "when a key was last used is written by nobody"
+
+
+def test_a_database_on_a_read_only_mount_is_read_whether_anybody_writes_it_or_not(on_a_read_only_mount):
+    folder, start = on_a_read_only_mount
+    keys = ApiKeys.sqlite(folder / "keys.db", pepper=PEPPER)
+    good, ended, other = (keys.create(name)[0].reveal() for name in ("good", "ended", "other"))
+    keys.close()
+    alone = start()
+    assert [alone(secret) for secret in (good, ended, "")] == ["good", "ended", "read_only"]
+    if os.geteuid() == 0:  # the folder is read-only to the other one alone
+        keys.revoke("ended")
+        assert [alone(secret) for secret in (good, ended)] == ["good", "key_revoked"], "what stands in the log counts"
+        beside = start()
+        keys.revoke("other")
+        assert [beside(secret) for secret in (good, ended, other)] == ["good", "key_revoked", "key_revoked"]
+        keys.close()
+        assert [alone(secret) for secret in (good, other)] == ["good", "key_revoked"]
 
 
 def _write(content, mode=0o600):
