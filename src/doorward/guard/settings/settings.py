@@ -95,8 +95,8 @@ class GuardSettings:
 
     def only_reading(self) -> GuardSettings:
         """Return them for a guard that writes nothing: it keeps no record, and makes no database that is not there."""
-        keeping = {name: part for name in ("api_keys", "revocations") if (part := getattr(self, name)) is not None}
-        return replace(self, audit=None, **{name: {**part, "read_only": True} for name, part in keeping.items()})
+        keys, revoked = (part and {**part, "read_only": True} for part in (self.api_keys, self.revocations))
+        return replace(self, audit=None, api_keys=keys, revocations=revoked)
 
     def arguments(self, previous: tuple[GuardSettings, Mapping[str, Any]] | None = None) -> dict[str, Any]:
         """Return what to make a ``Guard`` of.
