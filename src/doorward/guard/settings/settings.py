@@ -27,6 +27,7 @@ from doorward.guard.settings.reader import Place, Table, read_json, read_toml
 from doorward.guard.settings.sections import (
     REFRESH_S,
     SIZE,
+    TOKEN_BYTES,
     TTL_S,
     given,
     read_admins,
@@ -154,6 +155,7 @@ def read_environment(prefix: str = "DOORWARD", environment: Mapping[str, str] | 
             jwks_refresh_s=config.number("jwks_refresh_interval_secs", *REFRESH_S),
             token_cache_size=config.whole("token_cache_size", *SIZE),
             token_cache_ttl_s=config.number("token_cache_ttl_secs", *TTL_S),
+            max_token_bytes=config.whole("max_token_bytes", *TOKEN_BYTES),
         )
         config.end()
     asked = variables.table("INTROSPECTION")
@@ -219,6 +221,7 @@ def read_file(path: str | PathLike[str], environment: Mapping[str, str] | None =
     if (part := table.table("audit")) is not None:
         draft.part("audit", read_audit(part, part.secret("key", environment)), part.place)
     draft.proxies(table.texts("trusted_proxies") or (), table.place.member("trusted_proxies"))
+    draft.options |= given(max_token_bytes=table.whole("max_token_bytes", *TOKEN_BYTES))
     grants, admins = table.mapping("grants"), table.items("admins")
     table.end()
     if grants is not None:
