@@ -11,7 +11,7 @@ __all__ = ["without_secrets"]
 
 _OURS = "DOORWARD_"
 # Guards and services read them under a prefix of their own, too. The databases' addresses may hold passwords.
-_SECRETS = ("_CLIENT_SECRET", "_API_KEY_PEPPER", "_API_KEYS_DB", "_AUDIT_KEY", "_REVOCATIONS_DB")
+_SECRETS = ("_API_KEYS", "_API_KEYS_DB", "_API_KEY_PEPPER", "_AUDIT_KEY", "_CLIENT_SECRET", "_REVOCATIONS_DB")
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
@@ -20,7 +20,7 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     A browser lives for days, gives its environment to all that it starts, and every program of its user can read it.
     Left out: each variable that begins with ``DOORWARD_``, and each that ends as one of ours that holds a secret,
     such as ``MYAPP_CLIENT_SECRET``. All else is passed on: what the desktop, the session bus and an editor's helper
-    need is not for us to know.
+    needs is not for us to know.
     """
     return {
         name: value

@@ -116,6 +116,15 @@ class AsyncHttpClient:
             raise outcome
         return outcome
 
+    def blocking(self) -> HttpClient:
+        """Return the client that allows and waits for the same, and blocks."""
+        settings = self._settings
+        return HttpClient(
+            insecure_loopback_http=settings.insecure_loopback_http,
+            connect_timeout_s=settings.connect_timeout_s,
+            total_timeout_s=settings.total_timeout_s,
+        )
+
     async def aclose(self) -> None:
         """Do nothing, like ``HttpClient.close``."""
 

@@ -134,8 +134,8 @@ class TestWhichBrowser:
     def test_learns_no_secret_of_ours_and_all_else(self, machine):
         """Every program of this user can read the environment of a browser, for as long as it runs."""
         machine.install("mine", script='/usr/bin/env > "$OPENED"; echo >> "$OPENED"')
-        ours = ("CLIENT_SECRET", "INTROSPECTION_CLIENT_SECRET", "API_KEY_PEPPER", "API_KEYS_DB", "AUDIT_KEY",
-                "REVOCATIONS_DB")  # fmt: skip
+        ours = ("API_KEYS", "API_KEYS_DB", "API_KEY_PEPPER", "AUDIT_KEY", "CLIENT_SECRET",
+                "INTROSPECTION_CLIENT_SECRET", "REVOCATIONS_DB")  # fmt: skip
         secrets = {f"{prefix}_{name}": "planted" for prefix in ("DOORWARD", "MYAPP") for name in ours}
         secrets |= {"DOORWARD_HOME": "planted", "doorward_client_secret": "planted"}
         machine.open({**secrets, "BROWSER": "mine", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/bus", "CLIENT": "kept"})
