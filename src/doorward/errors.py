@@ -26,7 +26,7 @@ The tree::
     │ ├ Malformed   BadSignature   UnknownKey   UnknownIssuer   AlgorithmNotAllowed
     │ ├ Expired   NotYetValid   WrongAudience   WrongType   WrongClaim   MissingClaim
     │ ├ WrongNonce   WrongTokenHash   WrongAuthTime   SubjectChanged
-    │ └ Revoked   UnknownApiKey   MissingCredential
+    │ └ Revoked   Inactive   UnknownApiKey   MissingCredential
     ├ Throttled                   429  retry_after_s
     └ Forbidden                   403  missing scopes
 
@@ -51,6 +51,7 @@ __all__ = [
     "DoorwardError",
     "Expired",
     "Forbidden",
+    "Inactive",
     "InvalidCredential",
     "InvalidResponse",
     "KeyringLocked",
@@ -349,6 +350,12 @@ class Revoked(InvalidCredential):
     """No longer good, though unexpired."""
 
     code = "revoked"
+
+
+class Inactive(InvalidCredential):
+    """Its issuer says that it is not active: expired, revoked, or never one of its tokens."""
+
+    code = "inactive"
 
 
 class UnknownApiKey(InvalidCredential):

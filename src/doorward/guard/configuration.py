@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from doorward.errors import ConfigurationError, printable
+from doorward.errors import ConfigurationError, Inactive, printable
 from doorward.guard.addresses import Networks
 from doorward.guard.cache import BoundedCache
 from doorward.guard.issuers.issuer import Issuer
@@ -88,6 +88,7 @@ class Configuration(msgspec.Struct, frozen=True, eq=False):
     audit: Audit | None
     accepted: BoundedCache[Accepted]
     rejected: BoundedCache[Rejected]
+    inactive: BoundedCache[Inactive]
     token_ttl_s: float
     api_key_ttl_s: float
     max_token_bytes: int
@@ -149,6 +150,7 @@ def configure(options: Options, *, clock: Clock, previous: Configuration | None 
         audit=options.audit,
         accepted=BoundedCache(size),
         rejected=BoundedCache(min(size, _REJECTED_SIZE)),
+        inactive=BoundedCache(_REJECTED_SIZE),
         token_ttl_s=_within("token_cache_ttl_s", options.token_cache_ttl_s, _LONGEST_TTL_S),
         api_key_ttl_s=_within("api_key_cache_ttl_s", options.api_key_cache_ttl_s, _LONGEST_TTL_S),
         max_token_bytes=int(_within("max_token_bytes", options.max_token_bytes, _TOKEN_BYTES[1], _TOKEN_BYTES[0])),

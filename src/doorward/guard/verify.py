@@ -19,6 +19,8 @@ from doorward.guard.verdicts import Accepted
 from doorward.protocol.claims import parse_jwt, verify_jwt
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from doorward.guard.configuration import Configuration
     from doorward.guard.introspection.introspection import Introspection
     from doorward.guard.issuers.issuer import Issuer
@@ -127,8 +129,25 @@ def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, 
     return newer
 
 
-def verify_other(config: Configuration, credential: str, now: float, *, is_use: bool = True) -> Work[Accepted]:
-    """Check an API key, or an opaque token. Errors as ``verify_signed``; ``is_use``: whether to note a key's use."""
+def verify_other(  # noqa: PLR0913 - one step of the walk, with what each of its branches needs
+    config: Configuration,
+    credential: str,
+    now: float,
+    *,
+    client_ip: str | None = None,
+    scopes: Collection[str] = (),
+    is_use: bool = True,
+) -> Work[Accepted]:
+    """Check an API key, or an opaque token. Errors are those of ``verify_signed``.
+
+    Args:
+        config: the configuration in force.
+        credential: as it was received.
+        now: epoch seconds.
+        client_ip: where it came from.
+        scopes: what is asked of it: some need an answer of the issuer's that is new.
+        is_use: whether to note a key's use.
+    """
     version_of_api_keys = config.version_of_api_keys
     accepted = None
     if config.api_keys is not None and (yield from config.api_keys.is_ours(credential, now=now)):
@@ -136,7 +155,7 @@ def verify_other(config: Configuration, credential: str, now: float, *, is_use: 
         until = inf if key.expires_at is None else key.expires_at
         accepted = Accepted(config.policy.api_key_principal(key), until, kid=key.key_id)
     if accepted is None:
-        accepted = yield from _check_opaque(config, credential, now)
+        accepted = yield from _check_opaque(config, credential, now, client_ip, scopes)
     accepted.version_of_api_keys = version_of_api_keys
     accepted.signed = fingerprint(signed_part(credential))
     if not config.revocations.fresh_since <= now < config.revocations.fresh_until:
@@ -144,27 +163,34 @@ def verify_other(config: Configuration, credential: str, now: float, *, is_use: 
     return accepted if refuse_revoked(config, accepted) else (yield from _ask_whether_revoked(config, accepted, now))
 
 
-def _check_opaque(config: Configuration, token: str, now: float) -> Work[Accepted]:
-    if config.introspection is None:
+def _check_opaque(
+    config: Configuration, token: str, now: float, client_ip: str | None, scopes: Collection[str]
+) -> Work[Accepted]:
+    introspection = config.introspection
+    if introspection is None:
         message = "The credential is neither a signed token nor an API key of this service: send one of those."
         raise Malformed(message, reason="unknown_shape")
-    said = yield from config.introspection.ask(token, now=now)
-    issuer = config.introspection.as_issuer
+    said = yield from introspection.ask(
+        token, now=now, privileged=introspection.wanted_for(scopes), network=config.throttle.network(client_ip)
+    )
+    issuer = introspection.as_issuer
     principal = config.policy.principal(
         issuer, issuer.url, said.subject, said.audience, said.expires_at, said.claims, "opaque"
     )
     return Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at)
 
 
-def confirm(introspection: Introspection, token: str, principal: Principal, *, now: float) -> Work[None]:
+def confirm(
+    introspection: Introspection, token: str, principal: Principal, *, now: float, network: bytes | None
+) -> Work[None]:
     """Ask the issuer itself whether a signed token is still good, for what is too precious for a list of ours.
 
     Raises:
-        Revoked: it is not.
+        Inactive: it is not.
         UnknownIssuer: it is of an issuer that nobody asks here.
         UnavailableError: the issuer does not answer.
     """
-    yield from introspection.ask(token, now=now, issuer=principal.issuer, privileged=True)
+    yield from introspection.ask(token, now=now, issuer=principal.issuer, privileged=True, network=network)
 
 
 def refuse_revoked(config: Configuration, accepted: Accepted) -> bool:

@@ -126,6 +126,8 @@ def read_throttle(table: Table) -> dict[str, Any]:
         max_delay_s=table.number("max_delay_s", 0.001, _DAY_S),
         forget_after_s=table.number("forget_after_s", 0.001, 30 * _DAY_S),
         max_addresses=table.whole("max_addresses", 1, _MANY),
+        spared_checks=table.whole("spared_checks", 0, _MANY),
+        spared_questions=table.whole("spared_questions", 0, _MANY),
     )
     table.end()
     return described

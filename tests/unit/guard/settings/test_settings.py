@@ -351,6 +351,8 @@ base_delay_s = 0.5
 max_delay_s = 60
 forget_after_s = 600
 max_addresses = 5000
+spared_checks = 100
+spared_questions = 0
 
 [revocations]
 db = "revoked.db"
