@@ -107,7 +107,7 @@ def explain(config: Configuration, credential: str, *, now: float) -> Work[Expla
             parse_authorization_header(f"Bearer {credential}")  # what no header can hold is sent to no issuer either
             steps.ok("Not a signed token, so it must be an API key of this service, or a token to ask an issuer about.")
             steps.look_at("lookup")
-            _principal(steps, (yield from verify_other(config, credential, now)))
+            _principal(steps, (yield from verify_other(config, credential, now, is_use=False)))
     except DoorwardError as error:
         return steps.end(error)
     return steps.end(None)

@@ -127,12 +127,12 @@ def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, 
     return newer
 
 
-def verify_other(config: Configuration, credential: str, now: float) -> Work[Accepted]:
-    """Check an API key, or an opaque token. Errors are those of ``verify_signed``."""
+def verify_other(config: Configuration, credential: str, now: float, *, is_use: bool = True) -> Work[Accepted]:
+    """Check an API key, or an opaque token. Errors as ``verify_signed``; ``is_use``: whether to note a key's use."""
     version_of_api_keys = config.version_of_api_keys
     accepted = None
     if config.api_keys is not None and (yield from config.api_keys.is_ours(credential, now=now)):
-        key = yield from config.api_keys.check(credential, now=now)
+        key = yield from config.api_keys.check(credential, now=now, is_use=is_use)
         until = inf if key.expires_at is None else key.expires_at
         accepted = Accepted(config.policy.api_key_principal(key), until, kid=key.key_id)
     if accepted is None:

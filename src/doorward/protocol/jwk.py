@@ -256,8 +256,14 @@ class SigningKey:
         return {**name, "use": "sig", "alg": self.alg, **_public_members(self.private_key)}
 
     def __reduce__(self) -> NoReturn:
-        message = "a SigningKey can't be pickled or copied; load it where it is needed"
-        raise TypeError(message)
+        message = "A signing key is not pickled. Load it in the process that needs it."
+        raise ConfigurationError(message, field="signing_key", reason="key_not_pickled")
+
+    def __copy__(self) -> SigningKey:
+        return self
+
+    def __deepcopy__(self, memo: object) -> SigningKey:
+        return self
 
 
 def generate_signing_key(alg: str, *, kid: str | None = None) -> SigningKey:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -93,6 +93,11 @@ class GuardSettings:
     """For the service, which finds them in the guard."""
     places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
     """Where the parts' settings stand, for messages."""
+
+    def only_reading(self) -> GuardSettings:
+        """Return them for a guard that writes nothing: it keeps no record, and makes no database that is not there."""
+        keys, revoked = (part and {**part, "read_only": True} for part in (self.api_keys, self.revocations))
+        return replace(self, audit=None, api_keys=keys, revocations=revoked)
 
     def arguments(self, previous: tuple[GuardSettings, Mapping[str, Any]] | None = None) -> dict[str, Any]:
         """Return what to make a ``Guard`` of.
@@ -361,18 +366,30 @@ def _blaming(places: Mapping[str, Place], name: str, make: Callable[..., Any], a
         raise ConfigurationError(f"{place}: {error.message}", field=place.path, reason=error.reason) from None
 
 
-def _make_api_keys(*, db: Secret | None, **options: Any) -> ApiKeys:
+def _make_api_keys(*, db: Secret | None, read_only: bool = False, **options: Any) -> ApiKeys:
     if db is None:
         return ApiKeys(**options)
     where = db.reveal()
+    if read_only and _is_missing(where):
+        return ApiKeys.memory(**options)
+    options["read_only"] = read_only
     return ApiKeys.sql(where, **options) if "://" in where else ApiKeys.sqlite(where, **options)
 
 
-def _make_revocations(*, db: Secret | None = None, **options: Any) -> Revocations:
+def _make_revocations(*, db: Secret | None = None, read_only: bool = False, **options: Any) -> Revocations:
     if db is None:
         return Revocations.memory(**options)
     where = db.reveal()
+    if read_only and _is_missing(where):
+        return Revocations.memory()
+    options["read_only"] = read_only
     return Revocations.sql(where, **options) if "://" in where else Revocations.sqlite(where, **options)
+
+
+def _is_missing(where: str) -> bool:
+    """Tell whether a database is an SQLite file that nobody made yet, so that nothing is in it."""
+    path = where.removeprefix("sqlite:///")
+    return "://" not in path and not Path(path).exists()
 
 
 _PARTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
