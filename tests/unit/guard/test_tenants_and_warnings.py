@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from doorward.errors import AlgorithmNotAllowed, ConfigurationError, UnknownIssuer, UnknownKey
+from doorward.errors import AlgorithmNotAllowed, ConfigurationError, Revoked, UnknownIssuer, UnknownKey
 from doorward.guard import Admin, Guard, Issuer
 from doorward.guard.issuers.discovery import fetch_keys
 from doorward.model import HttpResponse
@@ -56,6 +56,22 @@ class TestTenants:
         guard.invalidate()
         assert guard.explain(token(iss=of(OURS), tid=OURS)).code == "revoked"
         assert guard.explain(token(iss=of(THEIRS), tid=THEIRS)).accepted
+
+    @pytest.mark.parametrize("named", [{"kid": "EdDSA1"}, {"subject": "alice"}, {"jti": "1"}, {}])
+    @pytest.mark.parametrize("issuer", [ENTRA, of(OURS)])
+    def test_what_is_revoked_of_all_tenants_or_of_one(self, named, issuer):
+        guard = guard_of(self.issuer())
+        tokens = {tid: f"Bearer {token(iss=of(tid), tid=tid, jti='1')}" for tid in (OURS, THEIRS)}
+        for authorization in tokens.values():
+            guard.authenticate(authorization)
+        guard.revocations.revoke(issuer=issuer, **named)
+        with pytest.raises(Revoked):
+            guard.authenticate(tokens[OURS])
+        if issuer == ENTRA:
+            with pytest.raises(Revoked):
+                guard.authenticate(tokens[THEIRS])
+        else:
+            assert guard.authenticate(tokens[THEIRS]).issuer == of(THEIRS)
 
     @pytest.mark.parametrize(
         "issuer", [f"{of(OURS)}/", of(f"{OURS}/x"), of(""), of("a.b"), of("x" * 65), "https://evil.example", URL]

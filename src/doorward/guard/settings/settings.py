@@ -19,6 +19,7 @@ from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.audit.log import AuditLog
 from doorward.guard.introspection.introspection import Introspection
 from doorward.guard.issuers.issuer import Issuer
+from doorward.guard.issuers.tenants import is_issuer_of
 from doorward.guard.policy.grants import Grants
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.settings.reader import Place, Table, read_json, read_toml
@@ -289,7 +290,7 @@ def _trust_email(sources: Sequence[tuple[dict[str, Any], Place]], admins: Sequen
     for admin, where in admins:
         if admin.email is None:
             continue
-        mine = [source for source, _ in sources if _url(source) == admin.issuer]
+        mine = [source for source, _ in sources if is_issuer_of(_url(source), admin.issuer)]
         for source in mine:
             if only:
                 source.setdefault("trust_email", True)
