@@ -103,6 +103,10 @@ class Vault:
         """Return what is held about a profile as JSON values, each secret as ``<secret>``. See ``Shelf.export``."""
         return self._profiles.export(profile)
 
+    def others_sign_in(self, profile: str) -> bool:
+        """Say whether anybody is being asked to sign in as another profile of this vault, in whatever process."""
+        return self._profiles.others_held(profile, "sign_in")
+
     def lock(self, profile: str, purpose: LockPurpose = "refresh") -> FileLock:
         """Return the lock of a profile, not yet acquired. Each call gives a new one, which excludes all others."""
         return self._profiles.lock(profile, purpose)
