@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import re
+import resource
 import socket
 import sys
 import threading
@@ -27,6 +28,7 @@ from doorward.errors import (
     SignInCancelled,
     SignInRequired,
     SignInTimeout,
+    StoreError,
 )
 from doorward.protocol.jwk import generate_signing_key
 from doorward.signin.prompt import TerminalPrompt
@@ -448,6 +450,24 @@ class TestOneRegisteredPort:
         kept.rename(killed)
         with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigurationError):
             sign_in(prompt=Onlooker(), ports=[port])
+
+
+class TestAVaultThatCanNotBeWritten:
+    @pytest.mark.parametrize("mode", ["browser", "device"])
+    def test_a_full_disk_is_noticed_before_anybody_is_asked(
+        self, sign_in: SignIn, issuer: DevIssuer, mode: str, doorward_home: Path
+    ) -> None:
+        prompt = Onlooker(last_address)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (32_768, limits[1]))  # what a session and its keys may well need
+        try:
+            with pytest.raises(StoreError):
+                sign_in(prompt=prompt, mode=mode)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert prompt.told == []
+        assert issuer.requests == ()
+        assert [path for path in doorward_home.rglob("*") if path.is_file()] == []
 
 
 class TestNobodyAnswers:

@@ -100,6 +100,7 @@ class SigningIn:
         cooldown = Cooldown(self.vault, self.profile, self.clock)
         if self.cool_down:
             cooldown.check()
+        self.vault.check_room()  # nobody shall sign in for nothing
         try:
             yield from self._obtain_and_save()
         except SignInTimeout:
