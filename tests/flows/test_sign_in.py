@@ -340,6 +340,28 @@ class TestWithoutABrowser:
         assert sign_in(prompt=prompt).principal.subject == "alice"
         assert [what for what, _ in prompt.told] == ["browser_opened", "open_yourself"]
 
+    def test_how_the_command_ended_means_nothing_once_the_page_was_fetched(
+        self, sign_in: SignIn, issuer: DevIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Some launchers end with an error though the browser opened; the person types their password meanwhile."""
+        launcher, pages = tmp_path / "launcher", tmp_path / "pages"
+        launcher.write_text(f'#!/bin/sh\ncurl -s -D - -o /dev/null "$1" > {pages}\nexit 1\n')
+        launcher.chmod(0o755)
+        monkeypatch.setenv("BROWSER", str(launcher))
+        prompt = Onlooker()
+
+        def come_back() -> None:
+            while not (pages.exists() and (found := re.search(r"(?m)^Location: (\S+)", pages.read_text()))):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            visit(found[1])
+
+        person = threading.Thread(target=come_back)
+        person.start()
+        assert sign_in(prompt=prompt).principal.subject == "alice"
+        person.join(10)
+        assert [what for what, _ in prompt.told] == ["browser_opened"]
+
     def test_a_terminal_reads_the_pasted_line(self, issuer: DevIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
         controller, terminal = pty.openpty()
         with os.fdopen(terminal) as stdin, Path(os.devnull).open("w") as devnull:
