@@ -23,6 +23,7 @@ from doorward.errors import (
     UnknownIssuer,
     UnknownKey,
     WrongAudience,
+    WrongClaim,
     WrongType,
 )
 from doorward.guard.api_keys.format import key_id_of
@@ -45,7 +46,16 @@ _GUESSES: Final = (Malformed, BadSignature, UnknownKey, UnknownIssuer, Algorithm
 # What the same signed token meets again and again: no fetch, store or clock turns it into something else. A bad
 # signature is none of these: some issuers give a new key the name of the old one. What an issuer or a store said of
 # another credential may be different next time.
-_FINAL: Final = (Malformed, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
+_FINAL: Final = (
+    Malformed,
+    UnknownIssuer,
+    AlgorithmNotAllowed,
+    WrongType,
+    WrongAudience,
+    WrongClaim,
+    MissingClaim,
+    Expired,
+)
 _REJECTED_TTL_S: Final = 60.0
 
 
