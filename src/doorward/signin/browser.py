@@ -130,7 +130,7 @@ def open_browser(url: str, *, surroundings: Surroundings | None = None) -> Brows
     """Open ``url`` in the browser that ``BROWSER`` names, else in the system's. Never waits for it.
 
     Every user of the machine can read the URL while the browser starts, as an argument of its process: give it the
-    listener's ``start_url``, which works once, and never an authorization URL.
+    listener's ``start_url`` (decision 3), and never an authorization URL.
 
     Raises:
         ConfigurationError: Not an absolute http or https URL.

@@ -135,7 +135,8 @@ def await_callback(
 
     Raises:
         SignInCancelled, OAuthError, ProviderUnavailable: The provider's answer to the person's or our request.
-        CallbackRejected: A callback with our ``state`` that breaks another rule, or a start link used twice.
+        CallbackRejected: A callback with our ``state`` that breaks another rule; a start link used twice, where nobody
+            tells by whom.
         SignInTimeout: Nobody answered.
     """
     try:
