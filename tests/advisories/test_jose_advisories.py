@@ -98,15 +98,25 @@ def test_cve_2018_0114_the_token_brings_its_own_key():
     assert refusal(Malformed, token, issuer_key("ES256").public_jwk()) == "header_jwk"
 
 
-@pytest.mark.parametrize("name", ["jku", "x5u"])
-def test_the_token_points_at_a_key(name):
+@pytest.mark.parametrize("name", ["jwk", "x5u"])
+def test_the_token_has_what_only_attackers_write(name):
     token = sign_jws(b"{}", issuer_key("ES256"), extra_header={name: "https://169.254.169.254/keys"})
     assert refusal(Malformed, token, issuer_key("ES256").public_jwk()) == f"header_{name}"
 
 
-def test_the_token_brings_a_certificate():
-    token = sign_jws(b"{}", issuer_key("ES256"), extra_header={"x5c": ["MIIB"]})
-    assert refusal(Malformed, token, issuer_key("ES256").public_jwk()) == "header_x5c"
+@pytest.mark.parametrize("pointed_at", [{"jku": "https://169.254.169.254/keys"}, {"x5c": ["MIIB"]}])
+@pytest.mark.parametrize("kid", ["k", "attacker", None])
+def test_the_token_says_where_its_attackers_key_is(pointed_at, kid):
+    attacker = generate_signing_key("ES256", kid=kid)
+    token = sign_jws(b"{}", attacker, extra_header=pointed_at)
+    with pytest.raises((BadSignature, UnknownKey)):
+        accept(token, issuer_key("ES256").public_jwk())
+
+
+def test_a_signed_token_that_says_it_is_encrypted():
+    """And others that took a JWS for a JWE, or the other way round, by a member of its header."""
+    token = sign_jws(b"{}", issuer_key("ES256"), extra_header={"enc": "A256GCM"})
+    assert refusal(Malformed, token, issuer_key("ES256").public_jwk()) == "header_enc"
 
 
 @pytest.mark.parametrize("critical", [["exp"], ["http://example.com/must-understand"], ["b64"], [], None])

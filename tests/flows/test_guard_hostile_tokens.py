@@ -30,6 +30,11 @@ def trusted(issuer: DevIssuer, **settings) -> Issuer:
     return Issuer(issuer.url, [AUDIENCE], insecure_loopback_http=True, **settings)
 
 
+def old_token(issuer: DevIssuer, **claims) -> str:
+    """One for which no key can be too old: what its variants are refused for is certain at once."""
+    return issuer.issue_access_token("alice", audience=AUDIENCE, iat=int(issuer.clock.now()) - 100, **claims)
+
+
 def own_keys(issuer: DevIssuer) -> dict[str, object]:
     return {"keys": [issuer.signing_key.public_jwk()]}
 
@@ -50,7 +55,7 @@ def wrongly_judged(guard: Guard, hostile: list[HostileToken]) -> dict[str, str]:
 @pytest.mark.parametrize("token_type", ["any", "access"])
 def test_each_is_refused_for_what_is_wrong_with_it(issuer, token_type):
     """Twice: what is remembered of a refusal says the same. And the good token is let in before, between and after."""
-    good = issuer.issue_access_token("alice", audience=AUDIENCE)
+    good = old_token(issuer)
     hostile = hostile_tokens(
         issuer, audience=AUDIENCE, scopes=["read"], access_only=token_type == "access", max_token_age_s=600
     )
@@ -95,7 +100,7 @@ def test_no_refused_token_goes_on_to_the_provider_or_comes_back_as_another_kind(
             issuer.url, "api", client_secret="api-secret", audiences=[AUDIENCE], insecure_loopback_http=True
         )
         guard = Guard([trusted(issuer)], introspection=introspection)
-        good = issuer.issue_access_token("alice", audience=AUDIENCE)
+        good = old_token(issuer)
         assert verdict(guard, good) == "accepted"
         for each in hostile_tokens(issuer, audience=AUDIENCE) + hostile_variants(good):
             assert verdict(guard, each.token) != "accepted", each.name
@@ -118,16 +123,24 @@ def test_an_id_token_opens_no_door_meant_for_access_tokens(issuer):
     guard.close()
 
 
-def test_a_key_without_a_name_where_two_would_fit(issuer):
-    with issuer.misbehave("access_token_kid_missing"):
+def test_a_token_that_names_no_key_while_a_rotation_overlaps(issuer, alg):
+    with issuer.misbehave("access_token_kid_missing"), DevIssuer() as stranger:
+        stranger.change(signing_algorithm=alg)
         guard = Guard([trusted(issuer)])
-        assert verdict(guard, issuer.issue_access_token("alice", audience=AUDIENCE)) == "unknown_key"
+        before = old_token(issuer)
+        assert verdict(guard, before) == "accepted"
+        issuer.rotate_keys()
+        for good in (old_token(issuer), old_token(issuer, jti="j"), before):
+            assert verdict(guard, good) == "accepted"
+        with stranger.misbehave("access_token_kid_missing"):
+            forged = stranger.issue_access_token("alice", audience=AUDIENCE, iss=issuer.url, iat=1)
+        assert verdict(guard, forged) == "bad_signature"
         guard.close()
 
 
 @pytest.mark.parametrize("revoked_by", ["token", "jti", "subject", "issuer", "kid"])
 def test_no_variant_of_a_revoked_token_gets_in(issuer, alg, revoked_by):
-    token = issuer.issue_access_token("alice", audience=AUDIENCE, jti="j", iat=int(issuer.clock.now()) - 5)
+    token = old_token(issuer, jti="j")
     twins = [token] + ([malleated(token)] if alg == "ES256" else [])
     guard = Guard([trusted(issuer)])
     for twin in twins:

@@ -158,8 +158,8 @@ Malformed header_crit:
     id_token_crit_header
 Malformed header_b64:
     id_token_b64_header
-Malformed header_jku:
-    id_token_jku_header
+Malformed header_enc:
+    id_token_enc_header
 Malformed header_x5u:
     id_token_x5u_header
 Malformed header_zip:

@@ -212,14 +212,16 @@ def _let_in(config: Configuration, attempt: _Attempt, accepted: Accepted) -> Pri
 def _refuse(config: Configuration, attempt: _Attempt, error: DoorwardError) -> Throttled | None:
     """Count what may be a guess, remember what stays refused, record it; return what is heard in place of ``error``."""
     request, now, instead = attempt.request, attempt.now, None
-    if attempt.accepted is None and isinstance(error, InvalidCredential):
+    # A signature that does not fit may be a guess, also where its issuer's keys may be too old to say so for certain.
+    why = error.__cause__ if isinstance(error.__cause__, BadSignature) else error
+    if attempt.accepted is None and isinstance(why, InvalidCredential):
         if attempt.throttled is not None:
             config.throttle.spend(request.client_ip, signed=attempt.signed)
-        if _is_guess(config, attempt, error):
+        if _is_guess(config, attempt, why):
             instead = attempt.throttled
             if instead is None:
                 config.throttle.failed(request.client_ip, attempt.prefix, now=now)
-        if attempt.proved:
+        if attempt.proved and why is error:
             config.accepted.drop(request.digest)
         if attempt.signed and not attempt.repeated and isinstance(error, _FINAL):
             until = now + _REJECTED_TTL_S

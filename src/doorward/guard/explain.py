@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import (
     AlgorithmNotAllowed,
+    BadSignature,
     DoorwardError,
     InvalidCredential,
     UnknownIssuer,
@@ -25,7 +26,7 @@ from doorward.guard.issuers.routes import find_ring
 from doorward.guard.issuers.tenants import TENANT
 from doorward.guard.policy.rights import left_out
 from doorward.guard.verdicts import Accepted
-from doorward.guard.verify import newer_keys, verify_other, verify_signed
+from doorward.guard.verify import verify_other, verify_signed
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.protocol.claims import parse_jwt, verify_jwt
 from doorward.vault.times import format_instant
@@ -158,9 +159,9 @@ def _signed(config: Configuration, token: str, now: float, steps: _Steps) -> Wor
     except AlgorithmNotAllowed as error:
         remedy = f"Allowed: {', '.join(sorted(issuer.algorithms))} (the issuer's setting algorithms)."
         raise AlgorithmNotAllowed(f"{error.message} {remedy}", reason=error.reason) from None
-    except UnknownKey as error:
-        newer = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
-        steps.note("The key is not among them, so they were fetched again.")
+    except (UnknownKey, BadSignature) as error:
+        newer = yield from ring.newer(keys, error, jwt.claims.get("iat"), now)
+        steps.note("It does not fit them, so they were fetched again.")
         signed = verify_jwt(jwt, newer, algorithms=issuer.algorithms)
     steps.ok("Made with that issuer's key.")
     steps.look_at("claims")

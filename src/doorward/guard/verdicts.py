@@ -15,7 +15,7 @@ from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from doorward.errors import InvalidCredential
-    from doorward.guard.issuers.key_rings import KeyRing
+    from doorward.guard.issuers.key_ring import KeyRing
     from doorward.model import Principal
     from doorward.protocol.jwk import JwkSet
 

@@ -10,7 +10,7 @@ import logging
 from math import inf
 from typing import TYPE_CHECKING
 
-from doorward.errors import AlgorithmNotAllowed, Malformed, ProviderUnavailable, UnknownKey, printable
+from doorward.errors import AlgorithmNotAllowed, BadSignature, Malformed, UnknownKey, printable
 from doorward.guard.credentials import signed_part
 from doorward.guard.issuers.routes import find_ring
 from doorward.guard.issuers.tenants import check_key_is_of_tenant
@@ -24,17 +24,16 @@ if TYPE_CHECKING:
     from doorward.guard.configuration import Configuration
     from doorward.guard.introspection.introspection import Introspection
     from doorward.guard.issuers.issuer import Issuer
-    from doorward.guard.issuers.key_rings import KeyRing
+    from doorward.guard.issuers.key_ring import KeyRing
     from doorward.guard.revocation.revocation_list import Marks
     from doorward.guard.work import Work
     from doorward.model import Principal
     from doorward.protocol.claims import UnverifiedJwt
     from doorward.protocol.jwk import JwkSet
 
-_RETRY_AFTER_S = 5.0
 _log = logging.getLogger("doorward.guard")
 
-__all__ = ["confirm", "newer_keys", "refuse_revoked", "verify_other", "verify_signed"]
+__all__ = ["confirm", "refuse_revoked", "verify_other", "verify_signed"]
 
 
 def verify_signed(config: Configuration, token: str, now: float) -> Accepted | Work[Accepted]:
@@ -53,10 +52,10 @@ def verify_signed(config: Configuration, token: str, now: float) -> Accepted | W
     revocations = config.revocations
     if ring.fresh_since <= now < ring.fresh_until and revocations.fresh_since <= now < revocations.fresh_until:
         try:
-            accepted = _accept_signed(config, jwt, ring, ring.keys, now)
-        except UnknownKey as error:
-            if error.reason != "unknown_kid":
-                raise
+            keys = ring.keys
+            accepted = _accept_signed(config, jwt, ring, keys, now)
+        except (UnknownKey, BadSignature) as error:
+            return _accept_with_newer_keys(config, jwt, ring, keys, error, now)
         else:
             return accepted if refuse_revoked(config, accepted) else _ask_whether_revoked(config, accepted, now)
     return _wait_and_accept_signed(config, jwt, ring, now)
@@ -68,9 +67,21 @@ def _wait_and_accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: Key
         yield from config.revocations.current(now)
     try:
         accepted = _accept_signed(config, jwt, ring, keys, now)
-    except UnknownKey as error:
-        keys = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
-        accepted = _accept_signed(config, jwt, ring, keys, now)
+    except (UnknownKey, BadSignature) as error:
+        return (yield from _accept_with_newer_keys(config, jwt, ring, keys, error, now))
+    return accepted if refuse_revoked(config, accepted) else (yield from _ask_whether_revoked(config, accepted, now))
+
+
+def _accept_with_newer_keys(  # noqa: PLR0913, PLR0917 - where the check has come to
+    config: Configuration,
+    jwt: UnverifiedJwt,
+    ring: KeyRing,
+    seen: JwkSet,
+    doubt: UnknownKey | BadSignature,
+    now: float,
+) -> Work[Accepted]:
+    keys = yield from ring.newer(seen, doubt, jwt.claims.get("iat"), now)
+    accepted = _accept_signed(config, jwt, ring, keys, now)
     return accepted if refuse_revoked(config, accepted) else (yield from _ask_whether_revoked(config, accepted, now))
 
 
@@ -102,31 +113,6 @@ def _tell_of_algorithm(config: Configuration, issuer: Issuer, alg: str) -> None:
             "A token that calls itself one of %s is signed with %s. Its setting algorithms has %s: add it if need be."
         )
         _log.warning(words, printable(issuer.url), alg, allowed)
-
-
-def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, now: float) -> Work[JwkSet]:
-    """Return newer keys of an issuer for a token whose key is not in ``seen``.
-
-    Args:
-        ring: the issuer's.
-        seen: what was not enough.
-        kid: what it lacks.
-        error: how it showed.
-        now: epoch seconds.
-
-    Raises:
-        UnknownKey: ``error``, where the issuer has no newer keys, or they would not help.
-        ProviderUnavailable: nobody knows whether it has: ``keys_not_current``, or as ``KeyRing.newer``.
-    """
-    if error.reason != "unknown_kid":
-        raise error
-    newer = yield from ring.newer(seen, kid, now)
-    if newer is None and ring.failure:
-        message = f"The token names a key that may be new, and its issuer can't be asked. {ring.failure}"
-        raise ProviderUnavailable(message, reason="keys_not_current", retry_after_s=_RETRY_AFTER_S) from error
-    if newer is None:
-        raise error
-    return newer
 
 
 def verify_other(  # noqa: PLR0913 - one step of the walk, with what each of its branches needs

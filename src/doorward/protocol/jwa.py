@@ -24,7 +24,7 @@ from doorward.errors import BadSignature
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ALGORITHMS", "Algorithm", "PrivateKey", "PublicKey"]
+__all__ = ["ALGORITHMS", "OTHER_NAMES", "Algorithm", "PrivateKey", "PublicKey"]
 
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -174,3 +174,6 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "ES512": _ecdsa("P-521", 66, _P521_ORDER, hashes.SHA512()),
     "EdDSA": _eddsa(),
 }
+
+OTHER_NAMES: Mapping[str, str] = {"Ed25519": "EdDSA"}
+"""Names for what stands above under another: with keys of Ed25519 alone, RFC 9864 says ``Ed25519`` for ``EdDSA``."""

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from doorward.errors import ConfigurationError, InvalidResponse, Malformed, UnknownKey
 from doorward.protocol.base64url import encode_base64url
-from doorward.protocol.jwa import ALGORITHMS, Algorithm, PrivateKey, PublicKey
+from doorward.protocol.jwa import ALGORITHMS, OTHER_NAMES, Algorithm, PrivateKey, PublicKey
 from doorward.protocol.key_material import CURVES, MIN_RSA_BITS, READERS, is_name, optional_text, unusable
 from doorward.protocol.reading.strict_json import loads_object
 
@@ -38,6 +38,9 @@ _FITTING = {
 }
 _JUST = {name: frozenset({name}) for name in ALGORITHMS}  # shared, since a service may hold thousands of keys
 _PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
+_FOR_SIGNATURES = frozenset({None, "sig", "jwt-svid"})  # the last is SPIFFE's word: Trust Domain and Bundle 4.2.2
+_MOST_UNNAMED = 4
+"""How many keys are tried for a token that names none: a rotation overlaps, and each one tried costs a verification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ class JwkSet:
     keys: tuple[VerificationKey, ...]
     rejected: Mapping[str | None, str] = field(default_factory=dict)
     _by_kid: Mapping[str | None, tuple[VerificationKey, ...]] = field(init=False, repr=False, compare=False)
-    _selected: dict[tuple[str | None, str], VerificationKey] = field(init=False, repr=False, compare=False)
+    _selected: dict[tuple[str | None, str], tuple[VerificationKey, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         by_kid: dict[str | None, tuple[VerificationKey, ...]] = {}
@@ -69,46 +72,47 @@ class JwkSet:
         object.__setattr__(self, "_by_kid", by_kid)
         object.__setattr__(self, "_selected", {})
 
-    def select(self, kid: str | None, alg: str) -> VerificationKey:
-        """Return the one key for a token's header.
+    def select(self, kid: str | None, alg: str) -> tuple[VerificationKey, ...]:
+        """Return the keys that a token's header may mean: one, and up to four where it names none.
 
         Args:
-            kid: the header's ``kid``. Without one, the whole set must hold exactly one key that fits.
+            kid: the header's ``kid``. Without one, all keys of the set that fit are meant.
             alg: the header's ``alg``.
 
         Raises:
-            UnknownKey: no such key, or more than one. ``reason`` is ``unknown_kid`` (the one case where newer keys of
-                the issuer may help), ``key_algorithm_mismatch``, ``ambiguous_kid``, ``no_kid``, or why the issuer's key
-                was left out.
+            UnknownKey: no such key, or too many. ``reason`` is ``unknown_kid``, ``key_algorithm_mismatch``,
+                ``ambiguous_kid``, ``no_kid``, or why the issuer's key was left out.
 
         Source: RFC 7515 sections 4.1.4 and 6.
         """
-        key = self._selected.get((kid, alg))
-        if key is None:  # only what was found is remembered: no more than there are names and algorithms
-            key = self._selected[kid, alg] = self._find(kid, alg)
-        return key
+        keys = self._selected.get((kid, alg))
+        if keys is None:  # only what was found is remembered: no more than there are names and algorithms
+            keys = self._selected[kid, alg] = self._find(kid, alg)
+        return keys
 
-    def _find(self, kid: str | None, alg: str) -> VerificationKey:
+    def _find(self, kid: str | None, alg: str) -> tuple[VerificationKey, ...]:
         named = self.keys if kid is None else self._by_kid.get(kid)
         if named is None:
             raise self._not_here(kid)
-        fitting = [key for key in named if alg in key.algorithms]
+        fitting: list[VerificationKey] = []
+        for key in named:  # the same key may stand there twice
+            if alg in key.algorithms and all(key.public_key != other.public_key for other in fitting):
+                fitting.append(key)
         if not fitting:
             raise UnknownKey(
                 "No key of the issuer fits the token's algorithm; get a new token.", reason="key_algorithm_mismatch"
             )
-        first = fitting[0]
-        if len(fitting) > 1 and any(key.public_key != first.public_key for key in fitting):
-            if kid is None:
-                raise UnknownKey(
-                    "The token names no key, and its issuer has several that fit; the issuer must name it.",
-                    reason="no_kid",
-                )
+        if kid is not None and len(fitting) > 1:
             raise UnknownKey(
                 "The issuer gave two different keys the name that the token says; it must rename one.",
                 reason="ambiguous_kid",
             )
-        return first
+        if len(fitting) > _MOST_UNNAMED:
+            raise UnknownKey(
+                f"The token names no key, and more than {_MOST_UNNAMED} of its issuer fit; the issuer must name it.",
+                reason="no_kid",
+            )
+        return tuple(fitting)
 
     def _not_here(self, kid: str | None) -> UnknownKey:
         if kid in self.rejected:
@@ -164,6 +168,7 @@ def parse_jwk(jwk: Mapping[str, Any]) -> VerificationKey:
     """
     if not isinstance(jwk, Mapping):
         raise unusable("is not a JSON object", "jwk_not_object")
+    jwk = {name: value for name, value in jwk.items() if value is not None}  # some write null for what is not there
     kty = optional_text(jwk, "kty")
     if kty == "oct":
         raise unusable("is symmetric, so that whoever checks tokens could make them", "jwk_symmetric")
@@ -179,6 +184,7 @@ def parse_jwk(jwk: Mapping[str, Any]) -> VerificationKey:
     algorithms = _FITTING[kty, material.crv]
     alg = optional_text(jwk, "alg")
     if alg is not None:
+        alg = OTHER_NAMES.get(alg, alg)
         if alg not in algorithms:
             raise unusable("is of another kind than its alg says", "jwk_alg_mismatch")
         algorithms = _JUST[alg]
@@ -188,7 +194,7 @@ def parse_jwk(jwk: Mapping[str, Any]) -> VerificationKey:
 
 
 def _check_purpose(jwk: Mapping[str, Any]) -> None:
-    if optional_text(jwk, "use") not in {None, "sig"}:
+    if optional_text(jwk, "use") not in _FOR_SIGNATURES:
         raise unusable("is not meant for signatures (use)", "jwk_use_mismatch")
     if "key_ops" not in jwk:
         return

@@ -7,13 +7,14 @@ code and no library's: decision 2.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from doorward.errors import AlgorithmNotAllowed, BadSignature, ConfigurationError, Malformed, printable
 from doorward.protocol.base64url import check_alphabet, decode_part, encode_base64url
-from doorward.protocol.jwa import ALGORITHMS
+from doorward.protocol.jwa import ALGORITHMS, OTHER_NAMES
 from doorward.protocol.key_material import is_name
 from doorward.protocol.reading.strict_json import dumps_object, loads_object
 from doorward.secret import shows_nothing
@@ -21,14 +22,15 @@ from doorward.secret import shows_nothing
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from doorward.protocol.jwk import JwkSet, SigningKey
+    from doorward.protocol.jwk import JwkSet, SigningKey, VerificationKey
 
 __all__ = ["JoseHeader", "UnverifiedJws", "VerifiedJws", "check_signature", "parse_jws", "sign_jws", "verify_jws"]
 
 _JWE_DOTS = 4
 
-# Each of these changes what is verified, or brings or points at a key of the sender's choosing (decision 7 for x5c).
-_REFUSED_MEMBERS = frozenset({"crit", "b64", "zip", "jku", "jwk", "x5u", "x5c"})
+# Each of these changes what is verified, or comes from attackers alone. What jku points at and x5c brings is not looked
+# at: providers write them, and keys come by the issuer's settings whatever a token says (decision 7).
+_REFUSED_MEMBERS = frozenset({"crit", "b64", "zip", "enc", "jwk", "x5u"})
 
 _headers: dict[bytes, JoseHeader] = {}  # the tokens of one key share their header; only good ones are remembered
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 4096, 512
@@ -114,6 +116,7 @@ def _parse_header(part: bytes) -> JoseHeader:
     alg = members.get("alg")
     if not isinstance(alg, str):
         raise Malformed("The token's header names no algorithm; get a new token.", reason="header_alg")
+    alg = OTHER_NAMES.get(alg, alg)
     if alg not in ALGORITHMS:
         raise _unknown_algorithm(alg)
     for name in ("kid", "typ"):
@@ -147,7 +150,7 @@ def verify_jws(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[str])
 
 
 def check_signature(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[str]) -> None:
-    """Check the signature with the one fitting key of the issuer.
+    """Check the signature with the fitting key of the issuer, or each that fits where the token names none.
 
     Args:
         jws: what ``parse_jws`` returned.
@@ -156,22 +159,29 @@ def check_signature(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[
 
     Raises:
         AlgorithmNotAllowed: signed with another algorithm.
-        UnknownKey: no single key of the set fits.
-        BadSignature: the signature is not by that key.
+        UnknownKey: as ``JwkSet.select``.
+        BadSignature: the signature is not by such a key.
 
     Source: RFC 7515 section 5.2, RFC 8725 section 3.1.
     """
-    header, signature = jws.header, jws.signature
+    header = jws.header
     alg = header.alg
     if type(algorithms) is not frozenset and isinstance(algorithms, str):  # "in" would look for a piece of text
         raise ConfigurationError("algorithms must be a set or list of names, not one string.", field="algorithms")
     if alg not in algorithms:
         message = f"The token is signed with {alg}, which is not among the algorithms that are allowed for its issuer."
         raise AlgorithmNotAllowed(message, reason="alg_not_allowed")
-    key = keys.select(header.kid, alg)
-    if len(signature) != key.signature_bytes:
+    *others, last = keys.select(header.kid, alg)
+    for key in others:
+        with suppress(BadSignature):
+            return _check_with(key, jws)
+    return _check_with(last, jws)
+
+
+def _check_with(key: VerificationKey, jws: UnverifiedJws) -> None:
+    if len(jws.signature) != key.signature_bytes:
         raise BadSignature("The signature does not have its key's length; get a new token.", reason="signature_length")
-    ALGORITHMS[alg].verify(key.public_key, signature, jws.signing_input)
+    ALGORITHMS[jws.header.alg].verify(key.public_key, jws.signature, jws.signing_input)
 
 
 def sign_jws(

@@ -1,13 +1,16 @@
 """What a JWK says about its key, checked and made into a key of ``cryptography``, or refused with a reason.
 
-Only the public numbers are judged here; what the key may be used for is said in ``jwk``.
+Only the public numbers are judged here; what the key may be used for is said in ``jwk``. Where a JWK has a certificate
+in place of numbers, they are taken from there and judged alike. Nothing else of a certificate counts (decision 7).
 """
 
 from __future__ import annotations
 
+import binascii
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from doorward.errors import Malformed, UnknownKey
@@ -27,6 +30,7 @@ _MIN_RSA_EXPONENT, _MAX_RSA_EXPONENT = 65537, 2**32 - 1  # FIPS 186-5 A.1.1 from
 CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 
 _MAX_NAME_CHARACTERS = 512
+_MAX_CERTIFICATE_CHARACTERS = 16_384
 
 _ED25519_BYTES = 32
 _ED25519_PRIME = 2**255 - 19
@@ -57,9 +61,9 @@ def unusable(what: str, reason: str) -> UnknownKey:
 
 
 def optional_text(jwk: Mapping[str, Any], name: str) -> str | None:
-    """Return a member that is a string, or None if it is not there."""
+    """Return a member that is a string, or None if it is not there; null says the same."""
     value = jwk.get(name)
-    if name in jwk and not isinstance(value, str):
+    if value is not None and not isinstance(value, str):
         raise unusable(f"has a {name} that is no string", f"jwk_{name}_malformed")
     return value
 
@@ -90,7 +94,15 @@ def _unsigned(jwk: Mapping[str, Any], name: str) -> int:
 
 
 def _rsa(jwk: Mapping[str, Any]) -> KeyMaterial:
-    n, e = _unsigned(jwk, "n"), _unsigned(jwk, "e")
+    if (key := _from_certificate(jwk, "n", "e")) is None:
+        return _judge_rsa(_unsigned(jwk, "n"), _unsigned(jwk, "e"))
+    if not isinstance(key, rsa.RSAPublicKey):
+        raise _another_kind()
+    numbers = key.public_numbers()
+    return _judge_rsa(numbers.n, numbers.e)
+
+
+def _judge_rsa(n: int, e: int) -> KeyMaterial:
     bits = n.bit_length()
     if bits < MIN_RSA_BITS:
         raise unusable(f"is RSA of fewer than {MIN_RSA_BITS} bits", "jwk_rsa_too_small")
@@ -119,21 +131,40 @@ def _ec(jwk: Mapping[str, Any]) -> KeyMaterial:
         raise unusable("is on a curve that we do not use", "jwk_crv_unsupported")
     curve = CURVES[crv]
     size = (curve.key_size + 7) // 8
-    x, y = _octets(jwk, "x"), _octets(jwk, "y")
-    if len(x) != size or len(y) != size:  # RFC 7518 section 6.2.1.2: leading zeros stay
+    if (key := _from_certificate(jwk, "x", "y")) is None:
+        point = b"\x04" + _coordinate(jwk, "x", size) + _coordinate(jwk, "y", size)
+        try:
+            key = ec.EllipticCurvePublicKey.from_encoded_point(curve, point)
+        except ValueError:
+            raise unusable("is not a point of its curve", "jwk_point_not_on_curve") from None
+    elif not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != curve.name:
+        raise _another_kind()
+    return KeyMaterial(key, crv, 2 * size)
+
+
+def _coordinate(jwk: Mapping[str, Any], name: str, size: int) -> bytes:
+    """Read a coordinate as the number that it is, also where zeros in front were left out (decision 7).
+
+    One zero octet too many is let pass too, as in RSA's numbers. RFC 7518 section 6.2.1.2 wants ``size`` octets.
+    """
+    octets = _octets(jwk, name)
+    if len(octets) == size + 1 and not octets[0]:
+        octets = octets[1:]
+    if not 0 < len(octets) <= size:
         raise unusable("has coordinates of the wrong length", "jwk_coordinate_length")
-    try:
-        public_key = ec.EllipticCurvePublicKey.from_encoded_point(curve, b"\x04" + x + y)
-    except ValueError:
-        raise unusable("is not a point of its curve", "jwk_point_not_on_curve") from None
-    return KeyMaterial(public_key, crv, 2 * size)
+    return octets.rjust(size, b"\0")
 
 
 def _okp(jwk: Mapping[str, Any]) -> KeyMaterial:
     crv = _text(jwk, "crv")
     if crv != "Ed25519":
         raise unusable("is on a curve that we do not use", "jwk_crv_unsupported")
-    x = _octets(jwk, "x")
+    if (key := _from_certificate(jwk, "x")) is None:
+        x = _octets(jwk, "x")
+    elif isinstance(key, ed25519.Ed25519PublicKey):
+        x = key.public_bytes_raw()
+    else:
+        raise _another_kind()
     _check_ed25519_point(x)
     return KeyMaterial(ed25519.Ed25519PublicKey.from_public_bytes(x), crv, 2 * _ED25519_BYTES)
 
@@ -153,6 +184,30 @@ def _check_ed25519_point(encoded: bytes) -> None:
     # x² = (y² - 1) / (d y² + 1); the divisor is never zero, and a square has the same Legendre symbol as the product.
     if pow((y * y - 1) * (_ED25519_D * y * y + 1), (_ED25519_PRIME - 1) // 2, _ED25519_PRIME) != 1:
         raise unusable("is not a point of its curve", "jwk_point_not_on_curve")
+
+
+def _from_certificate(jwk: Mapping[str, Any], *numbers: str) -> object:
+    """Return the public key of the first certificate (``x5c``); None where the JWK has any of the numbers itself.
+
+    The issuer vouches for the key by publishing it, so neither chain, names, dates nor usages of the certificate are
+    looked at. Source: RFC 7517 section 4.7.
+    """
+    chain = jwk.get("x5c")
+    if chain is None or any(jwk.get(name) is not None for name in numbers):
+        return None
+    first = chain[0] if isinstance(chain, list) and chain else None
+    if not isinstance(first, str) or len(first) > _MAX_CERTIFICATE_CHARACTERS:
+        raise unusable("has no readable certificate (x5c)", "jwk_x5c_malformed")
+    from cryptography import x509  # noqa: PLC0415 - heavy, and hardly any issuer needs it
+
+    try:
+        return x509.load_der_x509_certificate(binascii.a2b_base64(first, strict_mode=True)).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        raise unusable("has no readable certificate (x5c)", "jwk_x5c_malformed") from None
+
+
+def _another_kind() -> UnknownKey:
+    return unusable("has a certificate (x5c) of another kind than it says", "jwk_x5c_mismatch")
 
 
 READERS: Mapping[str, Callable[[Mapping[str, Any]], KeyMaterial]] = {"RSA": _rsa, "EC": _ec, "OKP": _okp}

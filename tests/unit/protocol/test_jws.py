@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from doorward.errors import AlgorithmNotAllowed, BadSignature, ConfigurationError, Malformed, UnknownKey
 from doorward.protocol.jwk import (
@@ -174,11 +174,11 @@ def test_the_longest_token_is_a_setting():
         ({"b64": False}, "header_b64"),
         ({"b64": True}, "header_b64"),
         ({"zip": "DEF"}, "header_zip"),
-        ({"jku": "https://evil.example/jwks"}, "header_jku"),
+        ({"enc": "A256GCM"}, "header_enc"),
+        ({"enc": None}, "header_enc"),
         ({"x5u": "https://evil.example/cert"}, "header_x5u"),
         ({"jwk": {"kty": "EC"}}, "header_jwk"),
-        ({"x5c": ["MIIB"]}, "header_x5c"),
-        ({"x5c": None}, "header_x5c"),
+        ({"jku": "https://id.example/jwks", "jwk": {"kty": "EC"}}, "header_jwk"),
         ({"alg": None}, "header_alg"),
         ({"alg": 256}, "header_alg"),
         ({"alg": ["ES256"]}, "header_alg"),
@@ -223,7 +223,8 @@ def test_a_header_without_an_algorithm_is_refused():
         ("RS256 ", "alg_unsupported"),
         ("RS1", "alg_unsupported"),
         ("ES256K", "alg_unsupported"),
-        ("Ed25519", "alg_unsupported"),
+        ("ed25519", "alg_unsupported"),
+        ("Ed448", "alg_unsupported"),
         ("RSA-OAEP", "alg_unsupported"),
         ("dir", "alg_unsupported"),
         ("", "alg_unsupported"),
@@ -236,6 +237,37 @@ def test_an_algorithm_that_is_none_of_ours_is_refused_before_any_key(alg, expect
             parse_jws(token)
         assert caught.value.reason == expected
         assert "\x1b" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"jku": "https://uaa.cf.example/token_keys"},
+        {"jku": "http://169.254.169.254/"},
+        {"x5c": ["MIIB"]},
+        {"x5t": "AAAA", "x5t#S256": "AAAA", "cty": "JWT", "apu": 1},
+    ],
+    ids=lambda members: next(iter(members)),
+)
+def test_what_says_where_a_key_is_counts_for_nothing(members):
+    """Cloud Foundry, SAP and Azure Attestation write jku. The issuer's keys decide, whatever stands there."""
+    token = sign_jws(b"payload", key_of("ES256"), extra_header=members)
+    assert verify(token, key_of("ES256")).payload == b"payload"
+    stranger = generate_signing_key("ES256", kid=key_of("ES256").kid)
+    with pytest.raises(BadSignature):
+        verify(sign_jws(b"payload", stranger, extra_header=members), key_of("ES256"))
+
+
+@pytest.mark.parametrize("alg", ["Ed25519", "EdDSA"])
+def test_a_token_may_say_either_name_of_ed25519(alg):
+    key = key_of("EdDSA")
+    signing_input = f"{b64(json.dumps({'alg': alg, 'kid': key.kid}).encode())}.{b64(b'payload')}"
+    token = f"{signing_input}.{b64(key.private_key.sign(signing_input.encode()))}"
+    assert verify(token, key, algorithms={"EdDSA"}).header.alg == "EdDSA"
+    with pytest.raises(AlgorithmNotAllowed):
+        verify(token, key, algorithms={"ES256"})
+    with pytest.raises(BadSignature):
+        verify(f"{token[:-4]}AAAA", key)
 
 
 # Verifying
@@ -325,6 +357,26 @@ def test_an_ed25519_scalar_that_is_not_reduced_is_refused():
     scalar = int.from_bytes(signature[32:], "little") + 2**252 + 27742317777372353535851937790883648493
     with pytest.raises(BadSignature):
         verify(with_signature("EdDSA", signature[:32] + scalar.to_bytes(32, "little")), key_of("EdDSA"))
+
+
+@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", "EdDSA"])
+def test_a_token_that_names_no_key_is_held_against_each_that_fits(alg):
+    keys = [generate_signing_key(alg, kid=f"{number}") for number in range(4)]
+    others = [generate_signing_key(other, kid=other) for other in ("ES384", "ES512")]
+    published = parse_jwk_set(json.dumps({"keys": [key.public_jwk() for key in keys + others]}).encode())
+    for key in keys:
+        token = parse_jws(sign_jws(b"payload", SigningKey(None, alg, key.private_key)))
+        assert verify_jws(token, published, algorithms=ASYMMETRIC_ALGORITHMS).payload == b"payload"
+    for stranger in (generate_signing_key(alg), generate_signing_key("ES256", kid="0")):
+        with pytest.raises((BadSignature, UnknownKey)):
+            verify_jws(parse_jws(sign_jws(b"payload", stranger)), published, algorithms=ASYMMETRIC_ALGORITHMS)
+
+
+def test_keys_of_other_lengths_are_no_hindrance_to_a_token_that_names_none():
+    small, large = (SigningKey(None, "RS256", rsa.generate_private_key(65537, bits)) for bits in (2048, 3072))
+    published = parse_jwk_set(json.dumps({"keys": [key.public_jwk() for key in (large, small)]}).encode())
+    for key in (small, large):
+        assert verify_jws(parse_jws(sign_jws(b"payload", key)), published, algorithms={"RS256"})
 
 
 def test_only_allowed_algorithms_are_verified():

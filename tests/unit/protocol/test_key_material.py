@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from doorward.errors import UnknownKey
-from doorward.protocol.jwk import parse_jwk
+from doorward.protocol.jwk import generate_signing_key, parse_jwk
+from doorward.protocol.key_material import CURVES
 
 PRIME = 2**255 - 19
 D = -121665 * pow(121666, -1, PRIME) % PRIME
@@ -108,16 +112,24 @@ def test_ec_keys_that_are_taken(crv):
     assert isinstance(parse_jwk(ec_jwk(crv)).public_key, ec.EllipticCurvePublicKey)
 
 
-def test_a_coordinate_keeps_its_leading_zeros():
-    for scalar in range(1, 5000):  # some small multiple of the generator has an x that begins with a zero octet
-        numbers = ec.derive_private_key(scalar, ec.SECP256R1()).public_key().public_numbers()
-        if numbers.x < 2**248:
+@pytest.mark.parametrize("name", ["x", "y"])
+@pytest.mark.parametrize("crv", ["P-256", "P-384", "P-521"])
+def test_a_coordinate_is_a_number_with_or_without_its_zeros(crv, name):
+    """One key in 128 has one that begins with a zero octet, and much software leaves that out, or adds one."""
+    bits = CURVES[crv].key_size
+    for scalar in range(1, 5000):  # some small multiple of the generator begins so
+        numbers = ec.derive_private_key(scalar, CURVES[crv]).public_key().public_numbers()
+        if getattr(numbers, name) < 2 ** (8 * ((bits - 1) // 8)):
             break
-    x, y = numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
-    jwk = {"kty": "EC", "crv": "P-256", "x": b64(x), "y": b64(y)}
-    assert parse_jwk(jwk).public_key.public_numbers() == numbers
-    assert reason({**jwk, "x": b64(x[1:])}) == "jwk_coordinate_length"
-    assert reason({**jwk, "y": b64(b"\0" + y)}) == "jwk_coordinate_length"
+    octets = {each: getattr(numbers, each).to_bytes((bits + 7) // 8, "big") for each in ("x", "y")}
+    assert octets[name][0] == 0
+    for written in (octets[name], octets[name].lstrip(b"\0"), b"\0" + octets[name]):
+        jwk = {"kty": "EC", "crv": crv} | {each: b64(octets[each]) for each in octets} | {name: b64(written)}
+        key = parse_jwk(jwk)
+        assert (key.public_key.public_numbers(), key.signature_bytes) == (numbers, 2 * len(octets[name]))
+    for wrong in (b"\0\0" + octets[name], b"\1" + octets[name]):
+        assert reason({**jwk, name: b64(wrong)}) == "jwk_coordinate_length"
+    assert reason({**jwk, name: b64(octets[name][:-1])}) == "jwk_point_not_on_curve"
 
 
 @pytest.mark.parametrize(
@@ -126,8 +138,9 @@ def test_a_coordinate_keeps_its_leading_zeros():
         ({"crv": "secp256k1"}, "jwk_crv_unsupported"),
         ({"crv": "p-256"}, "jwk_crv_unsupported"),
         ({"crv": "Ed25519"}, "jwk_crv_unsupported"),
-        ({"crv": None}, "jwk_crv_malformed"),
-        ({"crv": "P-384"}, "jwk_coordinate_length"),
+        ({"crv": None}, "jwk_crv_missing"),
+        ({"crv": 256}, "jwk_crv_malformed"),
+        ({"crv": "P-384"}, "jwk_point_not_on_curve"),
         ({"x": b64(bytes(32)), "y": b64(bytes(32))}, "jwk_point_not_on_curve"),
         ({"y": b64(b"\1" * 32)}, "jwk_point_not_on_curve"),
         ({"x": b64(b"\xff" * 32)}, "jwk_point_not_on_curve"),
@@ -220,3 +233,69 @@ def test_ed25519_points_are_on_the_curve_or_refused():
 )
 def test_okp_keys_that_are_refused(jwk, expected):
     assert reason(jwk) == expected
+
+
+# Certificates in place of numbers
+
+LONG_AGO = dt.datetime(2001, 1, 1, tzinfo=dt.UTC)
+
+
+def certificate(private_key, *, not_after: dt.datetime = LONG_AGO + dt.timedelta(days=1)) -> str:
+    """As x5c writes it. Nothing but its key is of use: self-signed, expired, of no name that matters."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "evil.example")])
+    builder = x509.CertificateBuilder(name, name, private_key.public_key(), 1, LONG_AGO, not_after)
+    digest = None if isinstance(private_key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return base64.b64encode(builder.sign(private_key, digest).public_bytes(serialization.Encoding.DER)).decode()
+
+
+@pytest.mark.parametrize("alg", ["RS256", "ES256", "ES384", "ES512", "EdDSA"])
+def test_a_certificate_stands_for_the_numbers(alg):
+    key = generate_signing_key(alg, kid="k")
+    whole = key.public_jwk()
+    bare = {name: whole[name] for name in whole if name not in {"n", "e", "x", "y"}}
+    assert parse_jwk({**bare, "x5c": [certificate(key.private_key), "more of its chain"]}) == parse_jwk(whole)
+
+
+@pytest.mark.parametrize("alg", ["RS256", "ES256", "EdDSA"])
+def test_where_there_are_numbers_they_count(alg):
+    key, other = generate_signing_key(alg), generate_signing_key(alg)
+    assert parse_jwk({**key.public_jwk(), "x5c": [certificate(other.private_key)]}) == parse_jwk(key.public_jwk())
+    number = "n" if alg == "RS256" else "x"
+    halved = {name: value for name, value in key.public_jwk().items() if name not in {"e", "y"}} | {number: "AQ"}
+    with pytest.raises(UnknownKey):
+        parse_jwk({**halved, "x5c": [certificate(key.private_key)]})
+
+
+@pytest.mark.parametrize(
+    "x5c",
+    [
+        [],
+        {},
+        "MIIB",
+        [7],
+        [""],
+        ["MIIB"],
+        ["****"],
+        ["A" * 16_385],
+        [base64.b64encode(b"-----BEGIN CERTIFICATE-----").decode()],
+    ],
+)
+@pytest.mark.parametrize("kind", [{"kty": "RSA"}, {"kty": "EC", "crv": "P-256"}, {"kty": "OKP", "crv": "Ed25519"}])
+def test_what_is_no_certificate_is_refused(kind, x5c):
+    assert reason({**kind, "x5c": x5c}) == "jwk_x5c_malformed"
+
+
+@pytest.mark.parametrize(
+    ("said", "made", "expected"),
+    [
+        ({"kty": "RSA"}, lambda: ec.generate_private_key(ec.SECP256R1()), "jwk_x5c_mismatch"),
+        ({"kty": "EC", "crv": "P-256"}, lambda: ec.generate_private_key(ec.SECP384R1()), "jwk_x5c_mismatch"),
+        ({"kty": "EC", "crv": "P-256"}, ed25519.Ed25519PrivateKey.generate, "jwk_x5c_mismatch"),
+        ({"kty": "OKP", "crv": "Ed25519"}, lambda: ec.generate_private_key(ec.SECP256R1()), "jwk_x5c_mismatch"),
+        ({"kty": "OKP", "crv": "Ed448"}, ed25519.Ed25519PrivateKey.generate, "jwk_crv_unsupported"),
+        ({"kty": "RSA"}, lambda: rsa.generate_private_key(65537, 1024), "jwk_rsa_too_small"),  # noqa: S505 - that is the point
+        ({"kty": "RSA"}, lambda: rsa.generate_private_key(3, 2048), "jwk_rsa_exponent"),
+    ],
+)
+def test_the_key_of_a_certificate_is_judged_as_any_other(said, made, expected):
+    assert reason({**said, "x5c": [certificate(made())]}) == expected

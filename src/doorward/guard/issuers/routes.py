@@ -14,7 +14,8 @@ from doorward.protocol.claims import require_string
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.guard.issuers.key_rings import KeyRing, KeyRings
+    from doorward.guard.issuers.key_ring import KeyRing
+    from doorward.guard.issuers.key_rings import KeyRings
 
 __all__ = ["find_ring"]
 

@@ -98,7 +98,7 @@ _HEADER_LIES: tuple[tuple[str, str, str, Any], ...] = (
     ("kid_number", "kid is a number", "kid", 7),
     ("crit_header", "crit asks for an extension", "crit", ["exp"]),
     ("b64_header", "b64 is false", "b64", False),
-    ("jku_header", "jku points to somebody's keys", "jku", f"{_OTHER_HOST}/jwks"),
+    ("enc_header", "enc says that the token is encrypted", "enc", "A256GCM"),
     ("x5u_header", "x5u points to somebody's certificate", "x5u", f"{_OTHER_HOST}/x5u"),
     ("zip_header", "zip says that the payload is compressed", "zip", "DEF"),
 )

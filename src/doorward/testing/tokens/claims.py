@@ -189,7 +189,7 @@ def asking_headers(sample: Sample, key: SigningKey) -> Iterator[HostileToken]:
         ("b64_false", "b64", False, "a payload that is not encoded"),
         ("zip_unused", "zip", "DEF", "a payload said to be packed"),
         ("jwk_right", "jwk", key.public_jwk(), "the right key, brought along"),
-        ("jku", "jku", f"{elsewhere}/jwks", "where keys are"),
+        ("enc", "enc", "A256GCM", "that it is encrypted"),
         ("x5u", "x5u", f"{elsewhere}/certificate", "where a certificate is"),
         ("typ_number", "typ", 7, "a type that is a number"),
         ("typ_list", "typ", ["at+jwt"], "a type that is a list"),

@@ -112,7 +112,7 @@ def confused_keys(sample: Sample, jwks: Mapping[str, Any]) -> Iterator[HostileTo
 
 def _key_of(sample: Sample, jwks: Mapping[str, Any]) -> tuple[Mapping[str, Any], Any]:
     """Find the key that signed the sample, as JSON and as a key."""
-    key = parse_jwk_set(json.dumps(jwks).encode()).select(sample.header.get("kid"), sample.alg)
+    key, *_ = parse_jwk_set(json.dumps(jwks).encode()).select(sample.header.get("kid"), sample.alg)
     spki = key.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     written = next(each for each in jwks["keys"] if each.get("kid") == key.kid and each.get("kty") == key.kty)
     return written, load_der_public_key(spki)
@@ -130,7 +130,8 @@ def brought_keys(sample: Sample) -> Iterator[HostileToken]:
     )
     for member, value, why in pointers:
         token = sign({**header, member: value}, sample.payload, stranger)
-        yield HostileToken(f"stranger_{member}", token, f"a stranger signed, and the header {why}", _MALFORMED)
+        refused_as = _MALFORMED if member in {"jwk", "x5u"} else _KEY_OR_SIGNATURE  # the others are not looked at
+        yield HostileToken(f"stranger_{member}", token, f"a stranger signed, and the header {why}", refused_as)
     twin = generate_signing_key(sample.alg, kid="twin")
     token = sign(sample.header, sample.payload, twin)
     yield HostileToken("stranger_same_kid", token, "another key under the right name", _SIGNATURE)

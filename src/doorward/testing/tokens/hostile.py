@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["hostile_tokens", "hostile_variants"]
 
+_AGE_S = 120
+"""Old enough that a guard's keys can't be too old for it: so it refuses what their signatures do not fit, at once."""
+
 
 def hostile_tokens(  # noqa: PLR0913 - keyword-only, and each has a default
     issuer: DevIssuer,
@@ -58,9 +61,10 @@ def hostile_tokens(  # noqa: PLR0913 - keyword-only, and each has a default
     Returns:
         New tokens each time; the names stay the same, but for what only some algorithms have.
     """
-    sample = take_apart(issuer.issue_access_token(subject, audience=audience, scopes=scopes))
-    other = take_apart(issuer.issue_access_token(f"not-{subject}", audience=audience, scopes=scopes))
     key, now = issuer.signing_key, issuer.clock.now()
+    made = int(now) - _AGE_S
+    sample = take_apart(issuer.issue_access_token(subject, audience=audience, scopes=scopes, iat=made))
+    other = take_apart(issuer.issue_access_token(f"not-{subject}", audience=audience, scopes=scopes, iat=made))
     found = [
         *hostile_variants(sample.token, jwks={"keys": [key.public_jwk()]}),
         *claims.wrong_claims(sample, key, now=now),
@@ -85,7 +89,8 @@ def hostile_tokens(  # noqa: PLR0913 - keyword-only, and each has a default
 def hostile_variants(token: str, *, jwks: Mapping[str, Any] | None = None) -> list[HostileToken]:
     """Make the hostile variants of any valid token that need no signature of its issuer.
 
-    For a guard that trusts a real provider: sign in, and hand over the token.
+    For a guard that trusts a real provider: sign in, and hand over the token. Let it be some minutes old: of a token
+    that is newer than its keys, a guard may say 503 until it may fetch them again.
 
     Args:
         token: a signed JWT that the guard under test accepts.

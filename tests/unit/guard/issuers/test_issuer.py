@@ -288,7 +288,8 @@ def test_keys_are_given_once():
 
 def test_given_keys_are_read():
     issuer = Issuer(URL, ["api"], jwks=KEYS)
-    assert issuer.static_keys.select("a", "ES256").kid == "a"
+    [key] = issuer.static_keys.select("a", "ES256")
+    assert key.kid == "a"
     assert KEY["x"] not in repr(issuer)
 
 

@@ -18,8 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from doorward.errors import ConfigurationError, ProviderUnavailable
-from doorward.guard.issuers import key_rings
+from doorward.errors import BadSignature, ConfigurationError, DoorwardError, ProviderUnavailable, UnknownKey
+from doorward.guard.issuers import key_ring
 from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.issuers.key_rings import KeyRings
 from doorward.guard.work import afinish, finish
@@ -194,7 +194,7 @@ def test_keys_that_were_given_are_never_fetched(rings_of, publisher, clock):
     clock.moved_s = 10 * REFRESH_S
     assert ring.fresh_until == float("inf")
     assert current(ring, clock) == ["b"]
-    assert finish(ring.newer(ring.keys, "a", clock.now())) is None
+    assert newer(ring, ring.keys, clock, BadSignature("no")) == "bad_signature"
     assert publisher.asked == []
 
 
@@ -492,8 +492,7 @@ def test_a_clock_set_back_does_not_stop_the_tries(ring, publisher, clock):
 
 
 def test_a_hanging_issuer_is_known_after_one_wait(rings_of, publisher, clock, carry):
-    ring = rings_of(issuer_at(publisher), fetch_timeout_s=0.3).get(publisher.url)
-    current(ring, clock)
+    ring = impatient(rings_of, publisher, clock)
     publisher.hold()
     clock.moved_s = REFRESH_S
     assert kids(carry(ring.current(clock.now()))) == ["a"]
@@ -507,7 +506,7 @@ def test_what_was_not_foreseen_is_an_outage_too(ring, clock, monkeypatch):
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(key_rings, "fetch_keys", bug)
+        patch.setattr(key_ring, "fetch_keys", bug)
         assert "Unexpected: ZeroDivisionError." in unavailable(ring, clock).message
     clock.moved_s += 1
     assert current(ring, clock) == ["a"]
@@ -522,126 +521,176 @@ def test_without_a_thread_the_old_keys_serve(rings_of, publisher, clock, monkeyp
     current(ring := rings.get(publisher.url), clock)
     rings.close()
     monkeypatch.setattr(threading.Thread, "start", no_more)
-    assert finish(ring.newer(ring.keys, "b", clock.now())) is None
+    assert newer(ring, ring.keys, clock) == "keys_not_current"
     clock.moved_s = REFRESH_S
     assert current(ring, clock) == ["a"]
     clock.moved_s = REFRESH_S + STALE_S
     assert "no thread" in unavailable(ring, clock).message
 
 
-# Unknown kids
+# Signs that the keys are too old
+
+UNKNOWN = UnknownKey("no such key", reason="unknown_kid")
+SIGNS = {
+    "a name nobody knows": UNKNOWN,
+    "no key that fits": UnknownKey("none fits", reason="key_algorithm_mismatch"),
+    "a key left out": UnknownKey("weak", reason="jwk_rsa_too_small"),
+    "another key under its name": BadSignature("no"),
+    "another key's length": BadSignature("no", reason="signature_length"),
+}
 
 
-def newer(ring, seen, kid, clock):
-    found = finish(ring.newer(seen, kid, clock.now()))
-    return None if found is None else kids(found)
+def impatient(rings_of, publisher, clock):
+    """Make a ring that has its keys. It soon knows of an issuer that hangs, but a busy machine had time to fetch."""
+    patient = rings_of(issuer_at(publisher))
+    current(patient.get(publisher.url), clock)
+    return rings_of(issuer_at(publisher), fetch_timeout_s=0.3, previous=patient).get(publisher.url)
 
 
-def test_a_key_made_since_is_fetched(ring, publisher, clock, carry):
+def newer(ring, seen, clock, doubt=UNKNOWN, made_at=None, carry=finish):
+    """What a token is answered that failed with ``seen``: the kids of newer keys, or why there are none."""
+    try:
+        return kids(carry(ring.newer(seen, doubt, made_at, clock.now())))
+    except DoorwardError as error:
+        return error.reason
+
+
+@pytest.mark.parametrize("doubt", SIGNS.values(), ids=SIGNS)
+def test_whatever_the_sign_the_keys_are_fetched_once_a_cooldown(ring, publisher, clock, carry, doubt):
+    current(ring, clock)
+    assert newer(ring, ring.keys, clock, doubt, carry=carry) == doubt.reason  # fetched, and there is nothing new
+    publisher.publish("b")
+    assert newer(ring, ring.keys, clock, doubt, carry=carry) == "keys_fetched_lately"
+    assert publisher.fetches == 2
+    clock.moved_s += COOLDOWN_S
+    assert newer(ring, ring.keys, clock, doubt, carry=carry) == ["b"]
+    assert publisher.fetches == 3
+
+
+def test_newer_keys_than_were_seen_are_there_at_once(ring, publisher, clock, carry):
     current(ring, clock)
     publisher.publish("a", "b")
     seen = ring.keys
-    assert kids(carry(ring.newer(seen, "b", clock.now()))) == ["a", "b"]
+    assert newer(ring, seen, clock, carry=carry) == ["a", "b"]
     publisher.hold()
-    assert kids(carry(ring.newer(seen, "b", clock.now()))) == ["a", "b"]  # those are newer than what was seen
+    assert newer(ring, seen, clock, carry=carry) == ["a", "b"]
     assert publisher.fetches == 2
 
 
-def test_random_kids_make_one_fetch_in_each_cooldown(ring, publisher, clock):
+def test_within_the_cooldown_it_is_said_when_to_come_again(ring, publisher, clock, carry):
+    current(ring, clock)
+    newer(ring, ring.keys, clock)
+    clock.moved_s += 10
+    publisher.hold()  # nobody waits
+    with pytest.raises(ProviderUnavailable) as caught:
+        carry(ring.newer(ring.keys, UNKNOWN, None, clock.now()))
+    publisher.let_go()
+    assert (caught.value.status_hint, caught.value.retry_after_s) == (503, COOLDOWN_S - 10)
+    assert caught.value.__cause__ is UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("age_s", "answer"),
+    [
+        (61, "unknown_kid"),
+        (60, "unknown_kid"),
+        (59, "keys_fetched_lately"),
+        (-600, "keys_fetched_lately"),
+        (float("inf"), "unknown_kid"),
+        (float("nan"), "keys_fetched_lately"),
+    ],
+)
+def test_a_token_that_is_older_than_the_keys_is_refused_within_the_cooldown(ring, publisher, clock, age_s, answer):
+    current(ring, clock)
+    newer(ring, ring.keys, clock)
+    fetched_at = clock.now()
+    clock.moved_s += 20
+    assert newer(ring, ring.keys, clock, made_at=fetched_at - age_s) == answer
+    assert publisher.fetches == 2
+
+
+@pytest.mark.parametrize("made_at", [None, True, "1", [1], {}, 10**400])
+def test_what_says_no_time_makes_no_token_old(ring, clock, made_at):
+    current(ring, clock)
+    newer(ring, ring.keys, clock)
+    assert newer(ring, ring.keys, clock, made_at=made_at) == "keys_fetched_lately"
+
+
+def test_a_flood_of_signs_makes_one_fetch_in_each_cooldown_and_takes_no_memory(ring, publisher, clock):
     current(ring, clock)
     for fetches in (2, 3, 4):
-        for number in range(1000):
-            assert newer(ring, ring.keys, f"{fetches}-{number}", clock) is None
+        answers = [newer(ring, ring.keys, clock) for _ in range(1000)]
+        assert answers == ["unknown_kid", *["keys_fetched_lately"] * 999]
         assert publisher.fetches == fetches
         clock.moved_s += COOLDOWN_S
+    tracemalloc.start()
+    try:
+        newer(ring, ring.keys, clock)
+        gc.collect()
+        before = tracemalloc.take_snapshot()
+        for number in range(2000):
+            newer(ring, ring.keys, clock, UnknownKey(f"{number}" * 100))
+        gc.collect()
+        grown = sum(each.size_diff for each in tracemalloc.take_snapshot().compare_to(before, "filename"))
+    finally:
+        tracemalloc.stop()
+    assert grown < 50_000
 
 
-def test_others_do_not_wait_for_an_unknown_kid(ring, publisher, clock):
+def test_a_strangers_sign_every_cooldown_keeps_no_new_key_out(ring, publisher, clock):
+    """He begins each fetch; whoever has a token of the new key comes within each cooldown, and waits for one alone."""
+    current(ring, clock)
+    old = ring.keys
+    for _ in range(3):
+        assert newer(ring, old, clock) == "unknown_kid"
+        clock.moved_s += COOLDOWN_S
+    newer(ring, old, clock)
+    publisher.publish("a", "b")
+    clock.moved_s += COOLDOWN_S - 1
+    assert newer(ring, old, clock) == "keys_fetched_lately"
+    clock.moved_s += 1
+    newer(ring, old, clock)  # the stranger's
+    assert newer(ring, old, clock) == ["a", "b"]
+
+
+def test_others_do_not_wait_for_a_sign(ring, publisher, clock):
     current(ring, clock)
     seen = ring.keys
     publisher.hold()
     with ThreadPoolExecutor(8) as pool:
-        unknown = [pool.submit(newer, ring, seen, f"x{number}", clock) for number in range(8)]
+        unknown = [pool.submit(newer, ring, seen, clock) for _ in range(8)]
         eventually(lambda: ring.waiting == 8)
         assert clock.now() < ring.fresh_until
         assert current(ring, clock) == ["a"]
         publisher.let_go()
-        assert [each.result(PATIENCE_S) for each in unknown] == [None] * 8
+        assert [each.result(PATIENCE_S) for each in unknown] == ["unknown_kid"] * 8
     assert publisher.fetches == 2
 
 
-def test_a_kid_asked_for_in_vain_is_remembered_for_a_while(ring, publisher, clock):
-    current(ring, clock)
-    assert newer(ring, ring.keys, "b", clock) is None
-    clock.moved_s += COOLDOWN_S
-    assert newer(ring, ring.keys, "b", clock) is None
-    assert publisher.fetches == 2
-    publisher.publish("b", "c")
-    assert newer(ring, seen := ring.keys, "c", clock) == ["b", "c"]  # new keys: what was in vain is forgotten
-    assert ring.keys is not seen
-    clock.moved_s += COOLDOWN_S
-    assert newer(ring, ring.keys, "x", clock) is None
-    publisher.publish("a")
-    clock.moved_s += COOLDOWN_S
-    assert newer(ring, ring.keys, "a", clock) == ["a"]
-    clock.moved_s += COOLDOWN_S
-    fetches = publisher.fetches
-    assert newer(ring, ring.keys, "x", clock) is None
-    assert publisher.fetches == fetches + 1
-
-
-def test_whoever_guesses_the_next_kid_keeps_it_out_for_ten_cooldowns_at_most(ring, publisher, clock):
-    current(ring, clock)
-    assert newer(ring, ring.keys, "b", clock) is None
-    publisher.publish("a", "b")
-    clock.moved_s += 10 * COOLDOWN_S - 1
-    assert newer(ring, ring.keys, "b", clock) is None
-    clock.moved_s += 1
-    assert newer(ring, ring.keys, "b", clock) == ["a", "b"]
-
-
-def test_the_memory_of_unknown_kids_is_bounded(ring, publisher, clock):
-    current(ring, clock)
-    with ThreadPoolExecutor(60) as pool:
-        for fetch in range(2):
-            publisher.hold()
-            asked = [pool.submit(newer, ring, ring.keys, f"{fetch}-{number}", clock) for number in range(60)]
-            eventually(lambda: ring.waiting == 60)
-            publisher.let_go()
-            assert [each.result(PATIENCE_S) for each in asked] == [None] * 60
-            clock.moved_s += COOLDOWN_S
-    assert len(ring._unknown_kids) == 100  # noqa: SLF001 - nothing else tells how many are remembered
-
-
-def test_a_token_without_a_kid_is_no_reason_to_fetch(ring, publisher, clock):
-    current(ring, clock)
-    assert newer(ring, ring.keys, None, clock) is None
-    assert publisher.fetches == 1
-
-
-def test_an_issuer_that_is_down_is_not_asked_for_unknown_kids(ring, publisher, clock):
+def test_an_issuer_that_is_down_is_not_asked_for_a_sign(ring, publisher, clock):
     current(ring, clock)
     publisher.go_down()
-    assert newer(ring, ring.keys, "b", clock) is None
+    assert newer(ring, ring.keys, clock) == "keys_not_current"
     assert publisher.fetches == 2
     clock.moved_s += COOLDOWN_S
-    assert newer(ring, ring.keys, "c", clock) is None
+    with pytest.raises(ProviderUnavailable, match="can't answer now") as caught:
+        finish(ring.newer(ring.keys, UNKNOWN, None, clock.now()))
+    assert (caught.value.reason, caught.value.retry_after_s) == ("keys_not_current", 1.0)
+    assert newer(ring, ring.keys, clock, made_at=clock.now() - 1000) == "unknown_kid"
     assert publisher.fetches == 2
     publisher.publish("a", "b")
     assert current(ring, clock) == ["a"]  # the failure is tried again aside
     landed(ring)
-    assert newer(ring, finish(ring.current(clock.now())), "b", clock) is None
     assert kids(ring.keys) == ["a", "b"]
 
 
 def test_an_issuer_that_hangs_is_waited_for_once(rings_of, publisher, clock):
-    ring = rings_of(issuer_at(publisher), fetch_timeout_s=0.3).get(publisher.url)
-    current(ring, clock)
+    ring = impatient(rings_of, publisher, clock)
     publisher.hold()
-    assert newer(ring, ring.keys, "b", clock) is None
+    assert newer(ring, ring.keys, clock) == "keys_not_current"
     landed(ring)
     clock.moved_s += COOLDOWN_S
-    assert newer(ring, ring.keys, "c", clock) is None
+    assert newer(ring, ring.keys, clock) == "keys_not_current"
     assert publisher.asked.count(OPENID) == 2
 
 
@@ -723,14 +772,12 @@ def test_a_hanging_issuer_holds_up_no_other(rings_of, publisher, clock):
 def test_new_settings_keep_the_keys_of_an_equal_issuer(rings_of, publisher, clock):
     before = rings_of(issuer_at(publisher))
     current(before.get(publisher.url), clock)
-    assert newer(before.get(publisher.url), before.get(publisher.url).keys, "b", clock) is None
+    assert newer(before.get(publisher.url), before.get(publisher.url).keys, clock) == UNKNOWN.reason
     publisher.hold()
     same = rings_of(issuer_at(publisher), refresh_s=2 * REFRESH_S, previous=before).get(publisher.url)
     assert same.keys is before.get(publisher.url).keys
     assert same.fresh_until == clock.now() + 1.6 * REFRESH_S
-    assert newer(same, same.keys, "c", clock) is None  # the cooldown goes on
-    clock.moved_s += COOLDOWN_S
-    assert newer(same, same.keys, "b", clock) is None  # and so does what is known to be in vain
+    assert newer(same, same.keys, clock) == "keys_fetched_lately"  # the cooldown goes on
     changed = rings_of(issuer_at(publisher, leeway_s=0), previous=before).get(publisher.url)
     assert changed.keys.keys == ()
 
