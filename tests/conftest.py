@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pgbouncer
 import postgres
 import pytest
 from cryptography import x509
@@ -86,6 +87,24 @@ def postgresql_server(require_peer: Callable[[str, object], None]) -> Iterator[p
     with contextlib.closing(postgres.PostgreSQL(programs)) as server:
         server.start()
         yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_server(
+    require_peer: Callable[[str, object], None], postgresql_server: postgres.PostgreSQL
+) -> Iterator[pgbouncer.PgBouncer]:
+    """One real PgBouncer before that server. Mark the tests ``peer``."""
+    program = pgbouncer.find_program()
+    require_peer("PgBouncer", program)
+    assert program is not None
+    with contextlib.closing(pgbouncer.PgBouncer(program, postgresql_server.port)) as pooler:
+        yield pooler
+
+
+@pytest.fixture
+def pooled(pgbouncer_server: pgbouncer.PgBouncer, postgresql: str) -> str:
+    """The URL of an empty PostgreSQL database behind PgBouncer, where each transaction has another session."""
+    return pgbouncer_server.url_of(postgresql)
 
 
 @pytest.fixture

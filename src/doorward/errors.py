@@ -24,7 +24,7 @@ The tree::
     │ └ KeyringUnavailable
     ├ InvalidCredential           401
     │ ├ Malformed   BadSignature   UnknownKey   UnknownIssuer   AlgorithmNotAllowed
-    │ ├ Expired   NotYetValid   WrongAudience   WrongType   MissingClaim
+    │ ├ Expired   NotYetValid   WrongAudience   WrongType   WrongClaim   MissingClaim
     │ ├ WrongNonce   WrongTokenHash   WrongAuthTime   SubjectChanged
     │ └ Revoked   Inactive   UnknownApiKey   MissingCredential
     ├ Throttled                   429  retry_after_s
@@ -81,6 +81,7 @@ __all__ = [
     "VaultError",
     "WrongAudience",
     "WrongAuthTime",
+    "WrongClaim",
     "WrongNonce",
     "WrongTokenHash",
     "WrongType",
@@ -307,6 +308,12 @@ class WrongType(InvalidCredential):
     """A token of another kind, such as an ID token where an access token belongs."""
 
     code = "wrong_type"
+
+
+class WrongClaim(InvalidCredential):
+    """A claim is not what this service requires of it, or contradicts another."""
+
+    code = "wrong_claim"
 
 
 class MissingClaim(InvalidCredential):

@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -267,13 +268,22 @@ class TestForeignCallbacks:
         assert statuses == [400] * len(self.FORGED) + [200]
         assert [what for what, _ in prompt.told].count("callback_refused") == len(self.FORGED)
 
-    def test_a_start_link_used_twice_ends_the_sign_in(
-        self, sign_in: SignIn, tmp_path: Path, browser_script: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.fixture
+    def twice(self, tmp_path: Path, browser_script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A browser that follows the start link twice, as one does that moves the tab into a container."""
         twice = tmp_path / "twice"
         twice.write_text(f'#!/bin/sh\ncurl -s -o /dev/null "$1"\nexec {browser_script} "$1"\n')
         twice.chmod(0o755)
         monkeypatch.setenv("BROWSER", str(twice))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
+    def test_a_start_link_used_twice_by_its_own_user_is_nothing(self, sign_in: SignIn, twice: None) -> None:
+        assert sign_in(prompt=Onlooker()).principal.subject == "alice"
+
+    def test_where_nobody_tells_whose_a_start_link_used_twice_ends_the_sign_in(
+        self, sign_in: SignIn, twice: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", ())
         with pytest.raises(doorward.errors.CallbackRejected) as rejected:
             sign_in(prompt=Onlooker())
         assert rejected.value.reason == "start_link_reused"

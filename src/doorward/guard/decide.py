@@ -28,6 +28,7 @@ from doorward.errors import (
     UnknownApiKey,
     UnknownIssuer,
     WrongAudience,
+    WrongClaim,
     WrongType,
 )
 from doorward.guard.api_keys.format import key_id_of
@@ -52,7 +53,16 @@ _GUESSES: Final = (Malformed, BadSignature, UnknownIssuer, AlgorithmNotAllowed, 
 # What the same signed token meets again and again: no fetch, store or clock turns it into something else. A bad
 # signature is none of these: some issuers give a new key the name of the old one. What an issuer or a store said of
 # another credential may be different next time.
-_FINAL: Final = (Malformed, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
+_FINAL: Final = (
+    Malformed,
+    UnknownIssuer,
+    AlgorithmNotAllowed,
+    WrongType,
+    WrongAudience,
+    WrongClaim,
+    MissingClaim,
+    Expired,
+)
 _REJECTED_TTL_S: Final = 60.0
 
 

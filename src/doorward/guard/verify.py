@@ -6,20 +6,24 @@ are ``decide``'s.
 
 from __future__ import annotations
 
+import logging
 from math import inf
 from typing import TYPE_CHECKING
 
-from doorward.errors import Malformed, ProviderUnavailable, UnknownIssuer, UnknownKey, printable
+from doorward.errors import AlgorithmNotAllowed, Malformed, ProviderUnavailable, UnknownKey, printable
 from doorward.guard.credentials import signed_part
+from doorward.guard.issuers.routes import find_ring
+from doorward.guard.issuers.tenants import check_key_is_of_tenant
 from doorward.guard.revocation.revocations import fingerprint
 from doorward.guard.verdicts import Accepted
-from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
+from doorward.protocol.claims import parse_jwt, verify_jwt
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from doorward.guard.configuration import Configuration
     from doorward.guard.introspection.introspection import Introspection
+    from doorward.guard.issuers.issuer import Issuer
     from doorward.guard.issuers.key_rings import KeyRing
     from doorward.guard.revocation.revocation_list import Marks
     from doorward.guard.work import Work
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from doorward.protocol.jwk import JwkSet
 
 _RETRY_AFTER_S = 5.0
+_log = logging.getLogger("doorward.guard")
 
 __all__ = ["confirm", "newer_keys", "refuse_revoked", "verify_other", "verify_signed"]
 
@@ -42,12 +47,9 @@ def verify_signed(config: Configuration, token: str, now: float) -> Accepted | W
         InvalidCredential: it is not good; the class says why.
         UnavailableError: nobody can say now.
     """
-    jwt = parse_jwt(token)
+    jwt = parse_jwt(token, max_bytes=config.max_token_bytes)
     named = jwt.claims.get("iss")
-    ring = config.rings.get(named) if type(named) is str else None
-    if ring is None:
-        named = require_string(jwt.claims, "iss")
-        raise UnknownIssuer(f"The token is of an issuer that is not trusted here: {printable(named)}.")
+    ring = (config.rings.get(named) if type(named) is str else None) or find_ring(config.rings, jwt.claims)
     revocations = config.revocations
     if ring.fresh_since <= now < ring.fresh_until and revocations.fresh_since <= now < revocations.fresh_until:
         try:
@@ -73,14 +75,33 @@ def _wait_and_accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: Key
 
 
 def _accept_signed(config: Configuration, jwt: UnverifiedJwt, ring: KeyRing, keys: JwkSet, now: float) -> Accepted:
-    issuer = ring.issuer
-    signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
-    facts = ring.claim_rules.validate(signed, now)
-    principal = config.policy.principal(issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt")
+    issuer, rules = ring.issuer, ring.claim_rules
+    try:
+        signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    except AlgorithmNotAllowed:
+        _tell_of_algorithm(config, issuer, jwt.header.alg)
+        raise
+    facts = rules.validate(signed, now)
+    if rules.template is not None:
+        check_key_is_of_tenant(keys, signed.header.kid, signed.claims)
+    principal = config.policy.principal(
+        issuer, facts.issuer, facts.subject, facts.audience, facts.expires_at, signed.claims, "jwt"
+    )
     until, age_s = facts.expires_at, issuer.max_token_age_s
     if age_s is not None and facts.issued_at is not None:
         until = min(until, facts.issued_at + age_s)
     return Accepted(principal, until, ring, keys, facts.jti, facts.issued_at, signed.header.kid, jwt.jws.signing_input)
+
+
+def _tell_of_algorithm(config: Configuration, issuer: Issuer, alg: str) -> None:
+    """Log it once: whoever changes an issuer's keys to another algorithm finds all of its tokens refused."""
+    if (issuer.url, alg) not in config.algorithms_told:
+        config.algorithms_told.add((issuer.url, alg))
+        allowed = ", ".join(sorted(issuer.algorithms))
+        words = (
+            "A token that calls itself one of %s is signed with %s. Its setting algorithms has %s: add it if need be."
+        )
+        _log.warning(words, printable(issuer.url), alg, allowed)
 
 
 def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, now: float) -> Work[JwkSet]:
@@ -108,8 +129,14 @@ def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, 
     return newer
 
 
-def verify_other(
-    config: Configuration, credential: str, now: float, *, client_ip: str | None = None, scopes: Collection[str] = ()
+def verify_other(  # noqa: PLR0913 - what has a part in it
+    config: Configuration,
+    credential: str,
+    now: float,
+    *,
+    client_ip: str | None = None,
+    scopes: Collection[str] = (),
+    is_use: bool = True,
 ) -> Work[Accepted]:
     """Check an API key, or an opaque token. Errors are those of ``verify_signed``.
 
@@ -119,11 +146,12 @@ def verify_other(
         now: epoch seconds.
         client_ip: where it came from.
         scopes: what is asked of it: some need an answer of the issuer's that is new.
+        is_use: whether to note a key's use.
     """
     version_of_api_keys = config.version_of_api_keys
     accepted = None
     if config.api_keys is not None and (yield from config.api_keys.is_ours(credential, now=now)):
-        key = yield from config.api_keys.check(credential, now=now)
+        key = yield from config.api_keys.check(credential, now=now, is_use=is_use)
         until = inf if key.expires_at is None else key.expires_at
         accepted = Accepted(config.policy.api_key_principal(key), until, kid=key.key_id)
     if accepted is None:
@@ -145,8 +173,9 @@ def _check_opaque(
     said = yield from introspection.ask(
         token, now=now, privileged=introspection.wanted_for(scopes), network=config.throttle.network(client_ip)
     )
+    issuer = introspection.as_issuer
     principal = config.policy.principal(
-        introspection.as_issuer, said.subject, said.audience, said.expires_at, said.claims, "opaque"
+        issuer, issuer.url, said.subject, said.audience, said.expires_at, said.claims, "opaque"
     )
     return Accepted(principal, said.good_until, jti=said.jti, issued_at=said.issued_at)
 

@@ -17,7 +17,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from doorward.errors import UnavailableError
+from doorward.errors import ConfigurationError, UnavailableError
+from doorward.system import in_asyncio
 
 __all__ = ["Forkable", "Job", "SharedJobs", "Work", "Workers", "afinish", "finish", "renew_after_fork"]
 
@@ -57,6 +58,15 @@ async def afinish(work: Work[T]) -> T:
     """Carry ``work`` to its end, waiting in this task. Cancelling it leaves a job under way to others."""
     import asyncio  # noqa: PLC0415 - heavy, and whoever awaits this has it already
 
+    if not in_asyncio():  # trio, by way of anyio
+        import anyio.to_thread  # noqa: PLC0415 - heavy, and seldom needed
+
+        try:
+            return await anyio.to_thread.run_sync(finish, work, abandon_on_cancel=True)
+        except anyio.NoEventLoopError:
+            work.close()
+            message = "A guard is awaited under asyncio or trio. Elsewhere, use its twin that blocks."
+            raise ConfigurationError(message, field="event_loop", reason="unknown_event_loop") from None
     try:
         job = next(work)
         while True:

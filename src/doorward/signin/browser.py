@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, final
 from urllib.parse import urlsplit
 
+from doorward.children import without_secrets
 from doorward.errors import ConfigurationError, printable
 
 if TYPE_CHECKING:
@@ -153,7 +154,7 @@ def open_browser(url: str, *, surroundings: Surroundings | None = None) -> Brows
 
 
 def _start(command: list[str], surroundings: Surroundings) -> BrowserLaunch:
-    environment = {name: value for name, value in surroundings.environment.items() if name != "DOORWARD_CLIENT_SECRET"}
+    environment = without_secrets(surroundings.environment)
     if Path(command[0]).name == "xdg-open":  # left to itself, it falls back to browsers in text mode
         environment["BROWSER"] = ":".join(_GRAPHICAL)
     process = subprocess.Popen(  # noqa: S603 - the person's own browser; no shell, and the URL is checked

@@ -59,8 +59,13 @@ class Question:
             self._launch = launch
             self.prompt.browser_opened(self.address)
 
-    def again_if_browser_failed(self) -> None:
-        """Fall back to words once the browser turns out not to have started."""
+    def again_if_browser_failed(self, *, page_fetched: bool) -> None:
+        """Fall back to words once the browser turns out not to have started.
+
+        Once a browser has fetched the page, it is nobody's concern how the command ended that started it.
+        """
+        if page_fetched:
+            self._launch = None
         failure = self._launch.failure() if self._launch is not None else None
         if failure is not None:
             self._launch = None
@@ -123,7 +128,7 @@ def await_callback(
                 refused += 1
                 _refuse(callback, error, question.prompt if refused <= _MOST_TOLD else None)
         if callback is None:
-            question.again_if_browser_failed()
+            question.again_if_browser_failed(page_fetched=listener.start_url_used)
         yield Pause(_POLL_S if callback is None else 0)  # a flood of callbacks must not hold up other tasks
     message = (
         "Nobody finished the sign-in in time. Start it again. If the browser showed an error, check the client ID and "

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Any, Literal
 
+    from doorward.guard.issuers.required_claims import RequiredClaims
     from doorward.guard.work import Work
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
@@ -82,6 +83,8 @@ class Introspection:
         audiences: the names of this service; a token must be meant for one of them. Without any, the issuer has to say
             that it is an access token (``token_type``), and one meant for any other service of that issuer is accepted:
             give them wherever the issuer tells ``aud``.
+        client_ids: the clients whose tokens are meant for this service, for an issuer that tells no ``aud``. With both,
+            an answer that has ``aud`` is held against ``audiences``, and any other against these.
         endpoint: the introspection endpoint, where the issuer's metadata does not name it.
         for_scopes: scopes of high privilege. Where one of these is required, it is asked each time, and about a JWT
             too. The issuer has to be able to introspect its JWTs: some (node oidc-provider) answer that they are not
@@ -90,9 +93,11 @@ class Introspection:
         for_scopes_ttl_s: the same where ``for_scopes`` is why it is asked; 0 to ask each time.
         leeway_s: how far the issuer's clock may differ.
         timeout_s: for one question, discovery included.
-        trust_email: as in ``Issuer``, for the policy; so are the next two.
+        trust_email: as in ``Issuer``, for the policy; so are the next three.
         profile: see there.
         groups_claim: see there.
+        scope_claims: see there.
+        required_claims: see there; held against the issuer's answer.
         insecure_loopback_http: allow http to loopback addresses, for development.
         clock: for tests.
         entropy: for tests.
@@ -110,6 +115,7 @@ class Introspection:
         client_key: SigningKey | None = None,
         secret_method: Literal["client_secret_basic", "client_secret_post"] | None = None,
         audiences: Collection[str] = (),
+        client_ids: Collection[str] = (),
         endpoint: str | None = None,
         for_scopes: Collection[str] = (),
         cache_ttl_s: float = 30.0,
@@ -119,6 +125,8 @@ class Introspection:
         trust_email: bool = False,
         profile: str | None = None,
         groups_claim: str | None = None,
+        scope_claims: Collection[str] | None = None,
+        required_claims: RequiredClaims | None = None,
         insecure_loopback_http: bool = False,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
@@ -132,6 +140,8 @@ class Introspection:
             trust_email=trust_email,
             profile=profile,
             groups_claim=groups_claim,
+            scope_claims=scope_claims,
+            required_claims=required_claims or {},
             insecure_loopback_http=insecure_loopback_http,
         )
         """The issuer as the policy wants it."""
@@ -139,7 +149,12 @@ class Introspection:
         self._secret_method = secret_method
         self._client_id = client_id
         self._rules = Rules(
-            issuer, _names(audiences, "audiences"), leeway_s, ttl_s=_seconds(cache_ttl_s, "cache_ttl_s", 300)
+            issuer,
+            _names(audiences, "audiences"),
+            leeway_s,
+            _seconds(cache_ttl_s, "cache_ttl_s", 300),
+            _names(client_ids, "client_ids"),
+            self.as_issuer.required_claims,
         )
         self._for_scopes = _names(for_scopes, "for_scopes")
         self._for_scopes_ttl_s = _seconds(for_scopes_ttl_s, "for_scopes_ttl_s", 5)

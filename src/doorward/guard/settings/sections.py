@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REFRESH_S",
     "SIZE",
+    "TOKEN_BYTES",
     "TTL_S",
     "given",
     "read_admins",
@@ -37,6 +38,7 @@ __all__ = [
 
 SIZE = (0, 1_000_000)
 TTL_S = (0, 3600)
+TOKEN_BYTES = (1024, 262_144)
 REFRESH_S = (25, 604_800)
 _DAY_S = 86_400
 _MANY = 100_000_000
@@ -66,6 +68,11 @@ def read_issuer(table: Table) -> dict[str, Any]:
         insecure_loopback_http=table.flag("insecure_loopback_http"),
         profile=table.text("profile"),
         groups_claim=table.text("groups_claim"),
+        scope_claims=table.texts("scope_claims"),
+        audience_claim=table.text("audience_claim"),
+        subject_claim=table.text("subject_claim"),
+        required_claims=table.mapping("required_claims"),
+        tenants=table.texts("tenants"),
     )
     if keys is not None:
         place = table.place.member("jwks_file")
@@ -85,6 +92,7 @@ def read_introspection(table: Table, secret: Secret | None) -> dict[str, Any]:
         client_secret=secret,
         secret_method=table.text("secret_method"),
         audiences=table.texts("audience"),
+        client_ids=table.texts("client_ids"),
         endpoint=table.text("endpoint"),
         for_scopes=table.texts("for_scopes"),
         cache_ttl_s=table.number("cache_ttl_s", 0, 300),
@@ -94,6 +102,8 @@ def read_introspection(table: Table, secret: Secret | None) -> dict[str, Any]:
         trust_email=table.flag("trust_email"),
         profile=table.text("profile"),
         groups_claim=table.text("groups_claim"),
+        scope_claims=table.texts("scope_claims"),
+        required_claims=table.mapping("required_claims"),
         insecure_loopback_http=table.flag("insecure_loopback_http"),
     )
     table.end()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from doorward.guard.settings.reader import Place, Table, read_json, read_toml
 from doorward.guard.settings.sections import (
     REFRESH_S,
     SIZE,
+    TOKEN_BYTES,
     TTL_S,
     given,
     read_admins,
@@ -93,6 +94,11 @@ class GuardSettings:
     places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
     """Where the parts' settings stand, for messages."""
 
+    def only_reading(self) -> GuardSettings:
+        """Return them for a guard that writes nothing: it keeps no record, and makes no database that is not there."""
+        keys, revoked = (part and {**part, "read_only": True} for part in (self.api_keys, self.revocations))
+        return replace(self, audit=None, api_keys=keys, revocations=revoked)
+
     def arguments(self, previous: tuple[GuardSettings, Mapping[str, Any]] | None = None) -> dict[str, Any]:
         """Return what to make a ``Guard`` of.
 
@@ -149,6 +155,7 @@ def read_environment(prefix: str = "DOORWARD", environment: Mapping[str, str] | 
             jwks_refresh_s=config.number("jwks_refresh_interval_secs", *REFRESH_S),
             token_cache_size=config.whole("token_cache_size", *SIZE),
             token_cache_ttl_s=config.number("token_cache_ttl_secs", *TTL_S),
+            max_token_bytes=config.whole("max_token_bytes", *TOKEN_BYTES),
         )
         config.end()
     asked = variables.table("INTROSPECTION")
@@ -214,6 +221,7 @@ def read_file(path: str | PathLike[str], environment: Mapping[str, str] | None =
     if (part := table.table("audit")) is not None:
         draft.part("audit", read_audit(part, part.secret("key", environment)), part.place)
     draft.proxies(table.texts("trusted_proxies") or (), table.place.member("trusted_proxies"))
+    draft.options |= given(max_token_bytes=table.whole("max_token_bytes", *TOKEN_BYTES))
     grants, admins = table.mapping("grants"), table.items("admins")
     table.end()
     if grants is not None:
@@ -358,18 +366,30 @@ def _blaming(places: Mapping[str, Place], name: str, make: Callable[..., Any], a
         raise ConfigurationError(f"{place}: {error.message}", field=place.path, reason=error.reason) from None
 
 
-def _make_api_keys(*, db: Secret | None, **options: Any) -> ApiKeys:
+def _make_api_keys(*, db: Secret | None, read_only: bool = False, **options: Any) -> ApiKeys:
     if db is None:
         return ApiKeys(**options)
     where = db.reveal()
+    if read_only and _is_missing(where):
+        return ApiKeys.memory(**options)
+    options["read_only"] = read_only
     return ApiKeys.sql(where, **options) if "://" in where else ApiKeys.sqlite(where, **options)
 
 
-def _make_revocations(*, db: Secret | None = None, **options: Any) -> Revocations:
+def _make_revocations(*, db: Secret | None = None, read_only: bool = False, **options: Any) -> Revocations:
     if db is None:
         return Revocations.memory(**options)
     where = db.reveal()
+    if read_only and _is_missing(where):
+        return Revocations.memory()
+    options["read_only"] = read_only
     return Revocations.sql(where, **options) if "://" in where else Revocations.sqlite(where, **options)
+
+
+def _is_missing(where: str) -> bool:
+    """Tell whether a database is an SQLite file that nobody made yet, so that nothing is in it."""
+    path = where.removeprefix("sqlite:///")
+    return "://" not in path and not Path(path).exists()
 
 
 _PARTS: Mapping[str, Callable[..., Any]] = MappingProxyType(
