@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -105,6 +106,10 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._main, text.encode())
+
+    @property
+    def edits_lines(self) -> bool:
+        return bool(termios.tcgetattr(self._main)[3] & termios.ICANON)
 
     @property
     def plain(self) -> str:
@@ -321,8 +326,13 @@ class TestLogin:
         with Terminal("login", issuer.url, "--client-id", "cli", LOOPBACK, BROWSER="true") as terminal:
             port = int(terminal.wait_for(r"redirect_uri=http%3A%2F%2F127\.0\.0\.1%3A(\d+)")[1])
             terminal.wait_for("Waiting for you in the browser")
+            give_up_at = time.monotonic() + DEADLINE_S
+            while terminal.edits_lines:  # a long address can be pasted from now on
+                assert time.monotonic() < give_up_at
+                time.sleep(0.05)
             terminal.process.send_signal(signal.SIGINT)
             shown = terminal.rest()
+            assert terminal.edits_lines
         assert terminal.process.returncode == 1
         assert terminal.plain.splitlines()[-1] == "Stopped."
         assert "Traceback" not in shown

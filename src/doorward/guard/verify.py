@@ -129,7 +129,7 @@ def newer_keys(ring: KeyRing, seen: JwkSet, kid: str | None, error: UnknownKey, 
     return newer
 
 
-def verify_other(  # noqa: PLR0913 - what has a part in it
+def verify_other(  # noqa: PLR0913 - one step of the walk, with what each of its branches needs
     config: Configuration,
     credential: str,
     now: float,
@@ -206,26 +206,34 @@ def refuse_revoked(config: Configuration, accepted: Accepted) -> bool:
     version = revocations.version
     if version and accepted.version_of_revocations != version:
         looked_at = accepted.version_of_revocations
-        if not revocations.check(looked_at=looked_at, **_marks(accepted)):
-            return False
+        for marks in _marks(accepted):
+            if not revocations.check(looked_at=looked_at, **marks):
+                return False
     accepted.version_of_revocations = version
     return True
 
 
 def _ask_whether_revoked(config: Configuration, accepted: Accepted, now: float) -> Work[Accepted]:
     version = config.revocations.version
-    if (yield from config.revocations.ask(now, **_marks(accepted))):
+    good = True
+    for marks in _marks(accepted):
+        good = (yield from config.revocations.ask(now, **marks)) and good
+    if good:
         accepted.version_of_revocations = version
     return accepted
 
 
-def _marks(accepted: Accepted) -> Marks:
-    principal = accepted.principal
-    return {
+def _marks(accepted: Accepted) -> list[Marks]:
+    """What a revocation may know it by. One of a template's many tenants is also known by the template's own name."""
+    principal, ring = accepted.principal, accepted.ring
+    marks: Marks = {
         "issuer": principal.issuer,
         "subject": principal.subject,
         "jti": accepted.jti,
         "issued_at": accepted.issued_at,
         "kid": accepted.kid,
-        "fingerprint": accepted.signed if accepted.ring is None else fingerprint(accepted.signed),
+        "fingerprint": accepted.signed if ring is None else fingerprint(accepted.signed),
     }
+    if ring is None or ring.claim_rules.template is None:
+        return [marks]
+    return [marks, {**marks, "issuer": ring.issuer.url}]

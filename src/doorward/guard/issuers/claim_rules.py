@@ -201,6 +201,7 @@ _WANTED: Final = {"id": "an ID token", "access": "an access token (at+jwt)", "an
 
 _SVID_TYPES: Final = frozenset({None, "jwt", "jose"})  # JWT-SVID section 2.3
 _SPIFFE: Final = "spiffe://"
+_NO_SEGMENTS: Final = frozenset({"", ".", ".."})  # SPIFFE-ID section 2.2: or a pattern could be walked out of
 
 
 @cache  # a few, shared by all issuers whose settings ask for the same
@@ -309,9 +310,9 @@ def _said(path: ClaimPath | None, name: str, claims: _Claims) -> str:
 
 
 def _hold_trust_domain(url: str, subject: str) -> None:
-    domain = url if url.startswith(_SPIFFE) else _SPIFFE
-    name = subject.removeprefix(domain)
-    if name == subject or (domain is url and not name.startswith("/")):
+    domain, *path = subject.removeprefix(_SPIFFE).split("/")
+    is_id = subject.startswith(_SPIFFE) and bool(domain and path) and not _NO_SEGMENTS.intersection(path)
+    if not is_id or (url.startswith(_SPIFFE) and url != f"{_SPIFFE}{domain}"):
         message = "The token's subject is no SPIFFE ID of the trust domain whose keys verified it."
         raise WrongClaim(message, reason="trust_domain_mismatch")
 

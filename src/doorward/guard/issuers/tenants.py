@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from doorward.protocol.jwk import JwkSet
 
-__all__ = ["TENANT", "Template", "check_key_is_of_tenant"]
+__all__ = ["TENANT", "Template", "check_key_is_of_tenant", "is_issuer_of"]
 
 TENANT: Final = "{tenantid}"
 """What stands for a tenant in an issuer's URL: as in Entra's own metadata."""
@@ -73,6 +73,11 @@ class Template:
             message = "The token is of a tenant that is not listed here: add it to tenants, if it should be."
             raise UnknownIssuer(message, reason="tenant_not_listed")
         return issuer
+
+
+def is_issuer_of(url: str, issuer: str) -> bool:
+    """Tell whether ``issuer`` is the one of these settings, or one of a template's tenants."""
+    return issuer == url or (TENANT in url and Template(url, None).takes(issuer))
 
 
 def check_key_is_of_tenant(keys: JwkSet, kid: str | None, claims: Mapping[str, Any]) -> None:

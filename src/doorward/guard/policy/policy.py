@@ -130,9 +130,7 @@ class Policy:
         if principal.issuer in issuers:
             return "this address is an administrator's, but no trusted issuer has verified it (email_verified)"
         if issuers:
-            return (
-                f"this address is an administrator's by the word of {printable(', '.join(issuers))} alone"
-            )
+            return f"this address is an administrator's by the word of {printable(', '.join(issuers))} alone"
         return None
 
     def api_key_principal(self, key: ApiKey) -> Principal:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError, Malformed
 from doorward.guard.api_keys.keyring import parse_entries
+from doorward.guard.issuers.tenants import TENANT, is_issuer_of
 from doorward.guard.policy.admins import API_KEY_ISSUER, Admin
 from doorward.guard.policy.emails import is_email
 from doorward.guard.settings.reader import Place, Table, read_bytes
@@ -203,7 +204,7 @@ def read_admins(items: Any, place: Place, issuers: Collection[str]) -> list[tupl
         table = Table(item, where)
         issuer, subject, email = table.need("issuer"), table.text("subject"), table.text("email")
         table.end()
-        if issuer not in issuers and issuer != API_KEY_ISSUER:
+        if issuer != API_KEY_ISSUER and not any(is_issuer_of(url, issuer) for url in issuers):
             what = "is not an issuer of these settings. Write it exactly as there, trailing slash and all."
             raise where.member("issuer").wrong(what, "admin_issuer_unknown")
         try:
@@ -222,4 +223,7 @@ def _plain_admin(text: str, where: Place, issuers: Collection[str]) -> Admin:
     if not text or (name == "email" and not is_email(text)):
         raise where.wrong("is neither a subject nor an e-mail address.", "admin_email_malformed")
     (issuer,) = issuers
+    if TENANT in issuer:
+        what = f'does not say of which tenant. Write {{"issuer": "{issuer}", "{name}": "…"}} with the tenant in it.'
+        raise where.wrong(what, "admin_of_every_tenant")
     return Admin(issuer, **{name: text})

@@ -164,7 +164,18 @@ class TestSvids:
 
     @pytest.mark.parametrize(
         "subject",
-        ["spiffe://example.org", "spiffe://example.org.evil/a", "spiffe://evil/a", "alice", "https://example.org/a"],
+        [
+            "spiffe://example.org",
+            "spiffe://example.org/",
+            "spiffe://example.org/a//b",
+            "spiffe://example.org/a/../b",
+            "spiffe://example.org/./b",
+            "spiffe:///a",
+            "spiffe://example.org.evil/a",
+            "spiffe://evil/a",
+            "alice",
+            "https://example.org/a",
+        ],
     )
     def test_a_subject_that_is_not_of_the_trust_domain(self, subject):
         changes = {"iss": ..., "sub": subject}
