@@ -1,7 +1,7 @@
 """Runs one-line changes, each of which a test must notice: ``scripts/mutants``. The lists are in tests/mutants.
 
-A list has blocks: ``@ FILE | WHAT PYTEST RUNS``, and below it changes of two lines, ``- OLD`` and ``+ NEW``, where OLD is a
-part of one line, and stands once in the file. A line ``? WHY`` after it explains a change that no test can see.
+A list has blocks: ``@ FILE | WHAT PYTEST RUNS``, and below it changes of two lines, ``- OLD`` and ``+ NEW``, where OLD
+is a part of one line, and stands once in the file. A line ``? WHY`` after it explains a change that no test can see.
 Each change is made in a copy of the tree. What was seen is kept in build/mutants.jsonl, and not run again as long as
 the file and those tests stay as they are.
 """
