@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import queue
+import shlex
 import shutil
 import subprocess
 import sys
@@ -112,7 +113,7 @@ class Copy:
         shutil.rmtree(path.parent / "__pycache__", ignore_errors=True)  # its files tell by the second
 
     def _pytest(self, tests: str, limit_s: float) -> int:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests.split()]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *shlex.split(tests)]
         # A change may leave a process that never ends: all go with the group.
         process = subprocess.Popen(
             command,
