@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from doorward.guard.configuration import Configuration
     from doorward.guard.issuers.issuer import Issuer
+    from doorward.guard.policy.policy import Policy
     from doorward.guard.work import Work
     from doorward.protocol.jwk import JwkSet
     from doorward.protocol.jws import JoseHeader
@@ -107,7 +108,7 @@ def explain(config: Configuration, credential: str, *, now: float) -> Work[Expla
             parse_authorization_header(f"Bearer {credential}")  # what no header can hold is sent to no issuer either
             steps.ok("Not a signed token, so it must be an API key of this service, or a token to ask an issuer about.")
             steps.look_at("lookup")
-            _principal(steps, (yield from verify_other(config, credential, now, is_use=False)))
+            _principal(steps, (yield from verify_other(config, credential, now, is_use=False)), config.policy)
     except DoorwardError as error:
         return steps.end(error)
     return steps.end(None)
@@ -178,7 +179,7 @@ def _signed(config: Configuration, token: str, now: float, steps: _Steps) -> Wor
     checked = verify_signed(config, token, now)
     accepted = checked if isinstance(checked, Accepted) else (yield from checked)
     steps.ok("Not revoked.")
-    _principal(steps, accepted)
+    _principal(steps, accepted, config.policy)
     for words in left_out(issuer, signed.claims).values():
         steps.note(f"Beware: {words}")
 
@@ -225,7 +226,7 @@ def _moment(value: object, now: float) -> str:
     return f"{moment} ({away})"
 
 
-def _principal(steps: _Steps, accepted: Accepted) -> None:
+def _principal(steps: _Steps, accepted: Accepted, policy: Policy) -> None:
     principal = accepted.principal
     steps.look_at("principal")
     said = [
@@ -236,7 +237,8 @@ def _principal(steps: _Steps, accepted: Accepted) -> None:
     if principal.email is not None:
         trust = "counts" if principal.email_verified else "only to show: not verified, or its issuer not trusted for it"
         said.append(f"E-mail: {printable(principal.email)} ({trust}).")
-    said.append("An administrator." if principal.is_admin else "No administrator.")
+    why = policy.why_no_admin(principal)
+    said.append("An administrator." if principal.is_admin else f"No administrator{f': {why}' if why else ''}.")
     if principal.may_delegate:
         said.append("May act for others.")
     steps.ok(" ".join(said))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from doorward.errors import printable
 from doorward.guard.policy.admins import API_KEY_ISSUER
 from doorward.guard.policy.claims_view import ReadOnlyClaims
 from doorward.guard.policy.emails import PROFILES, email_of, fold_email
@@ -119,6 +120,20 @@ class Policy:
             expires_at,
             ReadOnlyClaims(claims if type(claims) is dict else dict(claims)),
         )
+
+    def why_no_admin(self, principal: Principal) -> str | None:
+        """Say why somebody is no administrator whose address is one, for ``explain``; None where it is nobody's."""
+        if principal.is_admin or principal.email is None:
+            return None
+        folded = fold_email(principal.email)
+        issuers = [issuer for issuer, admins in self._admins.items() if folded in admins.emails]
+        if principal.issuer in issuers:
+            return "this address is an administrator's, but no trusted issuer has verified it (email_verified)"
+        if issuers:
+            return (
+                f"this address is an administrator's by the word of {printable(', '.join(issuers))} alone"
+            )
+        return None
 
     def api_key_principal(self, key: ApiKey) -> Principal:
         """Make the principal of an API key that was checked: ``API_KEY_ISSUER`` and the key's name."""
