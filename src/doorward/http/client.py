@@ -33,12 +33,22 @@ class HttpClient:
         insecure_loopback_http: allow http to 127.0.0.0/8, ``[::1]`` and ``localhost``, for tests and development.
         connect_timeout_s: for finding and reaching the host, and again for the TLS handshake.
         total_timeout_s: for the whole of a request, from name resolution to the last byte of the response.
+        insecure_http_url: allow http to this one URL, for a network that protects it otherwise.
+        ca_file: trust the CAs in this file of PEM, and no others.
     """
 
     def __init__(
-        self, *, insecure_loopback_http: bool = False, connect_timeout_s: float = 10.0, total_timeout_s: float = 30.0
+        self,
+        *,
+        insecure_loopback_http: bool = False,
+        connect_timeout_s: float = 10.0,
+        total_timeout_s: float = 30.0,
+        insecure_http_url: str | None = None,
+        ca_file: str | None = None,
     ) -> None:
-        self._settings = ClientSettings(insecure_loopback_http, connect_timeout_s, total_timeout_s)
+        self._settings = ClientSettings(
+            insecure_loopback_http, connect_timeout_s, total_timeout_s, insecure_http_url, ca_file
+        )
 
     def send(self, request: HttpRequest, *, timeout_s: float | None = None) -> HttpResponse:
         """Send ``request`` and return the whole response, whatever its status.

@@ -22,6 +22,8 @@ class ClientSettings:
     insecure_loopback_http: bool
     connect_timeout_s: float
     total_timeout_s: float
+    insecure_http_url: str | None = None
+    ca_file: str | None = None
 
     def __post_init__(self) -> None:
         for field in ("connect_timeout_s", "total_timeout_s"):
@@ -33,6 +35,6 @@ class ClientSettings:
     @cached_property
     def trust(self) -> ssl.SSLContext:
         """Whom TLS trusts, read once."""
-        from doorward.http.trust import trust_context  # noqa: PLC0415 - heavy; the first request needs it
+        from doorward.http.trust import trust_context, trust_just  # noqa: PLC0415 - heavy; the first request needs it
 
-        return trust_context()
+        return trust_context() if self.ca_file is None else trust_just(self.ca_file)

@@ -53,14 +53,17 @@ class Proxy(msgspec.Struct, frozen=True):
     password: Secret = msgspec.field(default_factory=lambda: Secret(""))
 
 
-def check_target(request: HttpRequest, *, insecure_loopback_http: bool) -> Target:
-    """Take the URL of ``request`` apart, if it may go there.
+def check_target(request: HttpRequest, *, insecure_loopback_http: bool, insecure_http_url: str | None = None) -> Target:
+    """Take the URL of ``request`` apart, if it may go there: by https, or by http as far as one of the two allows.
 
     Raises:
         ConfigurationError: field ``url``; the reason is a flaw of ``protocol.urls``, such as ``not_https``, or
             ``not_a_host``.
     """
-    if flaw := url_flaw(request.url, loopback_http=insecure_loopback_http, query=True, longest=_LONGEST_URL):
+    judged = request.url
+    if judged == insecure_http_url and judged.startswith("http://"):
+        judged = f"https{judged.removeprefix('http')}"
+    if flaw := url_flaw(judged, loopback_http=insecure_loopback_http, query=True, longest=_LONGEST_URL):
         # The URL is not shown: one with a user name may have a password.
         message = f"The URL of {request.purpose} {FLAWS[flaw]}. Only https is used, and http for loopback if allowed."
         raise ConfigurationError(message, field="url", reason=flaw)
@@ -78,12 +81,12 @@ def choose_proxy(target: Target, environment: Mapping[str, str]) -> Proxy | None
     """Return the proxy that HTTPS_PROXY or ALL_PROXY names for ``target``, unless NO_PROXY says otherwise.
 
     Names in lower case count first. A loopback address is never proxied: what runs on this machine is none of another
-    one's business.
+    one's business. Nor is what goes by plain http, which only a network inside may see.
 
     Raises:
         ConfigurationError: field is the variable; reason ``proxy_malformed`` or ``proxy_scheme``.
     """
-    if is_loopback_host(target.host):
+    if target.scheme == "http" or is_loopback_host(target.host):
         return None
     for variable in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         if value := environment.get(variable):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
-from doorward.errors import ConfigurationError
+from doorward.errors import ConfigurationError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["trust_context"]
+__all__ = ["trust_context", "trust_just"]
 
 _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -46,6 +46,22 @@ def trust_context(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext
         except OSError as error:  # ssl.SSLError, for a file that holds no certificate, is one
             message = f"{variable} names something that has no readable certificates ({_why(error)}). Mend or unset it."
             raise ConfigurationError(message, field=variable, reason="trust_unreadable") from None
+    return context
+
+
+def trust_just(ca_file: str) -> ssl.SSLContext:
+    """Build the TLS settings of a client that trusts the CAs in one file of PEM, and nobody else.
+
+    Raises:
+        ConfigurationError: field ``ca_file``; reason ``trust_unreadable``.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except OSError as error:
+        message = f"The file of CAs {printable(ca_file)} has no readable certificates ({_why(error)}). Mend it."
+        raise ConfigurationError(message, field="ca_file", reason="trust_unreadable") from None
     return context
 
 

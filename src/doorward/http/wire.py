@@ -223,7 +223,11 @@ def _plan(request: HttpRequest, settings: ClientSettings, user_agent: str | None
     presented = user_agent or _USER_AGENT
     try:
         _check_headers(request.purpose, {**request.headers, "User-Agent": presented})
-        target = check_target(request, insecure_loopback_http=settings.insecure_loopback_http)
+        target = check_target(
+            request,
+            insecure_loopback_http=settings.insecure_loopback_http,
+            insecure_http_url=settings.insecure_http_url,
+        )
         proxy = choose_proxy(target, os.environ)
         if proxy is not None and proxy.scheme.startswith("socks") and find_spec("socksio") is None:
             message = f"{proxy.variable} names a SOCKS proxy, which needs: pip install 'doorward[socks]'."

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -26,6 +27,7 @@ __all__ = [
     "check_path",
     "check_seconds",
     "check_url",
+    "check_ways_to_keys",
     "is_text",
     "read_algorithms",
     "read_keys",
@@ -48,6 +50,7 @@ _RESERVED: Final = "urn:doorward:"  # the issuer of API keys is one of these, an
 _LONGEST_NAME: Final = 512
 _NOT_TO_ASK: Final = frozenset({"no_host", "not_https"})
 _MOST_PATHS: Final = 20
+_INSIDE: Final = frozenset({"internal", "local", "svc"})
 
 
 def wrong(field: str, is_what: str, reason: str) -> ConfigurationError:
@@ -111,15 +114,49 @@ def read_tenants(
     return None
 
 
-def check_jwks_url(url: str, *, loopback_http: bool, given_too: bool) -> None:
-    """Check where an issuer's keys are said to be."""
+def check_jwks_url(url: str, *, loopback_http: bool, inside_http: bool, given_too: bool) -> None:
+    """Check where an issuer's keys are said to be. ``inside_http``: http will do, to a host of a network inside."""
     if given_too:
         message = "jwks holds the keys and jwks_url says where they are: give one of the two."
         raise ConfigurationError(message, field="jwks_url", reason="keys_given_twice")
     flaw = url_flaw(url, loopback_http=loopback_http, query=True)
+    if flaw == "not_https" and inside_http and url.startswith("http://"):
+        if not _is_inside(urlsplit(url).hostname or ""):
+            message = (
+                "jwks_url goes by http to a host that may be anywhere. insecure_jwks_http is for private addresses, "
+                "names without a dot, and those that end in .internal, .local, .svc or .home.arpa. Use https."
+            )
+            raise ConfigurationError(message, field="jwks_url", reason="not_inside")
+        flaw = url_flaw(f"https{url.removeprefix('http')}", loopback_http=False, query=True)
     if flaw:
         message = f"jwks_url {FLAWS[flaw]}. Give the https address of the issuer's JWK Set."
         raise ConfigurationError(message, field="jwks_url", reason=flaw)
+
+
+def check_ways_to_keys(
+    *, token_file: str | None, ca_file: str | None, inside_http: bool, jwks_url: str | None, fetched: bool
+) -> None:
+    """Check with what an issuer's keys are asked for."""
+    for field, file in (("jwks_token_file", token_file), ("jwks_ca_file", ca_file)):
+        if file is not None and not is_text(file):
+            raise wrong(field, "is the path of a file", "not_a_path")
+        if file is not None and not fetched:
+            raise wrong(field, "is of no use: the keys are given in jwks, and never fetched", "keys_not_fetched")
+    if not inside_http:
+        return
+    if jwks_url is None:
+        raise wrong("insecure_jwks_http", "needs jwks_url, the one address that it is for", "jwks_url_missing")
+    if token_file is not None:
+        message = "jwks_token_file would go over the network in plain text: with a token, jwks_url is https."
+        raise ConfigurationError(message, field="jwks_token_file", reason="token_in_plain_text")
+
+
+def _is_inside(host: str) -> bool:
+    """Say whether a host can only be of a network inside, by its name or address."""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.rsplit(".", 1)[-1] in _INSIDE or host.endswith((".home.arpa", ".cluster.local"))
 
 
 def check_path(field: str, value: object) -> None:

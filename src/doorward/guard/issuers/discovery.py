@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
-from doorward.errors import InvalidResponse, TransportError, printable
+import msgspec
+
+from doorward.errors import ConfigurationError, InvalidResponse, TransportError, printable
+from doorward.model import Secret
+from doorward.protocol.bearer import build_authorization_header
 from doorward.protocol.metadata import (
     build_authorization_server_metadata_request,
     build_jwks_url_request,
@@ -22,6 +28,8 @@ if TYPE_CHECKING:
     from doorward.protocol.jwk import JwkSet
     from doorward.protocol.metadata import IssuerMetadata
 
+_LONGEST_TOKEN: Final = 65_536
+
 __all__ = ["OneDeadline", "discover", "fetch_keys"]
 
 
@@ -38,6 +46,40 @@ class OneDeadline:
             message = f"No time was left to ask {request.purpose}. Try again; if it stays, ask whoever runs the issuer."
             raise TransportError(message, reason="timeout_total")
         return self._client.send(request, timeout_s=left_s)
+
+
+class _WithToken:
+    """A transport that shows a token to one origin: the one that the settings name, whatever the metadata say."""
+
+    def __init__(self, transport: Transport, token: Secret, origin: tuple[str, str | None, int | None]) -> None:
+        self._transport, self._token, self._origin = transport, token, origin
+
+    def send(self, request: HttpRequest) -> HttpResponse:
+        if _origin(request.url) == self._origin:
+            shown = {**request.headers, "authorization": build_authorization_header(self._token)}
+            request = msgspec.structs.replace(request, headers=shown)
+        return self._transport.send(request)
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _read_token(path: str) -> Secret:
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_LONGEST_TOKEN + 1)
+    except OSError as error:
+        message = f"The token in jwks_token_file {printable(path)} can't be read: {error.strerror}. Mend it."
+        raise ConfigurationError(message, field="jwks_token_file", reason="token_unreadable") from None
+    token = content.decode("ascii", "replace").strip()
+    if not token or len(content) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        message = (
+            f"jwks_token_file {printable(path)} holds no bearer token. Name a file that holds one alone."
+        )
+        raise ConfigurationError(message, field="jwks_token_file", reason="no_token")
+    return Secret(token)
 
 
 def discover(
@@ -79,6 +121,8 @@ def fetch_keys(issuer: Issuer, transport: Transport, *, now: float) -> JwkSet:
         UnavailableError, ProviderError: as ``discover``; ``no_jwks_uri`` where the metadata names no keys.
     """
     url = issuer.jwks_url
+    if issuer.jwks_token_file is not None:
+        transport = _WithToken(transport, _read_token(issuer.jwks_token_file), _origin(url or issuer.asked_at))
     if url is None:
         loopback_http = issuer.insecure_loopback_http
         found = discover(issuer.url, transport, now=now, insecure_loopback_http=loopback_http, asked_at=issuer.asked_at)

@@ -51,6 +51,11 @@ class Issuer:
         algorithms: what tokens may be signed with.
         jwks: the issuer's keys, a JWK Set, where they are given here and never fetched.
         jwks_url: where the keys are, for an issuer that publishes no metadata.
+        jwks_token_file: a file whose token is shown where the keys are asked for, such as a Kubernetes API server. It
+            is read for each fetch, and shown to no other origin.
+        jwks_ca_file: the CAs, in PEM, that vouch for where the keys are, in place of the system's.
+        insecure_jwks_http: allow http for ``jwks_url``, to a host of a network inside. Whoever can write there can sign
+            for the issuer.
         trust_email: take its word for e-mail addresses.
         leeway_s: how far the issuer's clock may differ from ours, 0 to 300.
         max_token_age_s: how old a token may be, by its ``iat``.
@@ -79,6 +84,9 @@ class Issuer:
     algorithms: frozenset[str]
     jwks: Mapping[str, Any] | None = field(repr=False, compare=False)
     jwks_url: str | None
+    jwks_token_file: str | None
+    jwks_ca_file: str | None
+    insecure_jwks_http: bool
     trust_email: bool
     leeway_s: int
     max_token_age_s: int | None
@@ -102,6 +110,9 @@ class Issuer:
         algorithms: Collection[str] = DEFAULT_ALGORITHMS,
         jwks: Mapping[str, Any] | None = None,
         jwks_url: str | None = None,
+        jwks_token_file: str | None = None,
+        jwks_ca_file: str | None = None,
+        insecure_jwks_http: bool = False,
         trust_email: bool = False,
         leeway_s: int = 30,
         max_token_age_s: int | None = None,
@@ -116,6 +127,7 @@ class Issuer:
     ) -> None:
         checks.check_flag("trust_email", trust_email)
         checks.check_flag("insecure_loopback_http", insecure_loopback_http)
+        checks.check_flag("insecure_jwks_http", insecure_jwks_http)
         keys_given = jwks is not None or jwks_url is not None
         checks.check_url(url, loopback_http=insecure_loopback_http, keys_given=keys_given)
         tenants = checks.read_tenants(url, tenants, keys_given=keys_given, trust_email=trust_email)
@@ -133,7 +145,19 @@ class Issuer:
         if audience_claim is not None and token_type == "id":  # noqa: S105 - a kind of token
             raise checks.wrong("audience_claim", "is not for ID tokens: each has aud", "audience_claim")
         if jwks_url is not None:
-            checks.check_jwks_url(jwks_url, loopback_http=insecure_loopback_http, given_too=jwks is not None)
+            checks.check_jwks_url(
+                jwks_url,
+                loopback_http=insecure_loopback_http,
+                inside_http=insecure_jwks_http,
+                given_too=jwks is not None,
+            )
+        checks.check_ways_to_keys(
+            token_file=jwks_token_file,
+            ca_file=jwks_ca_file,
+            inside_http=insecure_jwks_http,
+            jwks_url=jwks_url,
+            fetched=jwks is None,
+        )
         values = {
             "url": url,
             "audiences": audiences,
@@ -141,6 +165,9 @@ class Issuer:
             "algorithms": algorithms,
             "jwks": jwks,
             "jwks_url": jwks_url,
+            "jwks_token_file": jwks_token_file,
+            "jwks_ca_file": jwks_ca_file,
+            "insecure_jwks_http": insecure_jwks_http,
             "trust_email": trust_email,
             "leeway_s": leeway_s,
             "max_token_age_s": max_token_age_s,

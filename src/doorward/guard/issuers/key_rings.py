@@ -80,12 +80,6 @@ class KeyRings:
         # else: those that hang, however many, hold up the others once.
         self.workers = Workers("the issuers' keys", threads=8, queued=max(64, len(rings)))
         self.patient_workers = Workers("the keys of issuers that failed", threads=8, queued=max(64, len(rings)))
-        self._clients = {
-            loopback_http: HttpClient(
-                insecure_loopback_http=loopback_http, connect_timeout_s=fetch_timeout_s, total_timeout_s=fetch_timeout_s
-            )
-            for loopback_http in (False, True)
-        }
         renew_after_fork(self)
 
     def values(self) -> ValuesView[KeyRing]:
@@ -107,8 +101,14 @@ class KeyRings:
         self.lock = threading.Lock()
 
     def client(self, issuer: Issuer) -> HttpClient:
-        """Return the client for an issuer's addresses."""
-        return self._clients[issuer.insecure_loopback_http]
+        """Return a client for an issuer's addresses. It reads whom to trust anew, for CAs change."""
+        return HttpClient(
+            insecure_loopback_http=issuer.insecure_loopback_http,
+            connect_timeout_s=self.fetch_timeout_s,
+            total_timeout_s=self.fetch_timeout_s,
+            insecure_http_url=issuer.jwks_url if issuer.insecure_jwks_http else None,
+            ca_file=issuer.jwks_ca_file,
+        )
 
 
 def _check(field: str, value: float, least: float, most: float) -> None:
