@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from doorward.errors import (
@@ -19,7 +18,7 @@ from doorward.model import Secret, TokenSet
 from doorward.protocol.authorization import join_scopes
 from doorward.protocol.client_auth import NoAuthentication, build_form_request
 from doorward.protocol.reading.answers import VSCHAR, Answer
-from doorward.protocol.reading.responses import clock_skew_s
+from doorward.protocol.reading.responses import SUCCESS, clock_skew_s
 from doorward.protocol.reading.strict_json import loads_object
 from doorward.protocol.reading.urls import FLAWS, url_flaw
 
@@ -44,6 +43,7 @@ __all__ = [
     "parse_device_authorization_response",
     "parse_device_token_response",
     "parse_token_response",
+    "renewed_by_signing_in",
     "salvage_refresh_token",
 ]
 
@@ -185,6 +185,8 @@ def build_device_token_request(
 def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: float) -> TokenSet:
     """Return the tokens of a successful answer.
 
+    An answer that names no ``token_type`` means Bearer, which is how its token is used here and nowhere otherwise.
+
     Args:
         response: The answer.
         request: What it answers: it names the endpoint in messages, and its secrets are kept out of them.
@@ -197,18 +199,18 @@ def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: f
     Source: RFC 6749 sections 5.1 and 5.2, OIDC Core section 3.1.3.3.
     """
     answer = Answer.read(response, request=request, now=now)
-    if answer.text("token_type").lower() != "bearer":
+    token_type = answer.optional_text("token_type")
+    if token_type is not None and token_type.lower() != "bearer":
         message = f"The token from {request.purpose} is no bearer token, and others can't be used. Tell the provider."
         raise InvalidResponse(message, reason="unsupported_token_type")
     life_s = answer.optional_seconds("expires_in", most=_LONGEST_LIFE_S)
-    scope = answer.optional_text("scope")
     return TokenSet(
         access_token=answer.token("access_token"),
         issued_at=now,
         expires_at=None if life_s is None else now + life_s,
         refresh_token=answer.optional_token("refresh_token"),
         id_token=answer.optional_token("id_token"),
-        scopes=None if scope is None else tuple(scope.split()),
+        scopes=answer.words("scope"),
         clock_skew_s=clock_skew_s(response, now=now),
     )
 
@@ -294,7 +296,7 @@ def salvage_refresh_token(response: HttpResponse) -> Secret | None:
         token = loads_object(response.body, what=_TOKEN).get("refresh_token")
     except Malformed:
         return None
-    if response.status != HTTPStatus.OK or not isinstance(token, str) or not VSCHAR.fullmatch(token):
+    if response.status not in SUCCESS or not isinstance(token, str) or not VSCHAR.fullmatch(token):
         return None
     return Secret(token)
 
@@ -308,6 +310,19 @@ def ended_session(error: OAuthError) -> bool:
     if error.error == "invalid_request":
         return error.description.lower().startswith(("refresh token is invalid", "refresh token expired"))
     return error.error == "invalid_grant"
+
+
+def renewed_by_signing_in(error: OAuthError) -> bool:
+    """Say whether this refusal of a refresh most likely means that a new sign-in helps, and nothing else.
+
+    Providers say in words of their own that a refresh token is dead: Twitch ``Bad Request`` (Invalid refresh token),
+    Slack ``invalid_refresh_token``, GitHub ``bad_refresh_token``, others ``invalid_token``. Since such a word may mean
+    something else too, the token is kept (decision 5). The words of RFC 6749 for a client that is wrongly registered
+    mean just that.
+    """
+    if error.error in {"invalid_request", "invalid_scope"}:
+        return "refresh" in error.description.lower()
+    return error.error not in {"invalid_client", "invalid_target", "unauthorized_client", "unsupported_grant_type"}
 
 
 def needs_interaction(error: OAuthError) -> bool:
