@@ -13,6 +13,7 @@ import itertools
 import os
 import runpy
 import shutil
+import signal
 import stat
 import subprocess
 import threading
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pgbouncer
 import postgres
 import pytest
 from cryptography import x509
@@ -48,8 +50,22 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.upper() in _AMBIENT or (name.startswith("DOORWARD_") and name not in _OURS):
             del os.environ[name]
+    _give_signals_back()
     runpy.run_path(str(_LOOPBACK_ONLY / "sitecustomize.py"))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(_LOOPBACK_ONLY), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _give_signals_back() -> None:
+    """Let programs that tests start be stopped by signals.
+
+    A shell that starts us in the background has us ignore SIGINT, nohup SIGHUP, and what is ignored stays so in
+    children. What is handled does not: they begin with the default.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 _homes = itertools.count()
@@ -86,6 +102,24 @@ def postgresql_server(require_peer: Callable[[str, object], None]) -> Iterator[p
     with contextlib.closing(postgres.PostgreSQL(programs)) as server:
         server.start()
         yield server
+
+
+@pytest.fixture(scope="session")
+def pgbouncer_server(
+    require_peer: Callable[[str, object], None], postgresql_server: postgres.PostgreSQL
+) -> Iterator[pgbouncer.PgBouncer]:
+    """One real PgBouncer before that server. Mark the tests ``peer``."""
+    program = pgbouncer.find_program()
+    require_peer("PgBouncer", program)
+    assert program is not None
+    with contextlib.closing(pgbouncer.PgBouncer(program, postgresql_server.port)) as pooler:
+        yield pooler
+
+
+@pytest.fixture
+def pooled(pgbouncer_server: pgbouncer.PgBouncer, postgresql: str) -> str:
+    """The URL of an empty PostgreSQL database behind PgBouncer, where each transaction has another session."""
+    return pgbouncer_server.url_of(postgresql)
 
 
 @pytest.fixture

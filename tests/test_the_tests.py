@@ -40,6 +40,23 @@ def test_children_are_held_too():
     assert "tests stay on loopback" in done.stderr
 
 
+def test_programs_that_tests_start_can_be_stopped():
+    """A shell that starts the suite in the background has it ignore SIGINT, nohup SIGHUP."""
+    child = (
+        "import signal; print(*(signal.getsignal(each) is signal.SIG_IGN for each in (signal.SIGINT, signal.SIGHUP)))"
+    )
+    done = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout == "False False\n"
+
+
+def test_so_they_can_where_the_suite_was_started_with_signals_ignored():
+    this = f"{__file__}::{test_programs_that_tests_start_can_be_stopped.__name__}"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", this]
+    ignoring = ["/bin/sh", "-c", 'trap "" INT HUP; exec "$@"', "sh", *command]
+    done = subprocess.run(ignoring, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout
+
+
 def test_an_open_descriptor_is_seen(leak_check):
     with leak_check():
         os.close(os.dup(0))

@@ -24,9 +24,9 @@ The tree::
     │ └ KeyringUnavailable
     ├ InvalidCredential           401
     │ ├ Malformed   BadSignature   UnknownKey   UnknownIssuer   AlgorithmNotAllowed
-    │ ├ Expired   NotYetValid   WrongAudience   WrongType   MissingClaim
+    │ ├ Expired   NotYetValid   WrongAudience   WrongType   WrongClaim   MissingClaim
     │ ├ WrongNonce   WrongTokenHash   WrongAuthTime   SubjectChanged
-    │ └ Revoked   UnknownApiKey   MissingCredential
+    │ └ Revoked   Inactive   UnknownApiKey   MissingCredential
     ├ Throttled                   429  retry_after_s
     └ Forbidden                   403  missing scopes
 
@@ -51,6 +51,7 @@ __all__ = [
     "DoorwardError",
     "Expired",
     "Forbidden",
+    "Inactive",
     "InvalidCredential",
     "InvalidResponse",
     "KeyringLocked",
@@ -80,6 +81,7 @@ __all__ = [
     "VaultError",
     "WrongAudience",
     "WrongAuthTime",
+    "WrongClaim",
     "WrongNonce",
     "WrongTokenHash",
     "WrongType",
@@ -308,6 +310,12 @@ class WrongType(InvalidCredential):
     code = "wrong_type"
 
 
+class WrongClaim(InvalidCredential):
+    """A claim is not what this service requires of it, or contradicts another."""
+
+    code = "wrong_claim"
+
+
 class MissingClaim(InvalidCredential):
     """A claim that must be there is not."""
 
@@ -342,6 +350,12 @@ class Revoked(InvalidCredential):
     """No longer good, though unexpired."""
 
     code = "revoked"
+
+
+class Inactive(InvalidCredential):
+    """Its issuer says that it is not active: expired, revoked, or never one of its tokens."""
+
+    code = "inactive"
 
 
 class UnknownApiKey(InvalidCredential):

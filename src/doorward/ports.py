@@ -45,9 +45,10 @@ class Transport(Protocol):
 
 
 class AsyncTransport(Protocol):
-    """The same for asyncio."""
+    """The same for asyncio. ``blocking`` gives its twin, which a thread uses under trio."""
 
     async def send(self, request: HttpRequest) -> HttpResponse: ...
+    def blocking(self) -> Transport: ...
 
 
 @runtime_checkable

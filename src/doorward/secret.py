@@ -71,7 +71,7 @@ class Secret:
         return self
 
     def __bool__(self) -> bool:
-        return bool(self._value)
+        return self._value != ""  # of one that was pickled nobody knows; reading it says so
 
     def __iter__(self) -> NoReturn:
         message = "a Secret is not a sequence; call reveal()"

@@ -1,10 +1,10 @@
-"""The real clock and the real randomness. The only module that reads either; tests pass their own."""
+"""The real clock, the real randomness and the event loop. The only module that reads them; tests pass their own."""
 
 from __future__ import annotations
 
 import time
 
-__all__ = ["SystemClock", "SystemEntropy"]
+__all__ = ["SystemClock", "SystemEntropy", "in_asyncio"]
 
 
 class SystemClock:
@@ -22,6 +22,17 @@ class SystemClock:
         import asyncio  # noqa: PLC0415 - heavy, and only asynchronous callers need it
 
         await asyncio.sleep(seconds)
+
+
+def in_asyncio() -> bool:
+    """Say whether asyncio runs this code. Else it is trio, by way of anyio or not, or nothing that we know."""
+    import asyncio  # noqa: PLC0415 - as above
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 class SystemEntropy:

@@ -176,7 +176,7 @@ def test_a_time_that_never_comes_cannot_be_written(time):
     assert refusal(Malformed, token, issuer_key("EdDSA").public_jwk()) in {"json_syntax", "json_integer_range"}
 
 
-@pytest.mark.parametrize("time", [" +9999999999 ", "9999999999", True, 9999999999.5, [9999999999], {}, None, 10**18])
+@pytest.mark.parametrize("time", [" +9999999999 ", "9999999999", True, 999999999999.5, [9999999999], {}, None, 10**18])
 def test_a_time_of_another_type_is_no_time(time):
     claims = accept(sign_claims({"exp": time}, issuer_key("EdDSA")), issuer_key("EdDSA").public_jwk())
     with pytest.raises(Malformed):

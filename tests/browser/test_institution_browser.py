@@ -427,6 +427,25 @@ def test_a_browser_that_is_frozen_is_ended_all_the_same(federation, leaves_nothi
     assert caught.value.reason == "login_timeout"
 
 
+def test_the_browser_learns_no_secret_of_ours(federation, leaves_nothing, monkeypatch):
+    """Every program of this user can read the environment of a browser, for as long as it runs."""
+    for name in ("DOORWARD_CLIENT_SECRET", "DOORWARD_API_KEY_PEPPER", "MYAPP_AUDIT_KEY"):
+        monkeypatch.setenv(name, "planted-secret")
+    monkeypatch.setenv("HARMLESS", "passed on")
+    federation.login_after_ms, learnt = 2000, []
+
+    def look():
+        for pid, name in descendants().items():
+            with contextlib.suppress(OSError):
+                if "chrom" in name:
+                    learnt.append(Path(f"/proc/{pid}/environ").read_bytes())
+
+    with meanwhile(federation, look):
+        visit(federation)
+    assert any(b"HARMLESS=passed on" in each for each in learnt)
+    assert not any(b"planted-secret" in each for each in learnt)
+
+
 def test_ctrl_c_closes_everything_first(federation, leaves_nothing):
     federation.login_after_ms = -1
     with meanwhile(federation, lambda: os.kill(os.getpid(), signal.SIGINT)), pytest.raises(KeyboardInterrupt):

@@ -20,7 +20,7 @@ from doorward.guard.api_keys.memory_store import MemoryKeyStore
 from doorward.guard.api_keys.peppers import generate_pepper
 from doorward.guard.api_keys.sql_store import SqlKeyStore
 from doorward.guard.stores.opening import open_database, sqlite_url
-from doorward.guard.stores.schema import INDEXES, api_keys, schema
+from doorward.guard.stores.schema import INDEXES, MIGRATIONS, api_keys, schema
 from doorward.guard.work import afinish, finish
 
 NOW = 1_800_000_000.0
@@ -34,14 +34,16 @@ class StoppedClock:
         return self.at
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+@pytest.fixture(
+    params=["memory", "sqlite", *(pytest.param(each, marks=pytest.mark.peer) for each in ("postgresql", "pooled"))]
+)
 def key_store(request, tmp_path):
     if request.param == "memory":
         store = MemoryKeyStore()
     elif request.param == "sqlite":
         store = SqlKeyStore(open_database(sqlite_url(tmp_path / "keys.db")))
     else:
-        store = SqlKeyStore(open_database(request.getfixturevalue("postgresql")))
+        store = SqlKeyStore(open_database(request.getfixturevalue(request.param)))
     yield store
     store.close()
 
@@ -91,9 +93,15 @@ def test_a_key_comes_back_as_it_was_kept(key_store):
     )
     assert key_store.add([whole]) is None
     assert key_store.find("id1") == whole
-    assert key_store.page() == (whole.key,)
+    assert key_store.page() == (whole,)
     assert key_store.imported_ids() == {"id1"}
     assert key_store.find("id2") is None
+
+
+def replaced(store, key_id, stored, *, expires_at, by=None):
+    old = store.find(key_id)
+    ended = dataclasses.replace(old.key, replaced_by=stored.key.key_id, expires_at=expires_at)
+    return (by or store).replace(dataclasses.replace(old, key=ended, seal="s"), stored)
 
 
 def dated(created_at, name="bot", key_id="id1"):
@@ -123,7 +131,7 @@ def test_several_are_added_all_or_none(key_store):
     assert key_store.add([record("new", "id2"), record("bot", "id3")]) == "bot"
     assert key_store.add([record("new", "id2"), record("other", "id1")]) == "id1"
     assert key_store.add([record("twin", "id4"), record("twin", "id5")]) == "twin"
-    assert [key.key_id for key in key_store.page()] == ["id1"]
+    assert [each.key.key_id for each in key_store.page()] == ["id1"]
 
 
 def test_a_name_is_free_again_after_revocation(key_store):
@@ -135,9 +143,9 @@ def test_a_name_is_free_again_after_revocation(key_store):
 
 def test_a_key_is_replaced_once(key_store):
     key_store.add([record()])
-    assert key_store.replace("id1", record(key_id="id2"), expires_at=NOW + 5)
-    assert not key_store.replace("id1", record(key_id="id3"), expires_at=NOW + 5)
-    old, new = key_store.page()
+    assert replaced(key_store, "id1", record(key_id="id2"), expires_at=NOW + 5)
+    assert not replaced(key_store, "id1", record(key_id="id3"), expires_at=NOW + 5)
+    old, new = (each.key for each in key_store.page())
     assert (old.replaced_by, old.expires_at, old.is_current) == ("id2", NOW + 5, False)
     assert new.is_current
     assert key_store.add([record(key_id="id4")]) == "bot"
@@ -146,34 +154,34 @@ def test_a_key_is_replaced_once(key_store):
 def test_the_current_key_of_a_name_is_found_else_the_one_made_last(key_store):
     assert key_store.find_named("bot") is None
     key_store.add([record(), record("other", "id0")])
-    key_store.replace("id1", dated(NOW - 9, key_id="id2"), expires_at=NOW + 5)  # by a clock that was set back
-    assert key_store.find_named("bot").key_id == "id2"
+    replaced(key_store, "id1", dated(NOW - 9, key_id="id2"), expires_at=NOW + 5)  # by a clock that was set back
+    assert key_store.find_named("bot").key.key_id == "id2"
     key_store.revoke("bot", at=NOW, by="")
-    assert key_store.find_named("bot").key_id == "id1"
+    assert key_store.find_named("bot").key.key_id == "id1"
     key_store.add([dated(NOW + 1, key_id="id3")])
     key_store.revoke("id3", at=NOW, by="")
-    assert key_store.find_named("bot").key_id == "id3"
+    assert key_store.find_named("bot").key.key_id == "id3"
     assert key_store.find_named("id3") is None
 
 
 def test_a_name_is_revoked_with_all_its_keys(key_store):
     key_store.add([record(), record("other", "id9")])
-    key_store.replace("id1", record(key_id="id2", expires_at=NOW + 99), expires_at=NOW + 5)
-    key_store.replace("id2", record(key_id="id3"), expires_at=NOW + 50)
+    replaced(key_store, "id1", record(key_id="id2", expires_at=NOW + 99), expires_at=NOW + 5)
+    replaced(key_store, "id2", record(key_id="id3"), expires_at=NOW + 50)
     ended = key_store.revoke("bot", at=NOW + 5, by="root")
     assert sorted(key.key_id for key in ended) == ["id2", "id3"], "id1 was over"
     assert {(key.revoked_at, key.revoked_by) for key in ended} == {(NOW + 5, "root")}
     assert [key_store.find(f"id{number}").key.revoked_at for number in (1, 2, 3, 9)] == [NOW + 5] * 3 + [None]
-    assert not key_store.find_named("bot").is_current
+    assert not key_store.find_named("bot").key.is_current
     assert key_store.revoke("bot", at=NOW + 6, by="root") == ()
     assert key_store.revoke("nobody", at=NOW, by="root") is None
 
 
 def test_a_key_is_revoked_by_its_id_alone(key_store):
     key_store.add([record()])
-    key_store.replace("id1", record(key_id="id2"), expires_at=NOW + 5)
+    replaced(key_store, "id1", record(key_id="id2"), expires_at=NOW + 5)
     assert [key.key_id for key in key_store.revoke("id1", at=NOW, by="")] == ["id1"]
-    assert key_store.find_named("bot").is_current
+    assert key_store.find_named("bot").key.is_current
     assert key_store.revoke("id1", at=NOW, by="") == ()
 
 
@@ -186,7 +194,7 @@ def test_a_name_with_more_than_a_thousand_keys_is_revoked_and_those_that_were_go
     key_store.add([record(key_id="0")])
     for number in range(1200):
         over = NOW - 1 if number < 1198 else NOW + 1
-        assert key_store.replace(str(number), record(key_id=str(number + 1)), expires_at=over)
+        assert replaced(key_store, str(number), record(key_id=str(number + 1)), expires_at=over)
     ended = key_store.revoke("bot", at=NOW, by="root")
     assert sorted(int(key.key_id) for key in ended) == [1198, 1199, 1200]
     assert all(key_store.find(str(number)).key.revoked_at == NOW for number in range(1201))
@@ -200,7 +208,7 @@ def test_no_key_of_a_rotation_under_way_outlives_the_revocation_of_its_name(keys
             try:
                 keys.rotate("bot")
             except ConfigurationError:
-                if not key_store.find_named("bot").is_current:
+                if not key_store.find_named("bot").key.is_current:
                     return
 
     with ThreadPoolExecutor(3) as pool:
@@ -219,9 +227,9 @@ def test_all_keys_come_page_by_page_the_oldest_first(key_store):
     pages, after = [], ()
     while page := key_store.page(*after):
         pages.append(page)
-        after = page[-1:]
+        after = [page[-1].key]
     assert [len(page) for page in pages] == [1000, 1000, 500]
-    assert [key for page in pages for key in page] == [each.key for each in made]
+    assert [each for page in pages for each in page] == made
 
 
 def test_a_store_says_whether_it_ever_held_a_key(key_store):
@@ -242,7 +250,20 @@ def test_last_used_only_grows_and_makes_no_key(key_store):
     key_store.add([record()])
     key_store.touch({"id1": NOW + 2, "nobody": NOW})
     key_store.touch({"id1": NOW + 1})
-    assert [key.last_used_at for key in key_store.page()] == [NOW + 2]
+    assert [each.key.last_used_at for each in key_store.page()] == [NOW + 2]
+
+
+def test_a_seal_is_kept_where_there_is_none_and_nothing_was_revoked(key_store):
+    key_store.add([record(), record("other", "id2")])
+    sealed = dataclasses.replace(record(), seal="s")
+    assert key_store.seal(sealed)
+    assert not key_store.seal(dataclasses.replace(sealed, seal="t"))
+    assert key_store.find("id1") == sealed
+    for key_id in ("id1", "id2"):
+        key_store.revoke(key_id, at=NOW, by="")
+        assert key_store.find(key_id).seal == ""
+        assert not key_store.seal(dataclasses.replace(record(key_id=key_id), seal="s"))
+    assert not key_store.seal(dataclasses.replace(record(key_id="nobody"), seal="s"))
 
 
 def test_two_that_make_one_name_at_once_make_one_key(key_store):
@@ -319,7 +340,7 @@ def test_a_key_with_the_secret_of_another_is_refused(keys, key_store):
     # Even one whose checksum holds is compared with the digest of its own id.
     digest = key_store.find(two.key_id).digest
     key_store.revoke(one.key_id, at=NOW, by="")
-    key_store.replace(two.key_id, StoredKey(dataclasses.replace(two, key_id="three"), digest), expires_at=NOW)
+    replaced(key_store, two.key_id, StoredKey(dataclasses.replace(two, key_id="three"), digest), expires_at=NOW)
     with pytest.raises(Revoked):
         finish(keys.check(mine.reveal(), now=NOW))
 
@@ -416,7 +437,7 @@ def test_a_revocation_waits_for_a_rotation_and_ends_what_it_made(with_old_revoke
     store, held = SqlKeyStore(database), HeldDatabase(other)
     store.add([record()])
     with ThreadPoolExecutor(3) as pool:
-        rotated = pool.submit(SqlKeyStore(held).replace, "id1", record(key_id="id2"), expires_at=NOW + 5)
+        rotated = pool.submit(replaced, store, "id1", record(key_id="id2"), expires_at=NOW + 5, by=SqlKeyStore(held))
         assert held.reached.wait(30)
         revoked = []
         for what in ["id1", "bot"] if with_old_revoked else ["bot"]:
@@ -425,7 +446,7 @@ def test_a_revocation_waits_for_a_rotation_and_ends_what_it_made(with_old_revoke
         held.go_on.set()
         assert rotated.result(30)
         assert all(each.result(30) is not None for each in revoked)
-    assert [key.revoked_at for key in store.page()] == [NOW] * 2
+    assert [each.key.revoked_at for each in store.page()] == [NOW] * 2
     store.close()
     other.close()
 
@@ -445,7 +466,7 @@ MANY_MORE = """
 INSERT INTO doorward_api_keys
 WITH RECURSIVE numbers(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
 SELECT 'id' || CAST(n AS TEXT), digest, pepper_id, 'bot' || CAST(n AS TEXT), is_current, is_imported, scopes, groups,
-    may_delegate, created_at + n, created_by, expires_at, revoked_at, revoked_by, replaced_by, last_used_at
+    may_delegate, created_at + n, created_by, expires_at, revoked_at, revoked_by, replaced_by, last_used_at, seal
 FROM numbers, doorward_api_keys
 """
 
@@ -465,7 +486,7 @@ def test_every_question_is_answered_by_an_index(url):
         store.page()
         store.page(store.find("id9").key)
         store.add([record("new", "new")])
-        store.replace("new", record("new", "newer"), expires_at=NOW)
+        replaced(store, "new", record("new", "newer"), expires_at=NOW)
         store.revoke("new", at=NOW, by="")
         store.touch({"id1": NOW})
     assert len(statements) >= 12
@@ -514,7 +535,7 @@ def test_an_older_database_gets_its_indexes_when_keys_are_managed(older, url):
     assert store.imported_ids() == frozenset()
     assert not store.is_empty()
     assert not INDEXES.keys() & index_names(database), "a guard does not wait for what it does not use"
-    assert store.find_named("bot").key_id == "id1"
+    assert store.find_named("bot").key.key_id == "id1"
     assert INDEXES.keys() <= index_names(database)
     assert [key.key_id for key in store.revoke("bot", at=NOW, by="")] == ["id1"]
     with asked(database) as statements:
@@ -527,12 +548,12 @@ def test_an_older_program_goes_on_with_a_database_that_got_indexes(older, url, m
     database = open_database(url)
     SqlKeyStore(database).find_named("bot")
     SqlKeyStore(older).add([record()])
-    SqlKeyStore(older).replace("id1", record(key_id="id2"), expires_at=NOW + 5)
+    replaced(SqlKeyStore(older), "id1", record(key_id="id2"), expires_at=NOW + 5)
     older.close()  # as at a restart: it connects anew, and is not told that the schema is newer
     monkeypatch.setattr("doorward.guard.stores.sql.INDEXES", {})
     assert SqlKeyStore(older).find("id2").key.is_current
     with database.reading() as connection:
-        assert connection.execute(sa.select(sa.func.max(schema.c.version))).scalar() == 2
+        assert connection.execute(sa.select(sa.func.max(schema.c.version))).scalar() == len(MIGRATIONS)
     database.close()
 
 
@@ -565,15 +586,18 @@ def test_indexes_may_take_longer_than_a_statement(postgresql, monkeypatch):
     database.close()
 
 
-def test_indexes_that_can_not_be_made_keep_nobody_from_managing_keys(older, url, monkeypatch):
+def test_indexes_that_can_not_be_made_keep_nobody_from_managing_keys(older, url, monkeypatch, caplog):
     SqlKeyStore(older).add([record(), record("other", "id2")])
     monkeypatch.setattr("doorward.guard.stores.sql.INDEXES", {"broken": "CREATE INDEX broken ON nowhere (a)"})
     store = SqlKeyStore(open_database(url))
     for _ in range(2):
-        assert store.find_named("bot").key_id == "id1"
-        assert [key.key_id for key in store.page()] == ["id1", "id2"]
+        assert store.find_named("bot").key.key_id == "id1"
+        assert [each.key.key_id for each in store.page()] == ["id1", "id2"]
     assert [key.key_id for key in store.revoke("bot", at=NOW, by="")] == ["id1"]
     assert [key.key_id for key in store.revoke("id2", at=NOW, by="")] == ["id2"]
+    (said,) = caplog.messages
+    assert "without an index" in said
+    assert "can't be used" in said
     store.close()
 
 

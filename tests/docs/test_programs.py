@@ -32,9 +32,7 @@ PROGRAMS = {page: blocks for page, blocks in PROGRAMS.items() if blocks}
 CHANGED = {
     # a window at a real university; tests/peers/institution/test_in_a_window.py opens it at a real federation
     "docs/institutions.md": (".sign_in()", ".open_session()"),
-    # a port that may be taken, and a person at a keyboard
-    "docs/testing.md": ("with DevIssuer(port=8765) as issuer:", "with DevIssuer() as issuer:"),
-}  # fmt: skip
+}
 
 
 @dataclass

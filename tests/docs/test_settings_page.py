@@ -24,7 +24,9 @@ TABLES = [
     "cache",
     "jwks",
 ]  # [grants] is free
-AS_FOR_ISSUERS = {"trust_email", "profile", "groups_claim", "insecure_loopback_http"}
+AS_FOR_ISSUERS = {
+    *("trust_email", "profile", "groups_claim", "scope_claims", "required_claims", "insecure_loopback_http"),
+}
 NEEDED = {  # by the table, before it says more
     "issuers": 'issuer = "https://id.example.org"\naudience = "api"',
     "api_keys": 'db = "keys.db"',

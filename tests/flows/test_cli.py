@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -105,6 +106,10 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._main, text.encode())
+
+    @property
+    def edits_lines(self) -> bool:
+        return bool(termios.tcgetattr(self._main)[3] & termios.ICANON)
 
     @property
     def plain(self) -> str:
@@ -321,8 +326,13 @@ class TestLogin:
         with Terminal("login", issuer.url, "--client-id", "cli", LOOPBACK, BROWSER="true") as terminal:
             port = int(terminal.wait_for(r"redirect_uri=http%3A%2F%2F127\.0\.0\.1%3A(\d+)")[1])
             terminal.wait_for("Waiting for you in the browser")
+            give_up_at = time.monotonic() + DEADLINE_S
+            while terminal.edits_lines:  # a long address can be pasted from now on
+                assert time.monotonic() < give_up_at
+                time.sleep(0.05)
             terminal.process.send_signal(signal.SIGINT)
             shown = terminal.rest()
+            assert terminal.edits_lines
         assert terminal.process.returncode == 1
         assert terminal.plain.splitlines()[-1] == "Stopped."
         assert "Traceback" not in shown
@@ -686,6 +696,12 @@ class TestLogout:
         assert list(Path(Vault().folder).iterdir()) == []
         assert doorward_cli("logout", "--all").stdout == "Nobody is signed in.\n"
 
+    def test_all_says_once_for_each_provider_where_to_sign_out_there(self, signed_in: DevIssuer) -> None:
+        login(signed_in, "--profile", "work")
+        said = doorward_cli("logout", "--all").stdout
+        assert said.count("revoked at") == 2
+        assert said.count("to sign out, open: ") == 1
+
     def test_twice_is_no_mistake(self, signed_in: DevIssuer) -> None:
         doorward_cli("logout")
         done = doorward_cli("logout")
@@ -698,6 +714,52 @@ class TestLogout:
         while not signed_in.count("end_session") and time.monotonic() < give_up_at:
             time.sleep(0.05)
         assert signed_in.count("end_session") == 1
+
+
+@pytest.mark.usefixtures("person")
+class TestIssuer:
+    def test_signs_people_in_until_it_is_stopped(self) -> None:
+        with Terminal("issuer", "--client-id", "app", "--user", "carol", "--sign-in-as", "carol") as terminal:
+            command = terminal.wait_for(r"\ndoorward (login .* --insecure-loopback-http)\s")[1]
+            done = doorward_cli(*command.split(), "--json")
+            assert json_of(done)["email"] == "carol@example.org"
+            terminal.process.send_signal(signal.SIGINT)
+            terminal.rest()
+        assert terminal.process.returncode == 0
+
+    def test_tells_a_lie_that_it_is_asked_for(self) -> None:
+        with Terminal("issuer", "--sign-in-as", "alice", "--lie", "id_token_expired") as terminal:
+            command = terminal.wait_for(r"\ndoorward (login .* --insecure-loopback-http)\s")[1]
+            assert doorward_cli(*command.split(), "--json").returncode == 1
+            assert "expired" in json_of(doorward_cli(*command.split(), "--json"))["error"]["code"]
+
+    def test_a_lie_it_does_not_know_is_told_which_was_meant(self) -> None:
+        done = doorward_cli("issuer", "--lie", "id_token_expird")
+        assert done.returncode == 2
+        assert "id_token_expired" in done.stderr
+
+
+def test_the_shell_completes_commands_and_profiles(signed_in: DevIssuer) -> None:
+    asked = """
+        eval "$(doorward completion bash)"
+        complete_line() {
+            COMPREPLY=() COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+            _doorward_completion doorward
+            echo "${COMPREPLY[@]}"
+        }
+        complete_line doorward stat
+        complete_line doorward keys rev
+        complete_line doorward token --profile def
+    """
+    done = subprocess.run(
+        ["/bin/bash", "-c", asked],
+        env={**os.environ, "PATH": f"{DOORWARD.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.stdout.split() == ["status", "revoke", "default"], done.stderr
 
 
 class TestEndings:

@@ -145,7 +145,10 @@ def test_a_database_of_an_older_version_gets_its_indexes(command, doorward_home)
     [
         (["create"], "NAME"),
         (["create", "bot", "--expires", "soon"], "90d"),
-        (["create", "bot", "--expires", "0d"], "expires_at"),
+        (["create", "bot", "--expires", "0d"], "'--expires': Such a key would open nothing. Give a span like 90d"),
+        (["rotate", "bot", "--overlap", "soon"], "'--overlap'"),
+        (["seal"], "--all"),
+        (["seal", "bot", "--all"], "--all"),
         (["create", "bot", "--scope", "a b"], "scopes"),
         (["rotate", "nobody"], "no database"),
         (["list"], "doorward keys create"),
@@ -164,6 +167,54 @@ def test_a_mistake_is_explained(arguments, says, doorward_home):
     assert says in done.stderr
     assert PASSWORD not in done.stderr
     assert not (doorward_home / "keys.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["list"], "doorward keys create NAME --db '{0}'"),
+        (["show", "nobody"], "doorward keys list --all --db '{0}'"),
+        (["rotate", "old"], "doorward keys seal --db '{0}'"),
+        (["list", "--db", "other.db"], "doorward keys create NAME --db other.db"),
+    ],
+)
+def test_the_database_that_was_named_is_named_in_the_advice(arguments, advice, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = "the keys.db"
+    if "--db" not in arguments:
+        done_well("create", "old", "--db", path)
+        if arguments == ["list"]:
+            done_well("revoke", "old", "--db", path)
+        as_if_by_0_1(tmp_path / path)
+        arguments = [*arguments, "--db", path]
+    done = run(*arguments)
+    assert advice.format(path) in done.stdout + done.stderr
+    assert not re.search("doorward keys .* --db", run("show", "nobody", DOORWARD_KEYS_DB=path).stderr)
+
+
+def as_if_by_0_1(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("ALTER TABLE doorward_api_keys DROP COLUMN seal")
+        connection.execute("DELETE FROM doorward_schema WHERE version > 2")
+
+
+def test_keys_of_an_older_version_are_sealed_by_who_looked(doorward_home):
+    made = done_well("create", "bot", "--scope", "read", "--group", "eng").stdout
+    as_if_by_0_1(doorward_home / "keys.db")
+    assert "altered or unsealed" in done_well("list").stdout
+    assert json_of("list")[0]["sealed"] is False
+    refused = run("seal", "--all", given="n\n")
+    assert refused.returncode == 1
+    assert all(text in refused.stdout for text in ("bot", "read", "eng"))
+    assert "Sealed bot" in done_well("seal", "--all", given="y\n").stdout
+    assert state_of(doorward_home / "keys.db", made).name == "bot"
+    assert "have their seals" in done_well("seal", "bot").stdout
+
+    with closing(sqlite3.connect(doorward_home / "keys.db")) as connection, connection:
+        connection.execute("UPDATE doorward_api_keys SET seal = ''")
+    done_well("create", "newer")
+    assert run("seal", "--all", "--yes").returncode == 2, "one that lost its seal is no older one"
+    assert len(json_of("seal", "bot", "--yes")["sealed"]) == 1
 
 
 def test_a_large_import_is_refused():

@@ -146,6 +146,7 @@ def test_without_browser_and_terminal_it_ends(temporary: Path) -> None:
     done = demo(temporary, BROWSER="false", SSH_CONNECTION="192.0.2.1 1 192.0.2.2 22")
 
     assert done.returncode == 3
+    assert "Add --auto" in done.stderr, "it says what to do here"
     assert list(temporary.iterdir()) == []
 
 

@@ -15,16 +15,18 @@ from fastapi import FastAPI, Security
 
 from doorward.errors import (
     DoorwardError,
+    Inactive,
     ProviderUnavailable,
-    Revoked,
     TransportError,
     UnavailableError,
     UnknownIssuer,
     WrongAudience,
 )
+from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.guard import Guard
 from doorward.guard.introspection.introspection import Introspection
 from doorward.guard.issuers.issuer import Issuer
+from doorward.guard.throttle import Throttle
 from doorward.guard.work import afinish, finish
 from doorward.integrations.asgi import GuardMiddleware
 from doorward.integrations.fastapi import Authenticate
@@ -109,7 +111,7 @@ def test_a_revoked_token_is_good_for_no_longer_than_its_answer(
     issuer.revoke_everything("alice")
     clock.ahead_s += 11
     error = refused(ask, asking, token)
-    assert (type(error), error.reason, error.status_hint) == (Revoked, "inactive", 401)
+    assert (type(error), error.reason, error.status_hint) == (Inactive, "inactive", 401)
 
 
 def test_forgetting_asks_again(make: Make, ask, issuer: DevIssuer, token: str) -> None:
@@ -170,6 +172,149 @@ def test_for_high_privilege_within_a_few_seconds(make: Make, ask, issuer: DevIss
     clock.ahead_s += 6
     ask(asking, token, privileged=True)
     assert issuer.count("introspect") == 2
+
+
+class TestBehindAGuard:
+    """What opaque tokens cost those who send them, and nobody else (decision 13)."""
+
+    @pytest.fixture
+    def guard(self, make: Make, issuer: DevIssuer, clock: MovedClock) -> Iterator[Guard]:
+        issuer.change(access_token_format="opaque")
+        asking = make(for_scopes=["admin"], timeout_s=10)
+        guard = Guard(introspection=asking, clock=clock, throttle=Throttle(spared_questions=0))
+        yield guard
+        guard.close()
+
+    @pytest.fixture
+    def opaque(self, issuer: DevIssuer) -> Callable[..., str]:
+        return lambda subject="alice", **claims: issuer.issue_access_token(subject, audience=AUDIENCE, **claims)
+
+    @pytest.fixture(params=["sync", "async"])
+    def enter(self, request: pytest.FixtureRequest, guard: Guard) -> Callable[..., str]:
+        def enter(token: str, client_ip: str = "192.0.2.1", **options: Any) -> str:
+            authorization = f"Bearer {token}"
+            try:
+                if request.param == "sync":
+                    return guard.authenticate(authorization, client_ip=client_ip, **options).subject
+                return asyncio.run(guard.aauthenticate(authorization, client_ip=client_ip, **options)).subject
+            except DoorwardError as error:
+                return f"{error.code}/{error.reason}"
+
+        return enter
+
+    def test_made_up_tokens_are_guesses(self, enter, issuer: DevIssuer, opaque) -> None:
+        heard = [enter(f"made-up-{number}") for number in range(40)]
+        assert heard[:11] == ["inactive/inactive"] * 11
+        assert set(heard[11:]) == {"throttled/address_throttled"}
+        assert issuer.count("introspect") == 11
+        assert enter(opaque(), "192.0.2.2") == "alice"
+
+    def test_a_new_token_does_not_wait_for_the_guesses_of_its_neighbours(
+        self, make: Make, issuer: DevIssuer, opaque, clock: MovedClock
+    ) -> None:
+        clock.now = lambda: 1_800_000_000 + clock.ahead_s  # type: ignore[method-assign] # seconds that do not pass
+        issuer.change(access_token_format="opaque")
+        guard = Guard(introspection=make(), clock=clock, throttle=Throttle(free_failures=0, spared_questions=4))
+
+        def enter(token: str) -> str:
+            try:
+                return guard.authenticate(f"Bearer {token}", client_ip="192.0.2.1").subject
+            except DoorwardError as error:
+                return error.reason
+
+        assert enter("made-up") == "inactive"
+        assert [enter(opaque(f"user{number}")) for number in range(5)] == [f"user{number}" for number in range(5)]
+        heard = [enter(f"made-up-{number}") for number in range(5)]
+        assert heard == ["address_throttled"] * 2 + ["checks_used_up"] * 3
+        assert enter(opaque()) == "checks_used_up"
+        clock.ahead_s += 1
+        assert enter(opaque()) == "alice"
+        keys = ApiKeys.memory(clock=clock, keyring=[{"name": "weak", "key": "abcdefgh"}])
+        guard = Guard((), keys, introspection=make(), clock=clock, throttle=Throttle(free_failures=0))
+        assert [enter(token) for token in ("made-up", "abcdefgh", opaque())] == ["inactive", *["address_throttled"] * 2]
+        guard.close()
+
+    def test_an_old_token_that_is_sent_again_and_again_is_one_failure(
+        self, enter, issuer: DevIssuer, opaque, clock: MovedClock
+    ) -> None:
+        old = opaque()
+        issuer.revoke_everything("alice")
+        for _ in range(30):
+            assert enter(old) == "inactive/inactive"
+            clock.ahead_s += 6  # longer than the refusal is remembered
+        assert enter(opaque("bob")) == "bob"
+
+    def test_a_token_that_was_good_is_asked_about_though_its_address_waits(
+        self, enter, issuer: DevIssuer, opaque, clock: MovedClock
+    ) -> None:
+        good, ended = opaque(), opaque("bob")
+        assert (enter(good), enter(ended)) == ("alice", "bob")
+        clock.ahead_s += 31
+        while enter(f"made-up-{issuer.count('introspect')}") != "throttled/address_throttled":
+            pass
+        assert enter(good) == "alice"
+        issuer.revoke_everything("bob")
+        assert enter(ended) == "inactive/inactive"
+        assert enter(ended) == "throttled/address_throttled"
+
+    def test_what_needs_a_high_privilege_is_asked_about_each_time(self, enter, issuer: DevIssuer, opaque) -> None:
+        token = opaque(scopes=["admin"])
+        assert enter(token) == "alice"
+        assert enter(token, scopes=["admin"]) == "alice"
+        assert enter(token, scopes=["admin"]) == "alice"
+        assert issuer.count("introspect") == 3
+        issuer.revoke_everything("alice")
+        assert enter(token, scopes=["admin"]) == "inactive/inactive"
+        assert enter(token) == "inactive/inactive"  # and what was said before counts no longer
+
+    @pytest.mark.parametrize(
+        "flood",
+        [
+            "203.0.113.9",
+            "2001:db8::{:x}:1",
+            "2001:db8:0:{:x}::1",  # another /64 each, of one site
+            None,
+        ],
+    )
+    async def test_a_flood_keeps_no_good_token_out(
+        self, guard: Guard, issuer: DevIssuer, opaque, flood: str | None
+    ) -> None:
+        issuer.fail("introspect", "delay", delay_s=0.2, times=None)
+        good = [opaque(f"user{number}") for number in range(5)]
+
+        async def guess(number: int) -> str:
+            try:
+                await guard.aauthenticate(f"Bearer made-up-{number}", client_ip=flood and flood.format(number))
+            except DoorwardError as error:
+                return error.reason
+            return "let in"
+
+        guessing = [asyncio.create_task(guess(number)) for number in range(200)]
+        await asyncio.sleep(0.1)
+        entering = [guard.aauthenticate(f"Bearer {token}", client_ip="198.51.100.7") for token in good]
+        assert [each.subject for each in await asyncio.gather(*entering)] == [f"user{number}" for number in range(5)]
+        assert not all(each.done() for each in guessing)
+        heard = [await each for each in guessing]
+        assert set(heard) == {"inactive", "too_busy"}
+
+    async def test_a_flood_from_everywhere_keeps_no_token_out_that_was_good(
+        self, guard: Guard, issuer: DevIssuer, opaque, clock: MovedClock
+    ) -> None:
+        good = [opaque(f"user{number}") for number in range(5)]
+        for token in good:
+            await guard.aauthenticate(f"Bearer {token}", client_ip="198.51.100.7")
+        clock.ahead_s += 31
+        issuer.fail("introspect", "delay", delay_s=0.2, times=None)
+        guessing = [
+            asyncio.create_task(guard.aauthenticate(f"Bearer made-up-{host}", client_ip=f"10.0.0.{host}"))
+            for host in range(200)
+        ]
+        await asyncio.sleep(0.1)
+        entering = [guard.aauthenticate(f"Bearer {token}", client_ip="198.51.100.7") for token in good]
+        assert [each.subject for each in await asyncio.gather(*entering)] == [f"user{number}" for number in range(5)]
+        assert not all(each.done() for each in guessing)
+        heard = await asyncio.gather(*guessing, return_exceptions=True)
+        assert {type(each) for each in heard} == {Inactive, UnavailableError}
 
 
 def test_a_refusal_is_remembered_briefly(make: Make, ask, issuer: DevIssuer, clock: MovedClock) -> None:
@@ -395,6 +540,7 @@ def test_too_many_questions_are_an_outage(make: Make, issuer: DevIssuer, clock: 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_a_question(make: Make, issuer: DevIssuer, token: str, clock: MovedClock) -> None:
     asking = make()
+    finish(make().ask(token, now=clock.now()))  # all is imported then: an import that a fork cuts off stays locked
     issuer.fail("introspect", "delay", delay_s=0.5)
     work = asking.ask(token, now=clock.now())
     next(work)

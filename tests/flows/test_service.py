@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,7 @@ import pytest
 import doorward
 from doorward.errors import ConfigurationError, ProviderUnavailable, TransportError
 from doorward.model import HttpRequest, Pause
+from doorward.protocol.jwk import generate_signing_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +54,34 @@ def test_many_threads_and_tasks_cause_one_request(service: doorward.ClientCreden
         answers = {*threads, *asyncio.run(tasks())}
     assert len(answers) == 1
     assert issuer.count("token") == 1
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy])
+def test_a_copy_works(
+    service: doorward.ClientCredentials, issuer: DevIssuer, again: Callable[[Any], doorward.ClientCredentials]
+) -> None:
+    first = service.token()
+    assert again(service).token() != first
+    assert issuer.count("token") == 2
+
+
+def test_a_pickle_has_no_secret_and_no_token_and_says_so_when_it_must_ask(service: doorward.ClientCredentials) -> None:
+    token = service.token()
+    pickled = pickle.dumps(service)
+    assert b"batch-secret" not in pickled
+    assert token.encode() not in pickled
+    with pytest.raises(ConfigurationError) as refused:
+        pickle.loads(pickled).token()  # noqa: S301 - ours
+    assert refused.value.reason == "secret_pickled"
+
+
+def test_a_clients_key_is_not_pickled(issuer: DevIssuer) -> None:
+    service = doorward.ClientCredentials(
+        issuer.url, "batch", client_key=generate_signing_key("ES256"), insecure_loopback_http=True
+    )
+    with pytest.raises(ConfigurationError) as refused:
+        pickle.dumps(service)
+    assert refused.value.reason == "key_not_pickled"
 
 
 def test_a_forked_process_is_not_held_up(issuer: DevIssuer) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import re
+import resource
 import socket
+import sys
 import threading
 import time
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 from people import MovedClock, Onlooker, asked_for, last_address, visit
@@ -24,6 +28,7 @@ from doorward.errors import (
     SignInCancelled,
     SignInRequired,
     SignInTimeout,
+    StoreError,
 )
 from doorward.protocol.jwk import generate_signing_key
 from doorward.signin.prompt import TerminalPrompt
@@ -179,22 +184,139 @@ class TestWithoutABrowser:
         assert sign_in(prompt=Onlooker(forwarded)).principal.subject == "alice"
         threads[0].join(10)
 
-    @pytest.mark.parametrize("spoil", ["state", "host"])
-    def test_a_pasted_address_is_checked_like_any_other(self, sign_in: SignIn, spoil: str) -> None:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda ended: ended.replace("http://", "https://", 1),
+            lambda ended: ended.removeprefix("http://"),
+            lambda ended: ended.replace("127.0.0.1", "localhost", 1),
+            lambda ended: ended.replace("127.0.0.1", "codespace-8080.preview.example", 1),
+            lambda ended: ended.partition("?")[2],
+            lambda ended: "?" + ended.partition("?")[2],
+            lambda ended: f'"{ended}"',
+            lambda ended: f"  <{ended}>\t",
+            lambda ended: ended + "#_=_",
+            lambda ended: ended.replace("&", "&amp;"),
+            lambda ended: quote(ended, safe=""),
+            lambda ended: ended[:60] + " \n  " + ended[60:],
+        ],
+    )
+    def test_an_answer_is_taken_in_any_spelling(self, sign_in: SignIn, change: Callable[[str], str]) -> None:
+        """Browsers hide the scheme, people copy a part, mail programs wrap: state says whose it is."""
+        prompt = Onlooker(lambda address: change(last_address(address)))
+        assert sign_in(prompt=prompt).principal.subject == "alice"
+        assert [what for what, _ in prompt.told] == ["open_yourself"]
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            (lambda query: urlencode({**query, "state": "A" * 43}), "callback_refused"),
+            (lambda query: urlencode({"state": query["state"]}), "paste_refused"),
+            (lambda query: urlencode({"code": query["code"]}), "paste_refused"),
+            (lambda query: query["code"], "paste_refused"),
+        ],
+    )
+    def test_a_pasted_address_is_checked_like_any_other(
+        self, sign_in: SignIn, change: Callable[[dict[str, str]], str], told: str
+    ) -> None:
         def spoilt(address: str) -> str:
             ended = urlsplit(last_address(address))
             query = {name: values[0] for name, values in parse_qs(ended.query).items()}
-            if spoil == "state":
-                return ended._replace(query=urlencode({**query, "state": "A" * 43})).geturl()
-            return ended._replace(netloc="evil.example").geturl()
+            return ended._replace(query=change(query)).geturl()
 
         prompt = Onlooker(spoilt)
         with pytest.raises(SignInTimeout):
             sign_in(prompt=prompt, timeout_s=1)
-        assert [what for what, _ in prompt.told] == [
-            "open_yourself",
-            "paste_refused" if spoil == "host" else "callback_refused",
-        ]
+        assert [what for what, _ in prompt.told] == ["open_yourself", told]
+
+    def test_the_sign_in_address_itself_is_no_answer(self, sign_in: SignIn) -> None:
+        prompt = Onlooker(lambda address: address)
+        with pytest.raises(SignInTimeout):
+            sign_in(prompt=prompt, timeout_s=1)
+        assert [what for what, _ in prompt.told] == ["open_yourself", "paste_refused"]
+
+    @pytest.mark.parametrize(
+        "surroundings",
+        [
+            {"CODESPACES": "true"},
+            {"VSCODE_IPC_HOOK_CLI": "/run/vscode.sock"},
+            {"SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"},
+        ],
+    )
+    def test_where_an_editor_opens_the_browser_elsewhere_both_ways_are_told_at_once(
+        self, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, surroundings: dict[str, str]
+    ) -> None:
+        for name, value in {**surroundings, "BROWSER": "true"}.items():
+            monkeypatch.setenv(name, value)
+        prompt = Onlooker(last_address)
+        assert sign_in(prompt=prompt).principal.subject == "alice"
+        ((what, text),) = prompt.told
+        assert what == "open_yourself"
+        assert "editor" in text
+        assert text.endswith("/callback True")
+
+    @pytest.fixture
+    def hub(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A notebook on a JupyterHub: no terminal, no browser, and a person who can answer input()."""
+        monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+        monkeypatch.setenv("JUPYTERHUB_USER", "ana")
+
+    def test_a_notebook_on_a_server_takes_the_device_flow_that_is_offered(
+        self, sign_in: SignIn, issuer: DevIssuer, hub: None, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        issuer.ask()
+        issuer.change(device_interval_s=1)
+
+        def answer() -> None:
+            while (found := re.search(r"code ([A-Z]{4}-[A-Z]{4})", capsys.readouterr().err)) is None:
+                time.sleep(0.05)
+            issuer.decide_device(found[1], user="bob")
+
+        person = threading.Thread(target=answer)
+        person.start()
+        assert sign_in().principal.subject == "bob"
+        person.join(10)
+
+    @pytest.mark.parametrize("device", ["not offered", "not for this client"])
+    def test_else_it_asks_by_input(
+        self,
+        sign_in: SignIn,
+        issuer: DevIssuer,
+        hub: None,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+        device: str,
+    ) -> None:
+        if device == "not offered":
+            issuer.adopt("no_device_flow")
+        else:
+            issuer.add_client("cli", grant_types=["authorization_code", "refresh_token"])
+
+        def paste(_question: str) -> str:
+            address = re.search(r"http://\S+/authorize\S+", capsys.readouterr().err)
+            return last_address(address[0]) if address else ""
+
+        monkeypatch.setattr("builtins.input", paste)
+        assert sign_in().principal.subject == "alice"
+
+    def test_a_notebook_that_nobody_sits_at_waits_to_its_end(
+        self, sign_in: SignIn, hub: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+
+        def refuse(question: str) -> str:
+            asked.append(question)
+            raise NotImplementedError
+
+        monkeypatch.setattr("builtins.input", refuse)
+        with pytest.raises(SignInTimeout):
+            sign_in(mode="browser", timeout_s=1)
+        assert len(asked) == 1
+
+    def test_a_cell_that_is_run_again_asks_again(self, sign_in: SignIn, hub: None) -> None:
+        for _ in range(2):
+            with pytest.raises(SignInTimeout):
+                sign_in(prompt=Onlooker(), timeout_s=1)
 
     def test_a_pasted_address_of_another_issuer_ends_it(self, sign_in: SignIn) -> None:
         def mixed_up(address: str) -> str:
@@ -217,6 +339,28 @@ class TestWithoutABrowser:
         prompt = Onlooker(last_address)
         assert sign_in(prompt=prompt).principal.subject == "alice"
         assert [what for what, _ in prompt.told] == ["browser_opened", "open_yourself"]
+
+    def test_how_the_command_ended_means_nothing_once_the_page_was_fetched(
+        self, sign_in: SignIn, issuer: DevIssuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Some launchers end with an error though the browser opened; the person types their password meanwhile."""
+        launcher, pages = tmp_path / "launcher", tmp_path / "pages"
+        launcher.write_text(f'#!/bin/sh\ncurl -s -D - -o /dev/null "$1" > {pages}\nexit 1\n')
+        launcher.chmod(0o755)
+        monkeypatch.setenv("BROWSER", str(launcher))
+        prompt = Onlooker()
+
+        def come_back() -> None:
+            while not (pages.exists() and (found := re.search(r"(?m)^Location: (\S+)", pages.read_text()))):
+                time.sleep(0.05)
+            time.sleep(0.5)
+            visit(found[1])
+
+        person = threading.Thread(target=come_back)
+        person.start()
+        assert sign_in(prompt=prompt).principal.subject == "alice"
+        person.join(10)
+        assert [what for what, _ in prompt.told] == ["browser_opened"]
 
     def test_a_terminal_reads_the_pasted_line(self, issuer: DevIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
         controller, terminal = pty.openpty()
@@ -267,17 +411,85 @@ class TestForeignCallbacks:
         assert statuses == [400] * len(self.FORGED) + [200]
         assert [what for what, _ in prompt.told].count("callback_refused") == len(self.FORGED)
 
-    def test_a_start_link_used_twice_ends_the_sign_in(
-        self, sign_in: SignIn, tmp_path: Path, browser_script: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    @pytest.fixture
+    def twice(self, tmp_path: Path, browser_script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A browser that follows the start link twice, as one does that moves the tab into a container."""
         twice = tmp_path / "twice"
         twice.write_text(f'#!/bin/sh\ncurl -s -o /dev/null "$1"\nexec {browser_script} "$1"\n')
         twice.chmod(0o755)
         monkeypatch.setenv("BROWSER", str(twice))
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
+    def test_a_start_link_used_twice_by_its_own_user_is_nothing(self, sign_in: SignIn, twice: None) -> None:
+        assert sign_in(prompt=Onlooker()).principal.subject == "alice"
+
+    def test_where_nobody_tells_whose_a_start_link_used_twice_ends_the_sign_in(
+        self, sign_in: SignIn, twice: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", ())
         with pytest.raises(doorward.errors.CallbackRejected) as rejected:
             sign_in(prompt=Onlooker())
         assert rejected.value.reason == "start_link_reused"
         assert Vault().get("default") is None
+
+
+class TestOneRegisteredPort:
+    @pytest.fixture
+    def port(self) -> int:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            return free.getsockname()[1]
+
+    def test_two_profiles_wait_for_each_other(self, issuer: DevIssuer, port: int) -> None:
+        """Each is asked in turn: nobody can type two passwords at once."""
+        options = {"insecure_loopback_http": True, "timeout_s": 20, "ports": [port]}
+        asked: list[str] = []
+
+        def sign_in(profile: str) -> doorward.Session:
+            def answer(address: str) -> str:
+                asked.append(profile)
+                time.sleep(1)
+                return last_address(address)
+
+            return doorward.sign_in(issuer.url, "cli", profile=profile, prompt=Onlooker(answer), **options)
+
+        with ThreadPoolExecutor(3) as pool:
+            sessions = [*pool.map(sign_in, ["one", "two", "three"])]
+        assert [each.principal.subject for each in sessions] == ["alice"] * 3
+        assert sorted(asked) == ["one", "three", "two"]
+
+    def test_nobody_waits_for_another_program(self, sign_in: SignIn, port: int) -> None:
+        with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigurationError) as refused:
+            sign_in(prompt=Onlooker(), ports=[port])
+        assert refused.value.reason == "no_free_port"
+
+    def test_nor_for_a_sign_in_that_was_killed(self, sign_in: SignIn, port: int) -> None:
+        vault = Vault()
+        with vault.lock("other", "sign_in") as lock:
+            assert lock.try_acquire()
+            killed = Path(vault.folder, "profile-other.sign_in.lock")
+            kept = killed.with_name("kept")
+            os.link(killed, kept)
+        kept.rename(killed)
+        with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigurationError):
+            sign_in(prompt=Onlooker(), ports=[port])
+
+
+class TestAVaultThatCanNotBeWritten:
+    @pytest.mark.parametrize("mode", ["browser", "device"])
+    def test_a_full_disk_is_noticed_before_anybody_is_asked(
+        self, sign_in: SignIn, issuer: DevIssuer, mode: str, doorward_home: Path
+    ) -> None:
+        prompt = Onlooker(last_address)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (32_768, limits[1]))  # what a session and its keys may well need
+        try:
+            with pytest.raises(StoreError):
+                sign_in(prompt=prompt, mode=mode)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert prompt.told == []
+        assert issuer.requests == ()
+        assert [path for path in doorward_home.rglob("*") if path.is_file()] == []
 
 
 class TestNobodyAnswers:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import doorward
-from doorward.errors import DoorwardError, ProviderUnavailable, Revoked, TransportError, WrongAudience
+from doorward.errors import DoorwardError, Inactive, ProviderUnavailable, TransportError, WrongAudience
 from doorward.guard.introspection.introspection import Introspection
 from doorward.guard.work import finish
 from doorward.protocol.jwk import SigningKey
@@ -76,7 +76,7 @@ def test_a_services_token_until_the_provider_revokes_it(asking, service_token, o
     assert NOW() < said.good_until < said.expires_at
     revoke(oidc_provider, token)
     error = refused(asking(), token)  # another process, which has not asked yet
-    assert (type(error), error.reason) == (Revoked, "inactive")
+    assert (type(error), error.reason) == (Inactive, "inactive")
     guarding.forget(token)
     assert refused(guarding, token).reason == "inactive"
 
@@ -119,7 +119,7 @@ def test_a_persons_tokens(asking, oidc_provider: Any, person: Any) -> None:
 def test_it_can_not_be_asked_about_signed_tokens(asking, service_token) -> None:
     """What `for_scopes` says: at such a provider nobody gets in by it, whether it answers "not active" or refuses."""
     error = refused(asking(audiences=[SIGNED]), service_token(SIGNED))
-    assert (type(error), error.reason) in {(Revoked, "inactive"), (ProviderUnavailable, "oauth_error")}
+    assert (type(error), error.reason) in {(Inactive, "inactive"), (ProviderUnavailable, "oauth_error")}
 
 
 def test_our_own_secret_is_wrong(asking, service_token) -> None:

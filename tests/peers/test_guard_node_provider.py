@@ -12,7 +12,7 @@ import pytest
 from people import MovedClock
 
 import doorward
-from doorward.errors import Revoked, UnknownKey, WrongAudience, WrongType
+from doorward.errors import Inactive, Revoked, UnknownKey, WrongAudience, WrongType
 from doorward.guard import Guard, Introspection, Issuer
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def test_an_opaque_token_until_its_provider_revokes_it(
     assert (principal.issuer, principal.subject, principal.kind) == (oidc_provider.https, "service-basic", "opaque")
     _revoke_at_provider(oidc_provider, token)
     guard.invalidate(token=token)
-    with pytest.raises(Revoked):
+    with pytest.raises(Inactive):
         admit(guard, token)
 
 

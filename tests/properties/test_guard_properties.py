@@ -1,4 +1,4 @@
-"""What holds of throttling and grants for any attempts and any principal."""
+"""What holds of throttling, grants and required claims for any attempts and any principal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from doorward.errors import ConfigurationError, Throttled
+from doorward.errors import ConfigurationError, Throttled, WrongClaim
 from doorward.guard.addresses import Networks, client_address, network_of
+from doorward.guard.issuers.required_claims import read_required_claims
 from doorward.guard.policy.grants import Grants
 from doorward.guard.throttle import Throttle
 from doorward.model import Principal
@@ -122,3 +123,28 @@ def test_grants_agree_with_themselves_and_give_nothing_unsaid(grants, principal)
 def test_whatever_is_given_as_grants_is_read_or_refused(source):
     with suppress(ConfigurationError):
         Grants.parse(source)
+
+
+def matches(pattern: str, text: str) -> bool:
+    """What a pattern means, said as plainly as can be, and slowly."""
+    if not pattern:
+        return not text
+    if pattern == "**":
+        return True
+    if pattern[0] == "*":
+        return matches(pattern[1:], text) or bool(text and text[0] not in "/:" and matches(pattern, text[1:]))
+    return bool(text and text[0] == pattern[0] and matches(pattern[1:], text[1:]))
+
+
+@given(
+    pattern=st.text("ab/:*", min_size=1, max_size=8).filter(lambda text: "**" not in text.removesuffix("**")),
+    text=st.text("ab/:", min_size=1, max_size=10),
+)
+def test_a_pattern_that_never_goes_back_finds_what_one_that_does_would_find(pattern, text):
+    (required,) = read_required_claims({"claim": pattern})
+    try:
+        required.hold({"claim": text})
+    except WrongClaim:
+        assert not matches(pattern, text)
+    else:
+        assert matches(pattern, text)

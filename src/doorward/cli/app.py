@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
 import signal
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
@@ -16,7 +17,7 @@ import click
 import doorward
 from doorward.cli import ending
 from doorward.cli.terminal import replace_unprintable
-from doorward.errors import DoorwardError
+from doorward.errors import ConfigurationError, DoorwardError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,8 @@ _COMMANDS = {
     "audit": ("guard", "Check and read a guard's audit log."),
     "keys": ("guard", "Make, list, rotate and revoke the API keys of a service."),
     "demo": ("demo", "Watch a sign-in, a call and six forgeries, on this computer."),
+    "issuer": ("demo", "Run an OpenID provider for development, on this computer."),
+    "completion": ("", "Print what lets your shell complete commands and options."),
 }
 
 _EPILOG = """\b
@@ -77,8 +80,16 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         room, _ = _COMMANDS[cmd_name]
-        command: click.Command = import_module(f"doorward.cli.{room}.{cmd_name}").command
+        command: click.Command = import_module(".".join(filter(None, (__package__, room, cmd_name)))).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand:  # click knows of no command that has not been imported
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=_COMMANDS, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
         with formatter.section("Commands"):
@@ -87,19 +98,15 @@ class _LazyGroup(click.Group):
 
 @click.group(
     cls=_LazyGroup,
-    invoke_without_command=True,
     epilog=_EPILOG,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(doorward.__version__, message="doorward %(version)s")
-@click.pass_context
-def application(ctx: click.Context) -> None:
+def application() -> None:
     """Sign in once, keep the session safe, and use it from anywhere.
 
     Every command takes --json. Start with: doorward login ISSUER --client-id ID
     """
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
@@ -118,13 +125,32 @@ def run(arguments: Sequence[str]) -> int:
         status = application.main(args=list(arguments), prog_name="doorward", standalone_mode=False)
     except click.exceptions.Abort:
         return ending.stopped(arguments)
+    except click.exceptions.NoArgsIsHelpError as error:  # a group alone
+        click.echo(error.ctx.get_help())
+        return 0
     except click.ClickException as error:
         where = getattr(getattr(error, "ctx", None), "command_path", "doorward")
         return ending.usage(f"{error.format_message()} See: {where} --help", arguments)
     except DoorwardError as error:
-        return ending.failed(error, arguments)
+        return ending.failed(_in_words_typed(error, arguments), arguments)
     except Exception as error:  # the last resort: a person sees no traceback
         if isinstance(error, OSError) and error.errno in _OUTPUT_LOST:
             raise
         return ending.unexpected(error, arguments)
     return status if isinstance(status, int) else 0
+
+
+def _in_words_typed(error: DoorwardError, arguments: Sequence[str]) -> DoorwardError:
+    """Return the error with the option that the person typed, where its message names a parameter of Python."""
+    if not isinstance(error, ConfigurationError):
+        return error
+    command: click.Command | None = application
+    for word in arguments:
+        if not isinstance(command, click.Group):
+            break
+        command = command.get_command(click.Context(command), word)
+    for parameter in command.params if command else ():
+        if parameter.name == error.field and isinstance(parameter, click.Option):
+            message = re.sub(rf"\b{re.escape(error.field)}\b", parameter.opts[0], error.message)
+            return ConfigurationError(message, field=parameter.opts[0], reason=error.reason)
+    return error

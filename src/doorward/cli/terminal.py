@@ -121,39 +121,52 @@ def print_facts(facts: Sequence[tuple[str, str]]) -> None:
 def print_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, shorten: int) -> None:
     """Print a table without lines. On a terminal that is too narrow, column ``shorten`` loses its middle first.
 
-    Of many rows, a page is in memory at a time; a later one has columns at least as wide as those before.
+    Where that is not enough, each row becomes a block of lines. Of many rows, a page is in memory at a time; a later
+    one has columns at least as wide as those before.
     """
     from itertools import islice
 
-    rest, names, widths = iter(rows), [header], [0] * len(header)
-    while (page := list(islice(rest, _PAGE))) or names:
-        if not _printed_plain([*names, *page], widths):
-            _draw_page(names, page, widths, shorten=shorten)
-        names = []
+    rest, widths, first = iter(rows), [0] * len(header), True
+    while (page := list(islice(rest, _PAGE))) or first:
+        if not _printed_plain([header, *page] if first else page, widths):
+            _draw_page(header, page, widths, shorten=shorten, first=first)
+        first = False
 
 
 def _draw_page(
-    names: Sequence[Sequence[str]],
-    page: Sequence[Sequence[str]],
-    widths: list[int],
-    *,
-    shorten: int,
+    header: Sequence[str], page: Sequence[Sequence[str]], widths: list[int], *, shorten: int, first: bool
 ) -> None:
     from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     console = make_console()
-    _widen(widths, [*names, *page], cell_len)
+    _widen(widths, [header, *page], cell_len)
     room = console.width - sum(widths) - _GAP * (len(widths) - 1) + widths[shorten]
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold", show_header=bool(names))
-    for number, width in enumerate(widths):
-        least = None if names or room < _SHORTEST else min(width, room) if number == shorten else width
-        table.add_column(names[0][number] if names else "", min_width=least)
+    if room < min(_SHORTEST, widths[shorten]):
+        _draw_blocks(header, page, console)
+        return
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="bold", show_header=first)
+    for number, (name, width) in enumerate(zip(header, widths, strict=True)):
+        table.add_column(name, min_width=None if first else min(width, room) if number == shorten else width)
     for row in page:
-        cells = [*row[:shorten], _shortened(row[shorten], max(room, _SHORTEST)), *row[shorten + 1 :]]
+        cells = [*row[:shorten], _shortened(row[shorten], room), *row[shorten + 1 :]]
         table.add_row(*(Text(cell, overflow="fold") for cell in cells))
     show(table, console)
+
+
+def _draw_blocks(header: Sequence[str], page: Sequence[Sequence[str]], console: Console) -> None:
+    """Draw each row as its first cell and, below it, the others with their names."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    for title, *cells in page:
+        show(Text(title, style="bold", overflow="fold"), console)
+        block = Table.grid(padding=(0, _GAP, 0, 0))
+        for name, cell in zip(header[1:], cells, strict=True):
+            block.add_row(Text(name.lower(), style="dim"), Text(cell, overflow="fold"))
+        show(Padding(block, (0, 0, 0, _GAP)), console)
 
 
 def _printed_plain(rows: Sequence[Sequence[str]], widths: list[int]) -> bool:

@@ -6,15 +6,17 @@ The caches are among the parts, so that nothing decided by one configuration out
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
-from doorward.errors import ConfigurationError, printable
+from doorward.errors import ConfigurationError, Inactive, printable
 from doorward.guard.addresses import Networks
 from doorward.guard.cache import BoundedCache
 from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.issuers.key_rings import KeyRings
+from doorward.guard.issuers.open_issuers import warning_for
 from doorward.guard.policy.admins import bind_admins
 from doorward.guard.policy.policy import Policy
 from doorward.guard.revocation.revocations import Revocations
@@ -37,6 +39,8 @@ __all__ = ["Audit", "Configuration", "Options", "configure"]
 _REJECTED_SIZE: Final = 1000
 _MOST_TOKENS: Final = 1_000_000
 _LONGEST_TTL_S: Final = 3600
+_TOKEN_BYTES: Final = (1024, 262_144)
+_log = logging.getLogger("doorward.guard")
 
 
 class Audit(Protocol):
@@ -62,6 +66,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     api_key_cache_ttl_s: float = 60
     jwks_refresh_s: float = 3600
     jwks_max_stale_s: float = 3600
+    max_token_bytes: int = 16_384
 
     __rich_repr__ = shows_nothing
 
@@ -83,8 +88,12 @@ class Configuration(msgspec.Struct, frozen=True, eq=False):
     audit: Audit | None
     accepted: BoundedCache[Accepted]
     rejected: BoundedCache[Rejected]
+    inactive: BoundedCache[Inactive]
     token_ttl_s: float
     api_key_ttl_s: float
+    max_token_bytes: int
+    algorithms_told: set[tuple[str, str]] = msgspec.field(default_factory=set)
+    """Of which issuers and algorithms the log has said that they are not allowed: no more than there are."""
 
     @property
     def version_of_api_keys(self) -> int:
@@ -112,6 +121,9 @@ def configure(options: Options, *, clock: Clock, previous: Configuration | None 
     """
     issuers = (options.issuers,) if isinstance(options.issuers, Issuer) else tuple(options.issuers)
     _check_parts(issuers, options)
+    for issuer in issuers:
+        if (warning := warning_for(issuer)) is not None:
+            _log.warning("%s", warning)
     revocations, throttle = options.revocations, options.throttle
     if revocations is None:
         revocations = Revocations.memory(clock=clock) if previous is None else previous.revocations
@@ -138,8 +150,10 @@ def configure(options: Options, *, clock: Clock, previous: Configuration | None 
         audit=options.audit,
         accepted=BoundedCache(size),
         rejected=BoundedCache(min(size, _REJECTED_SIZE)),
+        inactive=BoundedCache(_REJECTED_SIZE),
         token_ttl_s=_within("token_cache_ttl_s", options.token_cache_ttl_s, _LONGEST_TTL_S),
         api_key_ttl_s=_within("api_key_cache_ttl_s", options.api_key_cache_ttl_s, _LONGEST_TTL_S),
+        max_token_bytes=int(_within("max_token_bytes", options.max_token_bytes, _TOKEN_BYTES[1], _TOKEN_BYTES[0])),
     )
 
 
@@ -169,7 +183,8 @@ def _check_parts(issuers: tuple[object, ...], options: Options) -> None:
         raise ConfigurationError(message, field="issuers", reason="nobody_allowed")
 
 
-def _within(field: str, value: float, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
-        raise ConfigurationError(f"{field} must be a number between 0 and {most}.", field=field, reason="out_of_range")
+def _within(field: str, value: float, most: float, least: float = 0) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        message = f"{field} must be a number between {least} and {most}."
+        raise ConfigurationError(message, field=field, reason="out_of_range")
     return value

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from doorward.errors import MissingCredential, printable
 from doorward.protocol.bearer import parse_authorization_header
 from doorward.secret import shows_nothing
 
@@ -16,6 +17,8 @@ __all__ = ["Request", "looks_signed", "read_credential", "signed_part"]
 
 _JSON_STARTS = ("ey", "ew")  # base64url of an opening brace and what may follow it: every header begins so
 _SIGNED_STARTS = ("Bearer eyJ", "bearer eyJ")
+_NOTHING = frozenset({"undefined", "null", "none", "nil", "nan", "false", "true", "token"})
+"""What programs send that had no token: the names of nothing in the languages they are written in."""
 _BEARER = len("Bearer ")
 
 
@@ -50,11 +53,15 @@ def read_credential(authorization: str | None) -> tuple[str, bool]:
     The characters of a JWT are left to its own, stricter parser.
 
     Raises:
-        MissingCredential, Malformed: as ``bearer.parse_authorization_header``.
+        MissingCredential, Malformed: as ``bearer.parse_authorization_header``; or ``placeholder`` for what stands where
+            a program had no token.
     """
     if authorization is not None and authorization.startswith(_SIGNED_STARTS):
         credential = authorization[_BEARER:]
         if credential.find(".") != credential.rfind("."):  # as `looks_signed`, for nearly every request
             return credential, True
     credential = parse_authorization_header(authorization)
+    if credential.lower() in _NOTHING:
+        message = f"The request says {printable(credential)} in place of a token: its sender had none. Sign in first."
+        raise MissingCredential(message, reason="placeholder")
     return credential, looks_signed(credential)

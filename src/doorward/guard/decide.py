@@ -3,12 +3,15 @@
 ``holds`` says whether what was decided lately still does. Everything else goes through ``decide``: read,
 throttle, verify, remember, scopes, record. Where nothing has to be waited for, it answers by itself; else it returns
 the ``Work`` that will, for threads and tasks alike. Failures that may be guesses count against the address they came
-from; outages never do, and never let anybody in.
+from; outages never do, and never let anybody in. What is no guess, and who has to wait for the guesses of others, says
+decision 13.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from doorward.errors import (
     AlgorithmNotAllowed,
@@ -16,13 +19,16 @@ from doorward.errors import (
     DoorwardError,
     Expired,
     Forbidden,
+    Inactive,
+    InvalidCredential,
     Malformed,
     MissingClaim,
     Revoked,
+    Throttled,
     UnknownApiKey,
     UnknownIssuer,
-    UnknownKey,
     WrongAudience,
+    WrongClaim,
     WrongType,
 )
 from doorward.guard.api_keys.format import key_id_of
@@ -30,6 +36,7 @@ from doorward.guard.credentials import Request, read_credential
 from doorward.guard.record import accepted_decision, refused_decision
 from doorward.guard.verdicts import Accepted, Rejected
 from doorward.guard.verify import confirm, refuse_revoked, verify_other, verify_signed
+from doorward.secret import shows_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,12 +47,22 @@ if TYPE_CHECKING:
 
 __all__ = ["decide", "holds"]
 
-# What may be a guess. Someone whose token has expired, or is meant for another service, did not guess it.
-_GUESSES: Final = (Malformed, BadSignature, UnknownKey, UnknownIssuer, AlgorithmNotAllowed, UnknownApiKey)
+# What may be a guess. Someone whose token has expired, is of an old key of its issuer, or is meant for another service,
+# did not guess it.
+_GUESSES: Final = (Malformed, BadSignature, UnknownIssuer, AlgorithmNotAllowed, UnknownApiKey, Inactive)
 # What the same signed token meets again and again: no fetch, store or clock turns it into something else. A bad
 # signature is none of these: some issuers give a new key the name of the old one. What an issuer or a store said of
 # another credential may be different next time.
-_FINAL: Final = (Malformed, UnknownIssuer, AlgorithmNotAllowed, WrongType, WrongAudience, MissingClaim, Expired)
+_FINAL: Final = (
+    Malformed,
+    UnknownIssuer,
+    AlgorithmNotAllowed,
+    WrongType,
+    WrongAudience,
+    WrongClaim,
+    MissingClaim,
+    Expired,
+)
 _REJECTED_TTL_S: Final = 60.0
 
 
@@ -78,6 +95,25 @@ def holds(config: Configuration, accepted: Accepted, scopes: Sequence[str], now:
     return True
 
 
+class _Attempt(msgspec.Struct, eq=False):
+    """One request on its way, and what is known of it so far."""
+
+    request: Request
+    now: float
+    proved: bool  # its credential was accepted lately: whatever becomes of it now, it was no guess
+    credential: str = ""  # until it could be read
+    signed: bool = False
+    prefix: str | None = None
+    accepted: Accepted | None = None
+    throttled: Throttled | None = None  # what it hears if it turns out to be a guess: its address must wait
+    repeated: bool = False
+
+    __rich_repr__ = shows_nothing
+
+    def __repr__(self) -> str:
+        return f"_Attempt({self.request!r})"
+
+
 def decide(config: Configuration, request: Request, now: float) -> Principal | Work[Principal]:
     """Decide on a request that nothing is remembered for.
 
@@ -87,88 +123,122 @@ def decide(config: Configuration, request: Request, now: float) -> Principal | W
     Raises:
         InvalidCredential, Forbidden, Throttled, UnavailableError: as ``Guard.authenticate``.
     """
-    credential, signed, prefix, again, accepted = "", False, None, False, None
+    attempt = _Attempt(request, now, config.accepted.get(request.digest) is not None)
     try:
-        credential, signed = read_credential(request.authorization)
-        prefix = None if signed else key_id_of(credential)  # nothing else has a part that names it and is no secret
-        config.throttle.check(request.client_ip, prefix, now=now)
+        attempt.credential, attempt.signed = read_credential(request.authorization)
+        if not attempt.signed:
+            attempt.prefix = key_id_of(attempt.credential)  # nothing else has a part that names it and is no secret
+        if not attempt.proved:
+            _throttle(config, attempt)
         rejected = config.rejected.get(request.digest)
         if rejected is not None and rejected.since <= now < rejected.until:
-            again = True
+            attempt.repeated = True
             raise rejected.again()
-        verified = (verify_signed if signed else verify_other)(config, credential, now)
-        if type(verified) is Accepted:
-            accepted = verified
-            _remember(config, request, accepted, now)
-            if request.scopes:
-                _require_scopes(request, accepted.principal)
-    except DoorwardError as error:
-        _refuse(config, request, error, credential, prefix, accepted, now, final=signed and not again)
-        raise
-    if accepted is not None and not (
-        request.scopes and _wants_confirmation(config, request.scopes, accepted.principal)
-    ):
-        return _let_in(config, request, accepted, now)
-    return _decide_waiting(config, request, verified, credential, prefix, now, signed=signed)
-
-
-def _decide_waiting(  # noqa: PLR0913, PLR0917 - where `decide` has come to
-    config: Configuration,
-    request: Request,
-    verified: Accepted | Work[Accepted],
-    credential: str,
-    prefix: str | None,
-    now: float,
-    *,
-    signed: bool,
-) -> Work[Principal]:
-    accepted = verified if isinstance(verified, Accepted) else None
-    try:
+        if not attempt.signed:
+            verifying = verify_other(
+                config, attempt.credential, now, client_ip=request.client_ip, scopes=request.scopes
+            )
+            return _decide_waiting(config, attempt, verifying)
+        verified = verify_signed(config, attempt.credential, now)
         if not isinstance(verified, Accepted):
-            accepted = yield from verified
-            _remember(config, request, accepted, now)
-        assert accepted is not None  # noqa: S101 - one of the two
-        _require_scopes(request, accepted.principal)
-        if config.introspection is not None and _wants_confirmation(config, request.scopes, accepted.principal):
-            yield from confirm(config.introspection, credential, accepted.principal, now=now)
+            return _decide_waiting(config, attempt, verified)
+        _remember(config, attempt, verified)
+        if request.scopes:
+            _require_scopes(request, verified.principal)
+            if _wants_confirmation(config, request.scopes, verified.principal):
+                return _decide_waiting(config, attempt, None)
     except DoorwardError as error:
-        _refuse(config, request, error, credential, prefix, accepted, now, final=signed)
-        raise
-    return _let_in(config, request, accepted, now)
+        throttled = _refuse(config, attempt, error)
+        if throttled is None:
+            raise
+        raise throttled from error
+    return _let_in(config, attempt, verified)
 
 
-def _remember(config: Configuration, request: Request, accepted: Accepted, now: float) -> None:
+def _decide_waiting(config: Configuration, attempt: _Attempt, verifying: Work[Accepted] | None) -> Work[Principal]:
+    request = attempt.request
+    try:
+        if verifying is not None:
+            _remember(config, attempt, (yield from verifying))
+        accepted = attempt.accepted
+        assert accepted is not None  # noqa: S101 - remembered now, or before
+        _require_scopes(request, accepted.principal)
+        if (
+            attempt.signed
+            and config.introspection is not None
+            and _wants_confirmation(config, request.scopes, accepted.principal)
+        ):
+            network = config.throttle.network(request.client_ip)
+            yield from confirm(
+                config.introspection, attempt.credential, accepted.principal, now=attempt.now, network=network
+            )
+    except DoorwardError as error:
+        throttled = _refuse(config, attempt, error)
+        if throttled is None:
+            raise
+        raise throttled from error
+    return _let_in(config, attempt, accepted)
+
+
+def _throttle(config: Configuration, attempt: _Attempt) -> None:
+    """Refuse a guess that comes too soon. A token goes on: only its failure has to wait (decision 13).
+
+    Not so where it may be somebody's API key, which can be weak: how long the answer takes must not tell which it is.
+    """
+    client_ip, now = attempt.request.client_ip, attempt.now
+    throttled = config.throttle.refusal(client_ip, attempt.prefix, now=now)
+    if throttled is not None:
+        if not attempt.signed and (config.api_keys is not None or config.introspection is None):
+            raise throttled
+        config.throttle.spare(throttled, client_ip, signed=attempt.signed, now=now)
+        attempt.throttled = throttled
+
+
+def _remember(config: Configuration, attempt: _Attempt, accepted: Accepted) -> None:
+    now = attempt.now
     until = now + (config.api_key_ttl_s if accepted.principal.kind == "api_key" else config.token_ttl_s)
     accepted.since = now
     accepted.until = min(accepted.until, until)
-    config.accepted.put(request.digest, accepted)
+    attempt.accepted = accepted
+    config.accepted.put(attempt.request.digest, accepted)
 
 
-def _let_in(config: Configuration, request: Request, accepted: Accepted, now: float) -> Principal:
+def _let_in(config: Configuration, attempt: _Attempt, accepted: Accepted) -> Principal:
     if config.audit is not None:
-        config.audit.record(accepted_decision(request, accepted, now=now))
+        config.audit.record(accepted_decision(attempt.request, accepted, now=attempt.now))
     return accepted.principal
 
 
-def _refuse(  # noqa: PLR0913, PLR0917 - all that is known of what was refused
-    config: Configuration,
-    request: Request,
-    error: DoorwardError,
-    credential: str,
-    prefix: str | None,
-    accepted: Accepted | None,
-    now: float,
-    *,
-    final: bool,
-) -> None:
-    """Count what may be a guess, remember what stays refused, record it. ``final``: the same text may be final."""
-    if accepted is None and isinstance(error, _GUESSES):
-        config.throttle.failed(request.client_ip, prefix, now=now)
-    if final and accepted is None and isinstance(error, _FINAL):
-        until = now + _REJECTED_TTL_S
-        config.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, now, until))
+def _refuse(config: Configuration, attempt: _Attempt, error: DoorwardError) -> Throttled | None:
+    """Count what may be a guess, remember what stays refused, record it; return what is heard in place of ``error``."""
+    request, now, instead = attempt.request, attempt.now, None
+    if attempt.accepted is None and isinstance(error, InvalidCredential):
+        if attempt.throttled is not None:
+            config.throttle.spend(request.client_ip, signed=attempt.signed)
+        if _is_guess(config, attempt, error):
+            instead = attempt.throttled
+            if instead is None:
+                config.throttle.failed(request.client_ip, attempt.prefix, now=now)
+        if attempt.proved:
+            config.accepted.drop(request.digest)
+        if attempt.signed and not attempt.repeated and isinstance(error, _FINAL):
+            until = now + _REJECTED_TTL_S
+            config.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, now, until))
     if config.audit is not None:
-        config.audit.record(refused_decision(request, error, credential, accepted, now=now))
+        error = instead or error
+        config.audit.record(refused_decision(request, error, attempt.credential, attempt.accepted, now=now))
+    return instead
+
+
+def _is_guess(config: Configuration, attempt: _Attempt, error: InvalidCredential) -> bool:
+    if attempt.proved or not attempt.credential or not isinstance(error, _GUESSES):
+        return False
+    if not isinstance(error, Inactive):
+        return True
+    # An old token that a page left open sends again and again is one failure. Whoever guesses sends another each time.
+    known = config.inactive.get(attempt.request.digest) is not None
+    config.inactive.put(attempt.request.digest, error)
+    return not known
 
 
 def _missing(scopes: Sequence[str], principal: Principal) -> tuple[str, ...]:
@@ -184,4 +254,4 @@ def _require_scopes(request: Request, principal: Principal) -> None:
 
 def _wants_confirmation(config: Configuration, scopes: Sequence[str], principal: Principal) -> bool:
     introspection = config.introspection
-    return introspection is not None and principal.kind == "jwt" and introspection.wanted_for(scopes)
+    return introspection is not None and principal.kind != "api_key" and introspection.wanted_for(scopes)

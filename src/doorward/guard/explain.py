@@ -9,13 +9,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from doorward.errors import DoorwardError, InvalidCredential, UnknownIssuer, UnknownKey, printable
+from doorward.errors import (
+    AlgorithmNotAllowed,
+    DoorwardError,
+    InvalidCredential,
+    UnknownIssuer,
+    UnknownKey,
+    printable,
+)
 from doorward.guard.credentials import looks_signed
+from doorward.guard.issuers.claim_paths import ABSENT, ClaimPath
 from doorward.guard.issuers.claim_rules import CLAIMS
+from doorward.guard.issuers.open_issuers import warning_for
+from doorward.guard.issuers.routes import find_ring
+from doorward.guard.issuers.tenants import TENANT
+from doorward.guard.policy.rights import left_out
 from doorward.guard.verdicts import Accepted
 from doorward.guard.verify import newer_keys, verify_other, verify_signed
 from doorward.protocol.bearer import parse_authorization_header
-from doorward.protocol.claims import parse_jwt, require_string, verify_jwt
+from doorward.protocol.claims import parse_jwt, verify_jwt
 from doorward.vault.times import format_instant
 
 if TYPE_CHECKING:
@@ -23,6 +35,7 @@ if TYPE_CHECKING:
 
     from doorward.guard.configuration import Configuration
     from doorward.guard.issuers.issuer import Issuer
+    from doorward.guard.policy.policy import Policy
     from doorward.guard.work import Work
     from doorward.protocol.jwk import JwkSet
     from doorward.protocol.jws import JoseHeader
@@ -95,7 +108,7 @@ def explain(config: Configuration, credential: str, *, now: float) -> Work[Expla
             parse_authorization_header(f"Bearer {credential}")  # what no header can hold is sent to no issuer either
             steps.ok("Not a signed token, so it must be an API key of this service, or a token to ask an issuer about.")
             steps.look_at("lookup")
-            _principal(steps, (yield from verify_other(config, credential, now)))
+            _principal(steps, (yield from verify_other(config, credential, now, is_use=False)), config.policy)
     except DoorwardError as error:
         return steps.end(error)
     return steps.end(None)
@@ -124,22 +137,27 @@ def explain_alone(token: str, *, now: float) -> Explanation:
 
 def _signed(config: Configuration, token: str, now: float, steps: _Steps) -> Work[None]:
     steps.look_at("shape")
-    jwt = parse_jwt(token)
+    jwt = parse_jwt(token, max_bytes=config.max_token_bytes)
     steps.ok(_header(jwt.header))
     steps.look_at("issuer")
-    named = require_string(jwt.claims, "iss")
-    ring = config.rings.get(named)
-    if ring is None:
+    try:
+        ring = find_ring(config.rings, jwt.claims)
+    except UnknownIssuer as error:
         trusted = ", ".join(each.issuer.url for each in config.rings.values()) or "none"
-        raise UnknownIssuer(f"{printable(named)} is not trusted here, to the letter. Trusted: {trusted}.")
+        raise UnknownIssuer(f"{error.message} Compare to the letter. Trusted: {trusted}.") from None
     issuer = ring.issuer
     steps.ok(f"{issuer.url}, which is trusted for tokens of type {issuer.token_type}.")
+    if (warning := warning_for(issuer)) is not None:
+        steps.note(warning)
     steps.look_at("keys")
     keys = ring.keys if ring.fresh_since <= now < ring.fresh_until else (yield from ring.current(now))
     steps.ok(_keys(keys, issuer))
     steps.look_at("signature")
     try:
         signed = verify_jwt(jwt, keys, algorithms=issuer.algorithms)
+    except AlgorithmNotAllowed as error:
+        remedy = f"Allowed: {', '.join(sorted(issuer.algorithms))} (the issuer's setting algorithms)."
+        raise AlgorithmNotAllowed(f"{error.message} {remedy}", reason=error.reason) from None
     except UnknownKey as error:
         newer = yield from newer_keys(ring, keys, jwt.header.kid, error, now)
         steps.note("The key is not among them, so they were fetched again.")
@@ -148,7 +166,11 @@ def _signed(config: Configuration, token: str, now: float, steps: _Steps) -> Wor
     steps.look_at("claims")
     steps.note(_claims(signed.claims, now))
     steps.note(f"This service is {', '.join(sorted(issuer.audiences))} to that issuer.")
-    ignored = sorted(signed.claims.keys() - _LOOKED_AT - {issuer.groups_claim})
+    for each in issuer.required_claims:
+        found = each.path.find(signed.claims)
+        said = "nothing" if found is ABSENT else _shown(found)
+        steps.note(f"Of {printable(each.name)}, which is required, it says {said}.")
+    ignored = sorted(signed.claims.keys() - _LOOKED_AT - _named_in(issuer))
     if ignored:
         steps.note(f"Nobody looks at: {printable(', '.join(ignored))}.")
     ring.claim_rules.validate(signed, now)
@@ -157,7 +179,16 @@ def _signed(config: Configuration, token: str, now: float, steps: _Steps) -> Wor
     checked = verify_signed(config, token, now)
     accepted = checked if isinstance(checked, Accepted) else (yield from checked)
     steps.ok("Not revoked.")
-    _principal(steps, accepted)
+    _principal(steps, accepted, config.policy)
+    for words in left_out(issuer, signed.claims).values():
+        steps.note(f"Beware: {words}")
+
+
+def _named_in(issuer: Issuer) -> set[str]:
+    """The claims that the settings make somebody look at."""
+    named = (issuer.groups_claim, issuer.audience_claim, issuer.subject_claim, *(issuer.scope_claims or ()))
+    paths = [ClaimPath(name) for name in named if name is not None] + [each.path for each in issuer.required_claims]
+    return {name for path in paths for name in path.claims} | ({"tid"} if TENANT in issuer.url else set())
 
 
 def _header(header: JoseHeader) -> str:
@@ -184,7 +215,7 @@ def _shown(value: object) -> str:
 
 
 def _moment(value: object, now: float) -> str:
-    if type(value) is not int:
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         return _shown(value)
     try:
         moment = format_instant(value).partition(".")[0] + "Z"
@@ -195,7 +226,7 @@ def _moment(value: object, now: float) -> str:
     return f"{moment} ({away})"
 
 
-def _principal(steps: _Steps, accepted: Accepted) -> None:
+def _principal(steps: _Steps, accepted: Accepted, policy: Policy) -> None:
     principal = accepted.principal
     steps.look_at("principal")
     said = [
@@ -206,7 +237,8 @@ def _principal(steps: _Steps, accepted: Accepted) -> None:
     if principal.email is not None:
         trust = "counts" if principal.email_verified else "only to show: not verified, or its issuer not trusted for it"
         said.append(f"E-mail: {printable(principal.email)} ({trust}).")
-    said.append("An administrator." if principal.is_admin else "No administrator.")
+    why = policy.why_no_admin(principal)
+    said.append("An administrator." if principal.is_admin else f"No administrator{f': {why}' if why else ''}.")
     if principal.may_delegate:
         said.append("May act for others.")
     steps.ok(" ".join(said))

@@ -64,6 +64,7 @@ class Guard:
         api_key_cache_ttl_s: For how many seconds an API key that was revoked elsewhere may still be accepted here.
         jwks_refresh_s: How old an issuer's keys may become while it answers, in seconds.
         jwks_max_stale_s: For how many seconds beyond that they are used while it does not answer.
+        max_token_bytes: How long a signed token may be, up to 262,144; the web server must take such headers too.
         clock: For tests.
 
     Raises:
@@ -87,6 +88,7 @@ class Guard:
         api_key_cache_ttl_s: float = 60,
         jwks_refresh_s: float = 3600,
         jwks_max_stale_s: float = 3600,
+        max_token_bytes: int = 16_384,
         clock: Clock | None = None,
     ) -> None:
         options = Options(
@@ -104,6 +106,7 @@ class Guard:
             api_key_cache_ttl_s=api_key_cache_ttl_s,
             jwks_refresh_s=jwks_refresh_s,
             jwks_max_stale_s=jwks_max_stale_s,
+            max_token_bytes=max_token_bytes,
         )
         self._clock = clock or SystemClock()
         self._now = self._clock.now

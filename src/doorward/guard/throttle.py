@@ -1,8 +1,8 @@
 """Failed attempts, counted by client network and by credential prefix, and who has to wait for how long.
 
 Only failures count. A network's failures hold up that network and nobody else: who shares a prefix with an attacker,
-but no network, is let in (decision 13). Where a request came from is said by ``addresses``, what a failure is by the
-guard.
+but no network, is let in; and what guesses nothing is looked at even from a network that must wait (decision 13). Where
+a request came from is said by ``addresses``, what a failure is by the guard.
 """
 
 from __future__ import annotations
@@ -134,6 +134,28 @@ class MemoryFailures:
         return len(self._few) + len(self._many)
 
 
+class _Spared:
+    """How many checks for networks that must wait were in vain in this second. Remembers no more than ``most``."""
+
+    __slots__ = ("_all", "_by_network", "_each", "_second", "most")
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._each = -(-most // 2)
+        self._second = -inf
+        self._all = 0
+        self._by_network: dict[bytes, int] = {}
+
+    def has_left(self, network: bytes, now: float) -> bool:
+        if now // 1 != self._second:  # another one, and be it an earlier one
+            self._second, self._all, self._by_network = now // 1, 0, {}
+        return self._all < self.most and self._by_network.get(network, 0) < self._each
+
+    def spend(self, network: bytes) -> None:
+        self._all += 1
+        self._by_network[network] = self._by_network.get(network, 0) + 1
+
+
 class Throttle:
     """Makes networks wait that fail too often, longer with each failure.
 
@@ -143,7 +165,8 @@ class Throttle:
 
     When a prefix has failed more than ``free_failures`` times, from wherever, it is under attack: a network that fails
     then waits ``base_delay_s`` from its first failure on. A network without a failure of its own never waits, so an
-    attacker can't lock anybody out from elsewhere; one who shares the victim's address can.
+    attacker can't lock anybody out from elsewhere. One who shares the victim's address can do so for API keys that were
+    not accepted lately. Tokens are checked all the same, within a budget, and only their failure waits (``spare``).
 
     Requests whose client is unknown (None: a socket file, a server that does not say) are not throttled. They could
     only share one count, and that would lock all of them out for the failures of one. A proxy in front must be named
@@ -155,6 +178,9 @@ class Throttle:
         max_delay_s: the longest wait.
         forget_after_s: how long a failure is remembered, at least ``max_delay_s``.
         max_addresses: how many networks are remembered, 15 MB for 100,000.
+        spared_checks: how many signed tokens a second, from networks that must wait, may be checked in vain; half of
+            them for one network. 1000 take 5 to 15% of a core.
+        spared_questions: the same of questions to an issuer about opaque tokens, where a guard takes no API keys.
         shared: failures counted together with other guards; None for this process alone.
 
     Raises:
@@ -169,6 +195,8 @@ class Throttle:
         max_delay_s: float = 300.0,
         forget_after_s: float = 900.0,
         max_addresses: int = 100_000,
+        spared_checks: int = 1000,
+        spared_questions: int = 10,
         shared: FailureStore | None = None,
     ) -> None:
         _require("free_failures", free_failures >= 0, "0 or more")
@@ -176,6 +204,8 @@ class Throttle:
         _require("max_delay_s", base_delay_s <= max_delay_s < inf, "at least base_delay_s")
         _require("forget_after_s", max_delay_s <= forget_after_s < inf, "at least max_delay_s")
         _require("max_addresses", max_addresses >= _FEWEST_ADDRESSES, f"{_FEWEST_ADDRESSES} or more")
+        _require("spared_checks", spared_checks >= 0, "0 or more")
+        _require("spared_questions", spared_questions >= 0, "0 or more")
         self._free = free_failures
         self._base_delay_s = base_delay_s
         self._forget_after_s = forget_after_s
@@ -184,38 +214,49 @@ class Throttle:
         self._memory = MemoryFailures(
             free_failures=free_failures, forget_after_s=forget_after_s, max_addresses=max_addresses
         )
+        self._spared = {True: _Spared(spared_checks), False: _Spared(spared_questions)}  # by whether a token is signed
         self._networks: dict[str, bytes] = {}
 
+    def network(self, client_ip: str | None) -> bytes | None:
+        """Return the network that ``client_ip`` counts with; None if nobody knows where the attempt comes from."""
+        if not client_ip:
+            return None
+        network = self._networks.get(client_ip)
+        return self._learn(client_ip) if network is None else network
+
     def check(self, client_ip: str | None, prefix: str | None, *, now: float) -> None:
-        """Refuse an attempt that comes too soon. Call it before costly work.
+        """Raise what ``refusal`` returns."""
+        throttled = self.refusal(client_ip, prefix, now=now)
+        if throttled is not None:
+            raise throttled
+
+    def refusal(self, client_ip: str | None, prefix: str | None, *, now: float) -> Throttled | None:
+        """Say whether an attempt comes too soon. Ask before costly work.
 
         Args:
             client_ip: where the attempt comes from, as ``addresses.client_address`` says; None if nobody knows.
             prefix: what several attempts at the same credential have in common, and is no secret: an API key's id.
             now: epoch seconds. A clock that was set back makes nobody wait for longer.
 
-        Raises:
-            Throttled: after ``retry_after_s``, whole seconds, an attempt passes. Its reason is ``address_throttled``,
-                or ``credential_attacked`` if the address would not wait for its own failures.
+        Returns:
+            None if not. Else after ``retry_after_s``, whole seconds, an attempt passes. Its reason is
+            ``address_throttled``, or ``credential_attacked`` if the address would not wait for its own failures.
         """
         if not client_ip:
-            return
-        network = self._networks.get(client_ip)
+            return None
+        network = self._networks.get(client_ip)  # as `network`, written out: each new token asks
         if network is None:
             network = self._learn(client_ip)
         failures = self._memory.of_network(network)
         if self._shared is not None:
             failures = _worse(failures, self._shared.of_network, network)
-        if failures is not None:
-            self._wait(failures, prefix, now)
+        return None if failures is None else self._wait(failures, prefix, now)
 
     def failed(self, client_ip: str | None, prefix: str | None, *, now: float) -> None:
         """Count a credential that was refused. An outage is no failure. Arguments as ``check``."""
-        if not client_ip:
-            return
-        network = self._networks.get(client_ip)
+        network = self.network(client_ip)
         if network is None:
-            network = self._learn(client_ip)
+            return
         if prefix is not None:
             prefix = prefix[:_LONGEST_PREFIX]
         self._memory.add(network, prefix, now=now)
@@ -223,7 +264,27 @@ class Throttle:
             with suppress(StoreError):  # it was counted here
                 self._shared.add(network, prefix, now=now)
 
-    def _wait(self, failures: Failures, prefix: str | None, now: float) -> None:
+    def spare(self, throttled: Throttled, client_ip: str | None, *, signed: bool, now: float) -> None:
+        """Let a token be checked though its address must wait: only those that turn out to be bad are limited.
+
+        Raises:
+            Throttled: ``checks_used_up``: too many such tokens were bad in this second. ``throttled`` itself, where
+                none is spared.
+        """
+        spared, network = self._spared[signed], self.network(client_ip)
+        if not spared.most:
+            raise throttled
+        if network is not None and not spared.has_left(network, now):
+            message = "Too many bad tokens come from this address. Try again in a second."
+            raise Throttled(message, retry_after_s=1.0, reason="checks_used_up")
+
+    def spend(self, client_ip: str | None, *, signed: bool) -> None:
+        """Note that a token that was spared was checked in vain."""
+        network = self.network(client_ip)
+        if network is not None:
+            self._spared[signed].spend(network)
+
+    def _wait(self, failures: Failures, prefix: str | None, now: float) -> Throttled | None:
         count, last_at = failures
         if count > self._free:
             delay_s = self._delays[min(count - self._free, len(self._delays)) - 1]
@@ -232,12 +293,13 @@ class Throttle:
             delay_s = self._base_delay_s  # and no more, whatever others do
             reason = "credential_attacked"
         else:
-            return
+            return None
         elapsed_s = now - last_at
-        if 0 <= elapsed_s < delay_s - _CLOCK_STEP_S:
-            wait_s = ceil(delay_s - elapsed_s)
-            message = f"Too many failed attempts. Wait {wait_s} s before the next, and check the credential first."
-            raise Throttled(message, retry_after_s=float(wait_s), reason=reason)
+        if not 0 <= elapsed_s < delay_s - _CLOCK_STEP_S:
+            return None
+        wait_s = ceil(delay_s - elapsed_s)
+        message = f"Too many failed attempts. Wait {wait_s} s before the next, and check the credential first."
+        return Throttled(message, retry_after_s=float(wait_s), reason=reason)
 
     def _is_attacked(self, prefix: str, now: float) -> bool:
         failures = self._memory.of_prefix(prefix)

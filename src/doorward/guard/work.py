@@ -11,13 +11,14 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from doorward.errors import UnavailableError
+from doorward.errors import ConfigurationError, UnavailableError
+from doorward.system import in_asyncio
 
 __all__ = ["Forkable", "Job", "SharedJobs", "Work", "Workers", "afinish", "finish", "renew_after_fork"]
 
@@ -57,6 +58,15 @@ async def afinish(work: Work[T]) -> T:
     """Carry ``work`` to its end, waiting in this task. Cancelling it leaves a job under way to others."""
     import asyncio  # noqa: PLC0415 - heavy, and whoever awaits this has it already
 
+    if not in_asyncio():  # trio, by way of anyio
+        import anyio.to_thread  # noqa: PLC0415 - heavy, and seldom needed
+
+        try:
+            return await anyio.to_thread.run_sync(finish, work, abandon_on_cancel=True)
+        except anyio.NoEventLoopError:
+            work.close()
+            message = "A guard is awaited under asyncio or trio. Elsewhere, use its twin that blocks."
+            raise ConfigurationError(message, field="event_loop", reason="unknown_event_loop") from None
     try:
         job = next(work)
         while True:
@@ -78,6 +88,11 @@ async def afinish(work: Work[T]) -> T:
 class Workers:
     """A bounded number of daemon threads with a bounded queue.
 
+    Jobs may wait in lanes, which take turns: who fills one holds up nobody else. No lane may hold more places than it
+    leaves free, so that a lane alone takes half of them, and however many there are, one that comes finds a place while
+    there is any (Choudhury and Hahne, "Dynamic queue length thresholds", 1998). Jobs without a lane go first, and may
+    take all places.
+
     A thread starts when a job has none to go to, also after a fork, and ends when it has had none for a while.
 
     Args:
@@ -95,8 +110,19 @@ class Workers:
         self._crew = _Crew(idle_s)
         renew_after_fork(self)
 
-    def start(self, function: Callable[[], T], *, timeout_s: float) -> Job[T]:
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for a thread."""
+        return len(self._crew.waiting)
+
+    def start(self, function: Callable[[], T], *, timeout_s: float, lane: Hashable = None, leaving: int = 0) -> Job[T]:
         """Have ``function`` run on one of the threads.
+
+        Args:
+            function: the job.
+            timeout_s: for how long it is worth waiting.
+            lane: whose it is, if that matters.
+            leaving: how many places it leaves to others.
 
         Raises:
             UnavailableError: ``too_busy``: too much is under way; ``no_thread``: the system gives none.
@@ -114,10 +140,11 @@ class Workers:
 
         crew = self._crew
         with crew.changed:
-            if len(crew.waiting) >= self._queued:
+            free = self._queued - leaving - len(crew.waiting)
+            if free <= (0 if lane is None else crew.waiting.held(lane)):
                 message = f"Too much is waiting for {self._name}. Try again in a moment."
                 raise UnavailableError(message, reason="too_busy", retry_after_s=1.0)
-            crew.waiting.append(run)
+            crew.waiting.append(lane, run)
             if len(crew.waiting) <= crew.idle or crew.threads == self._threads:
                 crew.changed.notify()
                 return Job(future, timeout_s)
@@ -126,7 +153,7 @@ class Workers:
                 thread.start()
             except RuntimeError:
                 if not crew.threads:  # else one of those will come to it
-                    crew.waiting.pop()
+                    crew.waiting.take_back(lane)
                     message = f"The system gives no thread for {self._name}. Raise its limit, or try again in a moment."
                     raise UnavailableError(message, reason="no_thread", retry_after_s=1.0) from None
             else:
@@ -187,13 +214,49 @@ class SharedJobs:
         self._lock, self._under_way = threading.Lock(), {}
 
 
+class _Lanes:
+    """What waits, by whose it is. The lanes take turns, and each gives its oldest; None goes before all."""
+
+    def __init__(self) -> None:
+        self._lanes: OrderedDict[Hashable, deque[Callable[[], None]]] = OrderedDict()
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def held(self, lane: Hashable) -> int:
+        return len(self._lanes.get(lane, ()))
+
+    def append(self, lane: Hashable, run: Callable[[], None]) -> None:
+        self._lanes.setdefault(lane, deque()).append(run)
+        self._size += 1
+        if lane is None:
+            self._lanes.move_to_end(None, last=False)
+
+    def take_back(self, lane: Hashable) -> None:
+        """Take out what was put last into ``lane``."""
+        self._lanes[lane].pop()
+        self._size -= 1
+        if not self._lanes[lane]:
+            del self._lanes[lane]
+
+    def popleft(self) -> Callable[[], None]:
+        lane, waiting = self._lanes.popitem(last=False)
+        run = waiting.popleft()
+        self._size -= 1
+        if waiting:
+            self._lanes[lane] = waiting
+            self._lanes.move_to_end(lane, last=lane is not None)  # its next turn comes after everybody else's
+        return run
+
+
 class _Crew:
     """Threads and what waits for them. All is read and changed under ``changed``."""
 
     def __init__(self, idle_s: float) -> None:
         self._idle_s = idle_s
         self.changed = threading.Condition(threading.Lock())
-        self.waiting: deque[Callable[[], None]] = deque()
+        self.waiting = _Lanes()
         self.threads = 0
         self.idle = 0
         self.dismissed = False

@@ -25,8 +25,9 @@ __all__ = ["AsyncHttpClient", "HttpClient"]
 class HttpClient:
     """Sends requests, blocking. Nothing is kept between them, neither connection nor cookie; threads may share one.
 
-    https only, verified against the system's trust store and SSL_CERT_FILE or SSL_CERT_DIR besides; through the proxy
-    (http:// only) that HTTPS_PROXY or ALL_PROXY names, unless NO_PROXY says otherwise. Redirects are not followed.
+    https only, verified against the system's trust store, and besides that SSL_CERT_FILE, SSL_CERT_DIR,
+    REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE; through the proxy (http, https, SOCKS 5) that HTTPS_PROXY or ALL_PROXY names,
+    unless NO_PROXY says otherwise. Redirects are not followed.
 
     Args:
         insecure_loopback_http: allow http to 127.0.0.0/8, ``[::1]`` and ``localhost``, for tests and development.
@@ -115,6 +116,15 @@ class AsyncHttpClient:
         if isinstance(outcome, DoorwardError):
             raise outcome
         return outcome
+
+    def blocking(self) -> HttpClient:
+        """Return the client that allows and waits for the same, and blocks."""
+        settings = self._settings
+        return HttpClient(
+            insecure_loopback_http=settings.insecure_loopback_http,
+            connect_timeout_s=settings.connect_timeout_s,
+            total_timeout_s=settings.total_timeout_s,
+        )
 
     async def aclose(self) -> None:
         """Do nothing, like ``HttpClient.close``."""

@@ -1,19 +1,20 @@
 """Drives flows (decision 1): sends the requests they yield, sleeps their pauses, gives back what they return.
 
-The only place where a flow meets a transport and a clock. No flow is written here, and nothing here knows what a
-request is for. A flow that has come to an irrevocable request is carried to its end, whoever stops waiting for it
-(decision 9).
+The only place where a flow meets a transport, a clock and an event loop. No flow is written here, and nothing here
+knows what a request is for. A flow that has come to an irrevocable request is carried to its end, whoever stops
+waiting for it (decision 9).
 """
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from doorward.errors import ConfigurationError
 from doorward.model import HttpRequest, HttpResponse, Pause
-from doorward.system import SystemClock
+from doorward.system import SystemClock, in_asyncio
 
 if TYPE_CHECKING:
     import asyncio
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from doorward.ports import AsyncTransport, Clock, Flow, Transport
 
-__all__ = ["arun", "run"]
+__all__ = ["arun", "aside", "run"]
 
 T = TypeVar("T")
 
@@ -72,9 +73,13 @@ def run(flow: Flow[T], transport: Transport, clock: Clock = _SYSTEM_CLOCK) -> T:
 async def arun(flow: Flow[T], transport: AsyncTransport, clock: Clock = _SYSTEM_CLOCK) -> T:
     """Drive ``flow`` like ``run``, for asyncio. Cancelling the task closes the flow.
 
+    Under trio a thread drives it, blocking: there a cancelled wait ends at the flow's next pause.
+
     From an irrevocable request on, a task of its own drives the flow: cancelling the caller leaves it to finish, and
     only the end of the event loop ends it.
     """
+    if not in_asyncio():
+        return await aside(run, flow, transport.blocking(), _CancellableClock(clock))
     drive = _Drive(flow)
     try:
         while drive.step is not None and not drive.must_be_carried:
@@ -101,6 +106,40 @@ async def arun(flow: Flow[T], transport: AsyncTransport, clock: Clock = _SYSTEM_
     _carried.add(task)
     task.add_done_callback(let_go)
     return await asyncio.shield(task)
+
+
+async def aside(function: Callable[..., T], *arguments: Any) -> T:
+    """Run a function that blocks in a thread, under asyncio or trio.
+
+    Raises:
+        ConfigurationError: Neither runs this code.
+    """
+    if in_asyncio():
+        import asyncio  # noqa: PLC0415 - as above
+
+        return await asyncio.to_thread(function, *arguments)
+    import anyio.to_thread  # noqa: PLC0415 - heavy
+
+    try:
+        return await anyio.to_thread.run_sync(function, *arguments)
+    except anyio.NoEventLoopError:
+        message = "Call this from asyncio or trio; elsewhere, use its twin that blocks."
+        raise ConfigurationError(message, field="event_loop", reason="unknown_event_loop") from None
+
+
+class _CancellableClock:
+    """A clock whose pauses, in a thread of anyio's, end early when whoever waits for that thread is cancelled."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.now, self.monotonic, self.asleep = clock.now, clock.monotonic, clock.asleep
+
+    def sleep(self, seconds: float) -> None:
+        import anyio.from_thread  # noqa: PLC0415 - heavy
+
+        with suppress(anyio.NoEventLoopError):  # once the flow must be carried to its end, a thread of ours drives it
+            anyio.from_thread.check_cancelled()
+        self._clock.sleep(seconds)
 
 
 class _Drive(Generic[T]):

@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPECTED", "explain"]
 
+try:
+    from socksio.exceptions import SOCKSError
+except ImportError:  # an extra; without it no SOCKS proxy is spoken to
+
+    class SOCKSError(Exception):  # type: ignore[no-redef] # stands in for the other
+        """Never raised."""
+
+
 EXPECTED: tuple[type[Exception], ...] = (
     DeadlinePassed,
     OSError,  # with ssl.SSLError, socket.gaierror and TimeoutError
@@ -31,6 +39,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     httpcore2.ProtocolError,
     httpcore2.ProxyError,
     httpcore2.TimeoutException,
+    SOCKSError,
     anyio.BrokenResourceError,
     anyio.ClosedResourceError,
     anyio.EndOfStream,
@@ -109,6 +118,8 @@ def _reason(causes: tuple[BaseException, ...]) -> tuple[str, str]:
         if any(isinstance(cause, kinds) for cause in causes):
             return reason, advice
     for cause in causes:
+        if isinstance(cause, SOCKSError):
+            return "proxy_failed", "its answer is not SOCKS 5. Check its address and kind."
         if isinstance(cause, httpcore2.ProxyError):
             return "proxy_failed", _refusal(cause)
         if isinstance(cause, httpcore2.ProtocolError):

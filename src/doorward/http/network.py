@@ -13,16 +13,20 @@ import socket
 import ssl
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpcore2
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     from doorward.ports import Clock
 
 __all__ = ["AsyncNetwork", "Deadline", "DeadlinePassed", "Network"]
+
+T = TypeVar("T")
+
+_RECORD_BYTES = 16_384
 
 _LOCALHOST = ("::1", "127.0.0.1")
 """What ``localhost`` is, whatever a resolver says (RFC 6761 section 6.3): plain http to it stays on this machine.
@@ -64,10 +68,18 @@ class Deadline:
 
 
 class Network(httpcore2.NetworkBackend):
-    """Connects, reads and writes until a deadline. Made for one request."""
+    """Connects, reads and writes until a deadline. Made for one request, closed after it.
+
+    Closing matters: httpcore2 leaves a connection open when a SOCKS proxy refuses.
+    """
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
+        self._sockets: list[socket.socket] = []
+
+    def close(self) -> None:
+        for each in self._sockets:
+            each.close()
 
     def connect_tcp(
         self,
@@ -79,13 +91,14 @@ class Network(httpcore2.NetworkBackend):
     ) -> httpcore2.NetworkStream:
         with _connecting(self._deadline):
             until = self._deadline.sooner(timeout)
-            return _Stream(_connect(_resolve(host, port, until), until), self._deadline)
+            self._sockets.append(_connect(_resolve(host, port, until), until))
+            return _Stream(self._sockets[-1], self._deadline)
 
 
 class _Stream(httpcore2.NetworkStream):
     """A socket, plain or TLS, whose every operation ends by the deadline. The given timeouts could only be longer."""
 
-    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+    def __init__(self, sock: socket.socket | _TlsInTls, deadline: Deadline) -> None:
         self._sock = sock
         self._deadline = deadline
 
@@ -114,15 +127,68 @@ class _Stream(httpcore2.NetworkStream):
         try:
             with _connecting(self._deadline):
                 # The timeout of a socket bounds its whole handshake, not each message of it.
-                self._sock.settimeout(self._deadline.sooner(timeout).remaining())
-                return _Stream(ssl_context.wrap_socket(self._sock, server_hostname=server_hostname), self._deadline)
+                until = self._deadline.sooner(timeout)
+                if not isinstance(self._sock, ssl.SSLSocket) and isinstance(self._sock, socket.socket):
+                    self._sock.settimeout(until.remaining())
+                    secured = ssl_context.wrap_socket(self._sock, server_hostname=server_hostname)
+                    return _Stream(secured, self._deadline)
+                return _Stream(_TlsInTls(self._sock, ssl_context, server_hostname, until), self._deadline)
         except BaseException:
             self.close()
             raise
 
     def get_extra_info(self, info: str) -> Any:
-        # httpcore2 asks the TLS object which protocol was agreed on, which an SSLSocket knows too.
-        return self._sock if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket) else None
+        # httpcore2 asks the TLS object which protocol was agreed on, which the others know too.
+        return self._sock if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket | _TlsInTls) else None
+
+
+class _TlsInTls:
+    """TLS through a proxy that is itself spoken to by TLS, which ``wrap_socket`` can't do. Used like a socket."""
+
+    def __init__(
+        self, outer: socket.socket | _TlsInTls, context: ssl.SSLContext, hostname: str | None, until: Deadline
+    ) -> None:
+        self._outer = outer
+        self._until = until
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=hostname)
+        self.selected_alpn_protocol = self._tls.selected_alpn_protocol
+        self._done(self._tls.do_handshake)
+
+    def settimeout(self, seconds: float) -> None:
+        """Begin anew, for what takes several steps of the socket below."""
+        self._until.renew(seconds)
+
+    def recv(self, most: int) -> bytes:
+        try:
+            return self._done(lambda: self._tls.read(most))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):  # as an SSLSocket has it
+            return b""
+
+    def send(self, data: memoryview) -> int:
+        return self._done(lambda: self._tls.write(data))
+
+    def close(self) -> None:
+        self._outer.close()
+
+    def _done(self, step: Callable[[], T]) -> T:
+        while True:
+            try:
+                result = step()
+            except ssl.SSLWantReadError:
+                self._flush()
+                self._outer.settimeout(self._until.remaining())
+                received = self._outer.recv(_RECORD_BYTES)
+                self._incoming.write(received) if received else self._incoming.write_eof()
+            else:
+                self._flush()
+                return result
+
+    def _flush(self) -> None:
+        rest = memoryview(self._outgoing.read())
+        while rest:
+            self._outer.settimeout(self._until.remaining())
+            rest = rest[self._outer.send(rest) :]
 
 
 class AsyncNetwork(httpcore2.AsyncNetworkBackend):

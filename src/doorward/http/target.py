@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from doorward.model import HttpRequest
 
 __all__ = ["Proxy", "Target", "check_target", "choose_proxy"]
+
+# Both kinds of SOCKS leave it to the proxy to resolve names, which a machine behind one often can't.
+_PROXY_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 
 _LONGEST_URL = 8192
 """Signed addresses of papers and SAML requests are longer than the URLs of a provider."""
@@ -39,11 +43,12 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Proxy(msgspec.Struct, frozen=True):
-    """An http proxy that tunnels https (CONNECT), and the environment variable that named it."""
+    """A proxy that tunnels https, by CONNECT or SOCKS 5, and the environment variable that named it."""
 
     variable: str
     host: str
     port: int
+    scheme: str = "http"
     username: str | None = None
     password: Secret = msgspec.field(default_factory=lambda: Secret(""))
 
@@ -83,7 +88,7 @@ def choose_proxy(target: Target, environment: Mapping[str, str]) -> Proxy | None
     for variable in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         if value := environment.get(variable):
             excluded = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-            is_direct = any(_matches(target, entry.strip().lower()) for entry in excluded.split(","))
+            is_direct = any(_matches(target, entry.lower()) for entry in re.split(r"[\s,]+", excluded) if entry)
             return None if is_direct else _parse_proxy(variable, value)
     return None
 
@@ -107,16 +112,16 @@ def _parse_proxy(variable: str, value: str) -> Proxy:
     except ValueError:
         host = None
     else:
-        if parts.scheme != "http":
-            message = (
-                f"{variable} names a proxy of the kind {printable(parts.scheme)}, but only http:// ones are known."
-            )
+        if parts.scheme not in _PROXY_PORTS:
+            known = ", ".join(f"{scheme}://" for scheme in _PROXY_PORTS)
+            message = f"{variable} names a proxy of the kind {printable(parts.scheme)}. Known are {known}."
             raise ConfigurationError(message, field=variable, reason="proxy_scheme")
     if host is None:
         message = f"{variable} is not the address of a proxy. Write it as http://host:port, or unset it."
         raise ConfigurationError(message, field=variable, reason="proxy_malformed")
     username = None if parts.username is None else unquote(parts.username)
-    return Proxy(variable, host, 80 if port is None else port, username, Secret(unquote(parts.password or "")))
+    password = Secret(unquote(parts.password or ""))
+    return Proxy(variable, host, _PROXY_PORTS[parts.scheme] if port is None else port, parts.scheme, username, password)
 
 
 def _matches(target: Target, entry: str) -> bool:

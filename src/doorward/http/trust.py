@@ -1,4 +1,7 @@
-"""Whom TLS trusts: the system's store, and the certificates of SSL_CERT_FILE and SSL_CERT_DIR besides.
+"""Whom TLS trusts: the system's store, and besides it the certificates that the environment names.
+
+``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are OpenSSL's. ``REQUESTS_CA_BUNDLE`` (a file or a folder) and ``CURL_CA_BUNDLE``
+are what companies set for Requests and curl, where their firewall signs with a CA of its own.
 
 Nothing here, or anywhere else, switches verification off.
 """
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 import os
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["trust_context"]
 
+_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+
 
 def trust_context(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """Build the TLS settings of a client: TLS 1.2 or later, certificate and host name verified.
@@ -26,14 +32,15 @@ def trust_context(environment: Mapping[str, str] = os.environ) -> ssl.SSLContext
     own CA can be trusted without losing the public ones.
 
     Raises:
-        ConfigurationError: field ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``; reason ``trust_unreadable``.
+        ConfigurationError: field is the variable; reason ``trust_unreadable``.
     """
     context = httpx2.create_ssl_context(trust_env=False)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    for variable, argument in (("SSL_CERT_FILE", "cafile"), ("SSL_CERT_DIR", "capath")):
+    for variable in _VARIABLES:
         place = environment.get(variable)
         if not place:
             continue
+        argument = "capath" if variable == "SSL_CERT_DIR" or Path(place).is_dir() else "cafile"
         try:
             context.load_verify_locations(**{argument: place})
         except OSError as error:  # ssl.SSLError, for a file that holds no certificate, is one

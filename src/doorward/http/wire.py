@@ -12,9 +12,10 @@ import asyncio
 import logging
 import os
 import re
-from contextlib import ExitStack, aclosing
+from contextlib import ExitStack, aclosing, closing
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import httpcore2
@@ -52,9 +53,10 @@ def exchange(
     call = _plan(request, settings)
     if isinstance(call, DoorwardError):
         return call
-    network = Network(Deadline(SystemClock(), settings.total_timeout_s if timeout_s is None else timeout_s))
+    deadline = Deadline(SystemClock(), settings.total_timeout_s if timeout_s is None else timeout_s)
     try:
         with (
+            closing(Network(deadline)) as network,
             httpcore2.ConnectionPool(call.trust, call.tunnel(), network_backend=network) as pool,
             pool.stream(**call.arguments()) as response,
         ):
@@ -101,7 +103,7 @@ def open_stream(
     deadline = Deadline(SystemClock(), settings.total_timeout_s)
     try:
         with ExitStack() as opened:
-            network = Network(deadline)
+            network = opened.enter_context(closing(Network(deadline)))
             pool = opened.enter_context(httpcore2.ConnectionPool(call.trust, call.tunnel(), network_backend=network))
             response = opened.enter_context(pool.stream(**call.arguments()))
             return StreamedResponse(call, response, deadline, idle_timeout_s, opened.pop_all())
@@ -194,8 +196,8 @@ class _Call:
         credentials = None
         if self.proxy.username is not None:
             credentials = (self.proxy.username.encode(), self.proxy.password.reveal().encode())
-        url = httpcore2.URL(scheme="http", host=self.proxy.host, port=self.proxy.port, target="/")
-        return httpcore2.Proxy(url, credentials)
+        url = httpcore2.URL(scheme=self.proxy.scheme, host=self.proxy.host, port=self.proxy.port, target="/")
+        return httpcore2.Proxy(url, credentials, ssl_context=self.trust if self.proxy.scheme == "https" else None)
 
     def arguments(self) -> dict[str, Any]:
         """Return what httpcore2 is told to send. The headers of transport are ours, whatever the request says."""
@@ -223,6 +225,9 @@ def _plan(request: HttpRequest, settings: ClientSettings, user_agent: str | None
         _check_headers(request.purpose, {**request.headers, "User-Agent": presented})
         target = check_target(request, insecure_loopback_http=settings.insecure_loopback_http)
         proxy = choose_proxy(target, os.environ)
+        if proxy is not None and proxy.scheme.startswith("socks") and find_spec("socksio") is None:
+            message = f"{proxy.variable} names a SOCKS proxy, which needs: pip install 'doorward[socks]'."
+            raise ConfigurationError(message, field=proxy.variable, reason="socks_missing")  # noqa: TRY301 - returned below
         return _Call(request, target, proxy, settings.trust, settings.connect_timeout_s, presented)
     except ConfigurationError as error:
         return error.with_traceback(None)

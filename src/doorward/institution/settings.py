@@ -11,9 +11,10 @@ import tomllib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from doorward.errors import ConfigurationError, printable
+from doorward.errors import ConfigurationError, UnsafePermissions, printable
 from doorward.institution.patterns import CookiePatterns
 from doorward.vault.folders import config_folder, institution_file
+from doorward.vault.trusted_file import read_trusted_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,10 +126,11 @@ def _read(name: str, table: object) -> NamedInstitution:
 
 def _load(path: str) -> dict[str, Any]:
     try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:  # noqa: PTH123 - a FIFO must not keep us waiting
-            data = file.read(_LARGEST_FILE + 1) or b""
+        data = read_trusted_file(path, most=_LARGEST_FILE + 1)
     except FileNotFoundError:
         return {}
+    except UnsafePermissions as error:
+        raise ConfigurationError(f"{_FILE}: {error.message}", field=_FILE, reason=error.reason) from None
     except OSError as error:
         raise _wrong("", f"can't be read: {printable(path)}: {error.strerror}", "file_unreadable") from None
     if len(data) > _LARGEST_FILE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -143,24 +144,24 @@ def require_numeric_date(claims: Mapping[str, Any], name: str) -> int:
 def optional_numeric_date(claims: Mapping[str, Any], name: str) -> int | None:
     """Return a time in epoch seconds, or None if it is not there.
 
-    It is a whole number of seconds from 1970 to the year 9999. RFC 7519 allows fractions; we do not (decision 7).
+    It is a number of seconds from 1970 to the year 9999. RFC 7519 allows fractions, and some issuers write them, or
+    1.7E9: the whole seconds count (decision 7).
 
     Raises:
-        Malformed: not such a number; true and false are none.
+        Malformed: not such a number; true and false are none, nor is a number in quotes.
 
     Source: RFC 7519 section 2 (NumericDate).
     """
     if name not in claims:
         return None
     value = claims[name]
-    if type(value) is not int:
+    if type(value) is not int and not (type(value) is float and isfinite(value)):
         raise Malformed(
-            f"The claim {name} is not a whole number of seconds; its issuer must correct it.",
-            reason=f"{name}_malformed",
+            f"The claim {name} is not a number of seconds; its issuer must correct it.", reason=f"{name}_malformed"
         )
     if not 0 <= value <= LAST_INSTANT:
         raise Malformed(f"The claim {name} is out of range; its issuer must correct it.", reason=f"{name}_range")
-    return value
+    return int(value)
 
 
 def audience(claims: Mapping[str, Any]) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ class VerificationKey:
     algorithms: frozenset[str]
     signature_bytes: int
     public_key: PublicKey = field(repr=False)
+    issuer: str | None = field(default=None, repr=False)
+    """Whose tokens it is for, where its set says so, as Entra's does for its tenants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,9 @@ def parse_jwk(jwk: Mapping[str, Any]) -> VerificationKey:
         if alg not in algorithms:
             raise unusable("is of another kind than its alg says", "jwk_alg_mismatch")
         algorithms = _JUST[alg]
-    return VerificationKey(kid, kty, algorithms, material.signature_bytes, material.public_key)
+    issuer = jwk.get("issuer")
+    for_issuer = issuer if isinstance(issuer, str) else None
+    return VerificationKey(kid, kty, algorithms, material.signature_bytes, material.public_key, for_issuer)
 
 
 def _check_purpose(jwk: Mapping[str, Any]) -> None:
@@ -252,8 +256,14 @@ class SigningKey:
         return {**name, "use": "sig", "alg": self.alg, **_public_members(self.private_key)}
 
     def __reduce__(self) -> NoReturn:
-        message = "a SigningKey can't be pickled or copied; load it where it is needed"
-        raise TypeError(message)
+        message = "A signing key is not pickled. Load it in the process that needs it."
+        raise ConfigurationError(message, field="signing_key", reason="key_not_pickled")
+
+    def __copy__(self) -> SigningKey:
+        return self
+
+    def __deepcopy__(self, memo: object) -> SigningKey:
+        return self
 
 
 def generate_signing_key(alg: str, *, kid: str | None = None) -> SigningKey:

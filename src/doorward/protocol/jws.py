@@ -166,9 +166,8 @@ def check_signature(jws: UnverifiedJws, keys: JwkSet, *, algorithms: Collection[
     if type(algorithms) is not frozenset and isinstance(algorithms, str):  # "in" would look for a piece of text
         raise ConfigurationError("algorithms must be a set or list of names, not one string.", field="algorithms")
     if alg not in algorithms:
-        raise AlgorithmNotAllowed(
-            "The token is signed with an algorithm that is not allowed for its issuer.", reason="alg_not_allowed"
-        )
+        message = f"The token is signed with {alg}, which is not among the algorithms that are allowed for its issuer."
+        raise AlgorithmNotAllowed(message, reason="alg_not_allowed")
     key = keys.select(header.kid, alg)
     if len(signature) != key.signature_bytes:
         raise BadSignature("The signature does not have its key's length; get a new token.", reason="signature_length")

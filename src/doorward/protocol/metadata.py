@@ -95,7 +95,12 @@ def check_issuer_url(issuer: str, *, insecure_loopback_http: bool = False) -> No
         shown = printable(issuer) if isinstance(issuer, str) else "of the wrong type"
         if flaw in {"has_userinfo", "has_query", "bad_characters", "not_a_url"}:
             shown = "not shown here, for it may hold a password"
-        message = f"The issuer {FLAWS[flaw]}: {shown}. Give it as the provider does, such as https://id.example.org."
+        meant = "https://id.example.org"
+        if flaw in {"no_host", "not_https"}:
+            bare = issuer.removeprefix("http://")
+            if "://" not in bare and not url_flaw(f"https://{bare}", loopback_http=False):
+                meant = f"https://{bare}"
+        message = f"The issuer {FLAWS[flaw]}: {shown}. Give it as the provider does, such as {meant}."
         if flaw == "not_https" and not url_flaw(issuer, loopback_http=True):
             message = (
                 f"The issuer {FLAWS[flaw]}: {shown}. For development on this computer, allow that with "

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, final
 from urllib.parse import urlsplit
 
+from doorward.children import without_secrets
 from doorward.errors import ConfigurationError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["BrowserLaunch", "NoBrowser", "Reason", "Surroundings", "look_around", "open_browser"]
+__all__ = ["BrowserLaunch", "NoBrowser", "Reason", "Surroundings", "can_open_browser", "look_around", "open_browser"]
 
 Reason: TypeAlias = Literal[
     "browser_failed",
@@ -54,6 +55,11 @@ _GRAPHICAL = (
 # A provider's login page needs more than these can do, and they would take over the terminal.
 _TEXT_MODE = frozenset(
     {"www-browser", "browsh", "carbonyl", "cha", "edbrowse", "elinks", "links", "links2", "lynx", "w3m"},
+)
+_SSH = frozenset({"SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"})
+# GitHub Codespaces; VS Code's and code-server's remote shells (a local one has VSCODE_IPC_HOOK); Gitpod; Coder.
+_REMOTE_EDITORS = frozenset(
+    {"CODESPACES", "REMOTE_CONTAINERS", "VSCODE_IPC_HOOK_CLI", "GITPOD_WORKSPACE_ID", "CODER_WORKSPACE_NAME"}
 )
 _POWERSHELL = ("powershell.exe", "/mnt/c/Windows/System32/WindowsPowerShell/v1.0/powershell.exe")
 
@@ -104,9 +110,11 @@ def look_around(environment: Mapping[str, str] | None = None, *, root: Path = Pa
 class BrowserLaunch:
     """A browser that was started, in a session of its own: neither Ctrl-C here nor our end reaches it."""
 
-    def __init__(self, command: str, process: subprocess.Popen[bytes] | None) -> None:
+    def __init__(self, command: str, process: subprocess.Popen[bytes] | None, *, elsewhere: bool = False) -> None:
         self._command = command
         self._process = process
+        self.elsewhere = elsewhere
+        """Whether the browser may be on another computer, to which no redirect to this one's loopback comes."""
 
     def failure(self) -> NoBrowser | None:
         """Say, without waiting, whether the browser's command has ended with an error. Ask now and then."""
@@ -122,7 +130,7 @@ def open_browser(url: str, *, surroundings: Surroundings | None = None) -> Brows
     """Open ``url`` in the browser that ``BROWSER`` names, else in the system's. Never waits for it.
 
     Every user of the machine can read the URL while the browser starts, as an argument of its process: give it the
-    listener's ``start_url``, which works once, and never an authorization URL.
+    listener's ``start_url`` (decision 3), and never an authorization URL.
 
     Raises:
         ConfigurationError: Not an absolute http or https URL.
@@ -135,10 +143,11 @@ def open_browser(url: str, *, surroundings: Surroundings | None = None) -> Brows
         if process.poll() is not None:
             _running.discard(process)
     obstacle = _obstacle(surroundings)
-    commands = [*_chosen_commands(url, surroundings), *(() if obstacle else _system_commands(url, surroundings))]
+    chosen = [*_chosen_commands(url, surroundings)]
+    commands = [*chosen, *(() if obstacle else _system_commands(url, surroundings))]
     for command in commands:
         try:
-            return _start(command, surroundings)
+            return _start(command, surroundings, elsewhere=command in chosen and _is_remote(surroundings))
         except OSError:
             continue
     if commands:
@@ -152,8 +161,14 @@ def open_browser(url: str, *, surroundings: Surroundings | None = None) -> Brows
     return _no_browser(obstacle or ("wsl_without_browser" if surroundings.wsl else "no_browser"), url)
 
 
-def _start(command: list[str], surroundings: Surroundings) -> BrowserLaunch:
-    environment = {name: value for name, value in surroundings.environment.items() if name != "DOORWARD_CLIENT_SECRET"}
+def can_open_browser() -> bool:
+    """Say whether ``open_browser`` would have something to start here."""
+    surroundings = look_around()
+    return _obstacle(surroundings) is None or any(_chosen_commands("http://127.0.0.1/", surroundings))
+
+
+def _start(command: list[str], surroundings: Surroundings, *, elsewhere: bool) -> BrowserLaunch:
+    environment = without_secrets(surroundings.environment)
     if Path(command[0]).name == "xdg-open":  # left to itself, it falls back to browsers in text mode
         environment["BROWSER"] = ":".join(_GRAPHICAL)
     process = subprocess.Popen(  # noqa: S603 - the person's own browser; no shell, and the URL is checked
@@ -165,7 +180,13 @@ def _start(command: list[str], surroundings: Surroundings) -> BrowserLaunch:
         start_new_session=True,
     )
     _running.add(process)
-    return BrowserLaunch(command[0], process)
+    return BrowserLaunch(command[0], process, elsewhere=elsewhere)
+
+
+def _is_remote(surroundings: Surroundings) -> bool:
+    """Say whether the person sits at another computer: in a remote editor, or by SSH without a display."""
+    has = surroundings.environment.keys()
+    return bool(has & _REMOTE_EDITORS) or (bool(has & _SSH) and not _has_display(surroundings))
 
 
 def _has_display(surroundings: Surroundings) -> bool:
@@ -178,7 +199,7 @@ def _obstacle(surroundings: Surroundings) -> Reason | None:
     shown = _has_display(surroundings) and not desktop
     if has & {"JUPYTERHUB_API_URL", "JUPYTERHUB_USER"}:
         return "jupyter_remote"
-    if has & {"SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"} and not shown:
+    if has & _SSH and not shown:
         return "ssh"
     if shown or desktop or surroundings.wsl:
         return None

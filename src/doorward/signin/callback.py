@@ -6,13 +6,16 @@ says.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from doorward.errors import CallbackRejected, DoorwardError, SignInCancelled, SignInRequired, SignInTimeout
 from doorward.model import Pause
 from doorward.protocol.authorization import validate_callback
-from doorward.signin.browser import BrowserLaunch, NoBrowser, open_browser
+from doorward.signin.browser import BrowserLaunch, NoBrowser, can_open_browser, open_browser
+from doorward.signin.prompt import TerminalPrompt, in_notebook, stop_reading
 
 if TYPE_CHECKING:
     from doorward.ports import Clock, Flow
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from doorward.signin.loopback.listener import Callback, CallbackListener
     from doorward.signin.prompt import Prompt
 
-__all__ = ["Question", "await_callback", "let_page_leave"]
+__all__ = ["Question", "await_callback", "is_far_notebook", "let_page_leave"]
 
 _POLL_S = 0.05
 _MOST_TOLD = 8
@@ -55,35 +58,64 @@ class Question:
         launch = open_browser(start_url)
         if isinstance(launch, NoBrowser):
             self._in_words(launch)
+        elif launch.elsewhere and self.attended:
+            self._say_in_words(
+                "If your editor can do so, it opens the sign-in page on the computer that you sit at. If not, open it."
+            )
         else:
             self._launch = launch
             self.prompt.browser_opened(self.address)
 
-    def again_if_browser_failed(self) -> None:
-        """Fall back to words once the browser turns out not to have started."""
+    def again_if_browser_failed(self, *, page_fetched: bool) -> None:
+        """Fall back to words once the browser turns out not to have started.
+
+        Once a browser has fetched the page, it is nobody's concern how the command ended that started it.
+        """
+        if page_fetched:
+            self._launch = None
         failure = self._launch.failure() if self._launch is not None else None
         if failure is not None:
             self._launch = None
             self._in_words(failure)
 
     def pasted_query(self) -> str | None:
-        """Return the query of a redirect URL that the person has pasted; None if there is none by now."""
+        """Return the query of a redirect URL that the person has pasted; None if there is none by now.
+
+        Browsers show addresses in ways of their own, and people copy a part. Whose it is, ``state`` says, and no host.
+        """
         line = self.prompt.pasted()
         if line is None:
             return None
-        address, _, query = line.partition("?")
-        if address.rstrip("/") != self.redirect_uri.rstrip("/"):
-            self.prompt.paste_refused(f"What was pasted is not an address that begins with {self.redirect_uri}.")
-            return None
-        return query.partition("#")[0]
+        query = _query_in(line)
+        if query is None:
+            self.prompt.paste_refused("What was pasted holds no answer of the provider (a code and a state).")
+        return query
 
     def _in_words(self, why: NoBrowser) -> None:
         if not self.attended:
             message = f"{why} Nobody is at a terminal here to do so: run `doorward login` in one."
             raise SignInRequired(message, reason="not_attended")
+        self._say_in_words(str(why))
+
+    def _say_in_words(self, why: str) -> None:
         self.prompt.open_yourself(
-            self.address, why=str(why), redirect_uri=self.redirect_uri, device_offered=self.device_offered
+            self.address, why=why, redirect_uri=self.redirect_uri, device_offered=self.device_offered
         )
+
+
+def is_far_notebook(prompt: Prompt) -> bool:
+    """Say whether the person sits at a notebook whose kernel can open no browser: a redirect would not come back."""
+    return isinstance(prompt, TerminalPrompt) and in_notebook() and not can_open_browser()
+
+
+def _query_in(pasted: str) -> str | None:
+    """Find the query of an answer in what was pasted: of an address in any spelling, or the query alone."""
+    text = "".join(pasted.split()).strip("\"'`<>()[]").replace("&amp;", "&")
+    if "state%3d" in text.lower():  # copied out of another address
+        text = unquote(text)
+    query = re.split(r"[?#]", text, maxsplit=1)[-1].partition("#")[0]
+    names = {part.partition("=")[0] for part in query.split("&")}
+    return query if "state" in names and names & {"code", "error"} else None
 
 
 def await_callback(
@@ -103,9 +135,19 @@ def await_callback(
 
     Raises:
         SignInCancelled, OAuthError, ProviderUnavailable: The provider's answer to the person's or our request.
-        CallbackRejected: A callback with our ``state`` that breaks another rule, or a start link used twice.
+        CallbackRejected: A callback with our ``state`` that breaks another rule; a start link used twice, where nobody
+            tells by whom.
         SignInTimeout: Nobody answered.
     """
+    try:
+        return (yield from _first_good(listener, pending, question, deadline=deadline, clock=clock))
+    finally:
+        stop_reading()
+
+
+def _first_good(
+    listener: CallbackListener, pending: PendingSignIn, question: Question, *, deadline: float, clock: Clock
+) -> Flow[tuple[Callback | None, ValidatedCallback]]:
     refused = 0
     while clock.monotonic() < deadline:
         callback = listener.poll()
@@ -123,7 +165,7 @@ def await_callback(
                 refused += 1
                 _refuse(callback, error, question.prompt if refused <= _MOST_TOLD else None)
         if callback is None:
-            question.again_if_browser_failed()
+            question.again_if_browser_failed(page_fetched=listener.start_url_used)
         yield Pause(_POLL_S if callback is None else 0)  # a flood of callbacks must not hold up other tasks
     message = (
         "Nobody finished the sign-in in time. Start it again. If the browser showed an error, check the client ID and "

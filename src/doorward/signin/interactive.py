@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
-from doorward.errors import InvalidResponse, SignInTimeout
-from doorward.model import Secret
+from doorward.errors import ConfigurationError, InvalidResponse, OAuthError, SignInTimeout
+from doorward.model import Pause, Secret
 from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
-from doorward.signin.callback import Question, await_callback, let_page_leave
+from doorward.signin.callback import Question, await_callback, is_far_notebook, let_page_leave
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 __all__ = ["Mode", "SigningIn"]
 
 Mode = Literal["auto", "browser", "device"]
+
+_PORT_LOOK_S = 0.25
+
+_NO_DEVICE_FLOW = {"invalid_client", "unauthorized_client", "unsupported_grant_type"}
+"""Said where a provider offers the device flow, but not to this client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ class SigningIn:
         cooldown = Cooldown(self.vault, self.profile, self.clock)
         if self.cool_down:
             cooldown.check()
+        self.vault.check_room()  # nobody shall sign in for nothing
         try:
             yield from self._obtain_and_save()
         except SignInTimeout:
@@ -106,9 +112,22 @@ class SigningIn:
         listener = None if self.mode == "device" else self._listener()  # its settings are checked before any request
         metadata = yield from discover(self.registration, now=self.clock.now())
         client = self.registration.client_for(metadata)
-        if listener is not None:
+        if listener is not None and not self._is_better_by_device(metadata):
             yield from self._by_browser(metadata, client, listener)
             return
+        try:
+            yield from self._by_device(metadata, client)
+        except OAuthError as error:
+            if listener is None or error.error not in _NO_DEVICE_FLOW:
+                raise
+            yield from self._by_browser(metadata, client, listener)
+
+    def _is_better_by_device(self, metadata: ProviderMetadata) -> bool:
+        """Say whether only a code reaches the person: at a notebook on a server no redirect comes back."""
+        offered = metadata.device_authorization_endpoint is not None
+        return offered and self.mode == "auto" and is_far_notebook(self.prompt)
+
+    def _by_device(self, metadata: ProviderMetadata, client: Client) -> Flow[None]:
         tokens = yield from obtain_tokens_by_device(
             self.registration,
             metadata,
@@ -131,8 +150,23 @@ class SigningIn:
             ports=(asked.port,) if asked.port else self.ports,
         )
 
+    def _open(self, listener: CallbackListener) -> Flow[None]:
+        """Take a port. Where a registered one is held by the sign-in of another profile, wait until that is over."""
+        deadline = self.clock.monotonic() + self.timeout_s
+        while True:
+            try:
+                listener.open()
+            except ConfigurationError as error:
+                late = self.clock.monotonic() > deadline
+                if late or error.reason != "no_free_port" or not self.vault.others_sign_in(self.profile):
+                    raise
+            else:
+                return
+            yield Pause(_PORT_LOOK_S)
+
     def _by_browser(self, metadata: ProviderMetadata, client: Client, listener: CallbackListener) -> Flow[None]:
         """Authorization code flow. The browser learns of success only when the session is saved."""
+        yield from self._open(listener)
         with listener:
             habits = habits_of(self.registration.issuer)
             scopes = self.registration.scopes_for(metadata.scopes_supported)

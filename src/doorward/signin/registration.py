@@ -6,10 +6,7 @@ A value, checked when made. The client secret travels in it as a Secret and is n
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,6 +15,7 @@ from doorward.model import Secret
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choose_authentication
 from doorward.protocol.jwk import SigningKey
 from doorward.protocol.metadata import check_issuer_url
+from doorward.signin.os_keyring import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +36,6 @@ SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
 DEFAULT_SCOPES = ("openid", "email", "profile", "offline_access")
 """Asked for when the caller names no scopes; those that the provider does not list are then left out."""
-
-_KEYRING_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,25 +132,15 @@ def find_client_secret(
 ) -> Secret | None:
     """Find a client's secret: as given, else ``DOORWARD_CLIENT_SECRET``, else the operating system's keyring.
 
-    The keyring is asked only where the ``keyring`` package is installed, in a process of its own with a deadline of
-    five seconds, under the service ``doorward`` and the user name ``CLIENT_ID@ISSUER``.
+    The keyring is asked only where the ``keyring`` package is installed, with a deadline of five seconds, under the
+    service ``doorward`` and the user name ``CLIENT_ID@ISSUER``.
     """
     if given is not None:
         return as_secret(given)
     if environ.get("DOORWARD_CLIENT_SECRET"):
         return Secret(environ["DOORWARD_CLIENT_SECRET"])
-    if find_spec("keyring") is None:
-        return None
-    # -P, or a file keyring.py in the folder where the person happens to be would be run in its place.
-    command = [sys.executable, "-P", "-m", "keyring", "get", "--", "doorward", f"{client_id}@{issuer}"]
-    try:
-        answer = subprocess.run(  # noqa: S603 - our own interpreter, no shell, no secret among the arguments
-            command, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=_KEYRING_TIMEOUT_S
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    secret = answer.stdout.decode(errors="replace").removesuffix("\n").removesuffix("\r")
-    return Secret(secret) if secret else None
+    secret = read_secret(f"{client_id}@{issuer}")
+    return None if secret is None else Secret(secret)
 
 
 def read_client_key(prefix: str = "DOORWARD", environ: Mapping[str, str] = os.environ) -> SigningKey | None:

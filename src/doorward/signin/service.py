@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from doorward.errors import ConfigurationError, DoorwardError, LockTimeout, ProviderError, UnavailableError
 from doorward.http.client import AsyncHttpClient, HttpClient
@@ -35,6 +35,9 @@ _LOOK_S = 0.02
 
 class ClientCredentials:
     """A token source for a service. Safe to share between threads and tasks, and to keep using after a fork.
+
+    A copy asks for a token of its own. A pickle has neither tokens nor the client's secret: what is read from it raises
+    ``ConfigurationError`` once it would have to ask. A client's key is not pickled at all.
 
     Args:
         issuer: The issuer URL, exactly as the provider writes it.
@@ -125,6 +128,13 @@ class ClientCredentials:
             resource=read("RESOURCE"),
             insecure_loopback_http=read("INSECURE_LOOPBACK_HTTP") == "1",
         )
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_tokens": None, "_failure": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock, self._process = threading.Lock(), os.getpid()
 
     def __repr__(self) -> str:
         return f"ClientCredentials({self._registration.issuer!r}, {self._registration.client_id!r})"

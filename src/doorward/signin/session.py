@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError, ProviderError, SignInRequired, UnavailableError
 from doorward.http.client import AsyncHttpClient, HttpClient
-from doorward.http.exchange import arun, run
+from doorward.http.exchange import arun, aside, run
 from doorward.model import Principal
 from doorward.protocol.endpoints import build_logout_url, build_revocation_request, parse_revocation_response
 from doorward.signin.exchanges import answer_to, discover
@@ -316,9 +316,7 @@ class Session:
         """Ask the keyring, which may take seconds, away from the event loop and before a lock is held."""
         entry = self._entry()
         if self._client_secret is None and entry.client_authentication in _SECRET_METHODS:
-            import asyncio  # noqa: PLC0415 - heavy, and whoever awaits this has it already
-
-            self._client_secret = await asyncio.to_thread(find_client_secret, entry.issuer, entry.client_id, None)
+            self._client_secret = await aside(find_client_secret, entry.issuer, entry.client_id, None)
 
     def _registration(self, entry: ProfileEntry) -> Registration:
         method, secret, secret_method = entry.client_authentication, None, None

@@ -15,7 +15,7 @@ from doorward.http.exchange import arun, run
 from doorward.protocol.reading.urls import url_flaw
 from doorward.signin.interactive import SigningIn
 from doorward.signin.loopback.sockets import ADDRESSES
-from doorward.signin.prompt import TerminalPrompt
+from doorward.signin.prompt import TerminalPrompt, in_notebook
 from doorward.signin.providers import habits_of
 from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_scopes, as_secret
 from doorward.system import SystemClock, SystemEntropy
@@ -186,7 +186,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         redirect_uri=redirect_uri,
         timeout_s=timeout_s,
         max_age_s=max_age_s,
-        cool_down=cool_down,
+        cool_down=cool_down and not in_notebook(),  # there a person runs the cell again
         prompt=prompt or TerminalPrompt(),
         vault=vault or Vault(clock=clock),
         clock=clock,

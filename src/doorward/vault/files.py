@@ -18,6 +18,7 @@ from doorward.vault.private_folder import PrivateFolder, ensured_folder, give_ba
 
 __all__ = [
     "MAX_FILE_BYTES",
+    "check_room",
     "list_private_files",
     "open_lock_file",
     "original_name",
@@ -31,6 +32,7 @@ __all__ = [
 MAX_FILE_BYTES = 1_048_576
 """A larger file is not ours, and is not read."""
 
+_ROOM_BYTES = 65_536
 _SET_ASIDE_KEPT = 10
 _LEFTOVER_AGE_S = 3600.0
 """No writer takes that long: a temporary file this old was left by one that was killed."""
@@ -70,6 +72,17 @@ def write_private_file(folder: str, name: str, data: bytes | memoryview) -> None
             raise
         at.sync()
         _sweep(at, written_at)
+
+
+def check_room(folder: str) -> None:
+    """Write as much as an entry may take, and remove it: a disk that is full is found out before anything is asked."""
+    with ensured_folder(folder) as at:
+        name = f".room.{os.urandom(8).hex()}.tmp"
+        try:
+            at.write_new(name, bytes(_ROOM_BYTES))
+        finally:
+            with suppress(OSError):
+                os.unlink(at.where(name), dir_fd=at.fd)
 
 
 def remove_private_file(folder: str, name: str) -> bool:

@@ -76,7 +76,8 @@ class FileLock:
             os.close(fd)
             message = (
                 f"{printable(self._path)} can't be locked: {error.strerror}. "
-                "Set DOORWARD_HOME to a folder on a disk that has locks."
+                "Set DOORWARD_HOME to a folder on a disk of this machine's own and sign in there, or have this one "
+                "mounted with locks (NFS: with local_lock=flock, or with rpc.statd running)."
             )
             raise StoreError(message, reason="lock_refused") from error
         if not held:

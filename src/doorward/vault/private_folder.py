@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["PrivateFolder", "ensured_folder", "give_back", "opened_folder"]
+__all__ = ["PrivateFolder", "ensured_folder", "give_back", "opened_folder", "unsafe"]
 
 _CAREFULLY = (
     getattr(os, "O_NOFOLLOW", 0)
@@ -77,9 +77,9 @@ class PrivateFolder:
             fd = os.open(self.where(name), flags | _CAREFULLY, 0o600, dir_fd=self.fd)
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise _unsafe(path, "is a symbolic link", "Remove it: rm", "symbolic_link") from None
+                raise unsafe(path, "is a symbolic link", "Remove it: rm", "symbolic_link") from None
             if error.errno in (errno.ENXIO, errno.EISDIR):  # a socket; a folder
-                raise _unsafe(path, "is no regular file", _SEE, "not_a_file") from None
+                raise unsafe(path, "is no regular file", _SEE, "not_a_file") from None
             raise
         try:
             _check_file(path, os.fstat(fd))
@@ -93,6 +93,7 @@ class PrivateFolder:
         fd = os.open(self.where(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | _CAREFULLY, 0o600, dir_fd=self.fd)
         try:
             give_back(fd)
+            _check_bits(self.path, os.fstat(fd))
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(fd, rest) :]
@@ -155,7 +156,10 @@ if sys.platform == "win32":
 
     def _check_file(path: str, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
-            raise _unsafe(path, "is no regular file", "See what it is, and move it away: dir", "not_a_file")
+            raise unsafe(path, "is no regular file", "See what it is, and move it away: dir", "not_a_file")
+
+    def _check_bits(path: str, status: os.stat_result) -> None:
+        pass
 
 else:
 
@@ -177,9 +181,9 @@ else:
         except OSError as error:
             if os.path.islink(path):
                 remedy = "Set DOORWARD_HOME to a real folder, or remove the link: rm"
-                raise _unsafe(path, "is a symbolic link", remedy, "symbolic_link") from None
+                raise unsafe(path, "is a symbolic link", remedy, "symbolic_link") from None
             if error.errno == errno.ENOTDIR:
-                raise _unsafe(path, "is no folder, or is below a file", _SEE, "not_a_folder") from None
+                raise unsafe(path, "is no folder, or is below a file", _SEE, "not_a_folder") from None
             raise _refused(path, error) from error
         try:
             _check_folder(path, fd)
@@ -190,30 +194,52 @@ else:
 
     def _check_folder(path: str, fd: int) -> None:
         status = os.fstat(fd)
-        if status.st_uid != os.geteuid():
-            remedy = f"Run as that user, set DOORWARD_HOME to a folder of yours, or: sudo chown -R {os.geteuid()}"
-            raise _unsafe(path, f"belongs to another user ({status.st_uid})", remedy, "foreign_owner")
+        _check_owner(path, status, "-R ")
         if status.st_mode & 0o077:
             try:
                 os.fchmod(fd, 0o700)
             except OSError:
-                raise _unsafe(path, "is open to others", "Close it: chmod 700", "folder_mode") from None
+                raise unsafe(path, "is open to others", "Close it: chmod 700", "folder_mode") from None
+            _check_bits(path, os.fstat(fd))
+
+    def _check_bits(path: str, status: os.stat_result) -> None:
+        """Refuse a file system where no mode can be set: what we have just made or closed is open all the same."""
+        if status.st_mode & 0o077:
+            message = (
+                f"{printable(path)} is on a disk that keeps no permissions (such as /mnt/c in WSL, or a FAT or Windows "
+                "share), so every user of this machine could read what is kept there. Set DOORWARD_HOME to a folder on "
+                "a disk of this machine's own, such as one in /home, and sign in again."
+            )
+            raise UnsafePermissions(message, reason="no_permissions")
+
+    def _check_owner(path: str, status: os.stat_result, option: str = "") -> None:
+        owner, us = status.st_uid, os.geteuid()
+        if owner == us:
+            return
+        if us == 0:  # to give it to root would take it from whom it belongs to
+            message = (
+                f"{printable(path)} belongs to another user ({owner}), and you are root. Run this as that user: "
+                f"without sudo, with sudo -u '#{owner}' -H, or in a container with --user {owner}. For a vault of "
+                "root's own, set DOORWARD_HOME to another folder."
+            )
+            raise UnsafePermissions(message, reason="foreign_owner")
+        remedy = f"Run as that user, set DOORWARD_HOME to a folder of yours, or: sudo chown {option}{us}"
+        raise unsafe(path, f"belongs to another user ({owner})", remedy, "foreign_owner")
 
     def _check_file(path: str, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
-            raise _unsafe(path, "is no regular file", _SEE, "not_a_file")
-        if status.st_uid != os.geteuid():
-            remedy = f"Make it yours: sudo chown {os.geteuid()}"
-            raise _unsafe(path, f"belongs to another user ({status.st_uid})", remedy, "foreign_owner")
+            raise unsafe(path, "is no regular file", _SEE, "not_a_file")
+        _check_owner(path, status)
         if status.st_mode & 0o077:
             remedy = "Sign in again, which replaces it; or, if you know that nobody looked: chmod 600"
-            raise _unsafe(path, f"is open to others (mode {stat.S_IMODE(status.st_mode):04o})", remedy, "file_mode")
+            raise unsafe(path, f"is open to others (mode {stat.S_IMODE(status.st_mode):04o})", remedy, "file_mode")
         if status.st_nlink > 1:
             remedy = "Sign in again, which replaces it; the other name keeps the old content. Or remove it: rm"
-            raise _unsafe(path, "has another name elsewhere (a hard link)", remedy, "hard_link")
+            raise unsafe(path, "has another name elsewhere (a hard link)", remedy, "hard_link")
 
 
-def _unsafe(path: str, does: str, remedy: str, reason: str) -> UnsafePermissions:
+def unsafe(path: str, does: str, remedy: str, reason: str) -> UnsafePermissions:
+    """Build the error for a file or folder that is not ours alone. ``remedy`` ends where the path comes."""
     import shlex  # noqa: PLC0415 - for the command to mend it; needless otherwise
 
     return UnsafePermissions(f"{printable(path)} {does}. {remedy} {printable(shlex.quote(path))}", reason=reason)

@@ -174,6 +174,21 @@ class Shelf(_Of[_E]):
         """
         return FileLock(os.path.join(self._folder, self._lock_file(name, purpose)))
 
+    def others_held(self, name: str, purpose: LockPurpose) -> bool:
+        """Say whether the lock of any other name is held for this purpose.
+
+        Raises:
+            UnsafePermissions: The folder is not ours alone.
+            StoreError: The file system refused.
+        """
+        ours, end = self._lock_file(name, purpose), f".{purpose}.lock"
+        for file in files.list_private_files(self._folder):
+            if file.startswith(f"{self._kind.noun}-") and file.endswith(end) and file != ours:
+                with FileLock(os.path.join(self._folder, file)) as lock:
+                    if not lock.try_acquire():
+                        return True
+        return False
+
     def _files(self, name: str) -> list[str]:
         names = self._kind.file_of(name), *self._kind.besides(name)
         return [file for file in files.list_private_files(self._folder) if files.original_name(file) in names]

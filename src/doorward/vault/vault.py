@@ -7,6 +7,7 @@ import os
 from doorward.errors import ConfigurationError, printable
 from doorward.system import SystemClock
 from doorward.vault.entries import ProfileEntry
+from doorward.vault.files import check_room
 from doorward.vault.folders import institution_file, profile_file, unanswered_file, vault_folder
 from doorward.vault.shelf import Kind, Shelf
 
@@ -102,6 +103,19 @@ class Vault:
     def export(self, profile: str) -> dict[str, Any]:
         """Return what is held about a profile as JSON values, each secret as ``<secret>``. See ``Shelf.export``."""
         return self._profiles.export(profile)
+
+    def check_room(self) -> None:
+        """Make sure that an entry can be saved, before anybody is asked for one.
+
+        Raises:
+            UnsafePermissions: The folder is not ours alone.
+            StoreError: The file system refused, such as a disk that is full.
+        """
+        check_room(self.folder)
+
+    def others_sign_in(self, profile: str) -> bool:
+        """Say whether anybody is being asked to sign in as another profile of this vault, in whatever process."""
+        return self._profiles.others_held(profile, "sign_in")
 
     def lock(self, profile: str, purpose: LockPurpose = "refresh") -> FileLock:
         """Return the lock of a profile, not yet acquired. Each call gives a new one, which excludes all others."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
+from pathlib import Path
 
 from doorward.cli.main import main
 
@@ -20,3 +22,13 @@ def test_a_mistake_of_ours_on_the_short_way_shows_no_traceback(capsys, monkeypat
     error = capsys.readouterr().err
     assert error.startswith("doorward: Doorward made a mistake of its own (RuntimeError).")
     assert len(error.splitlines()) == 1
+
+
+def test_it_is_a_module_for_whom_the_scripts_are_not_on_the_path():
+    for arguments in (["--version"], ["token", "--no-such"], []):
+        module, script = (
+            subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+            for command in ([sys.executable, "-m", "doorward"], [str(Path(sys.executable).with_name("doorward"))])
+        )
+        assert (module.returncode, module.stdout, module.stderr) == (script.returncode, script.stdout, script.stderr)
+        assert module.stdout + module.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -68,6 +69,26 @@ def test_a_long_table_keeps_its_columns_on_a_terminal(capsys, monkeypatch):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1006
     assert lines[-1].index("c") == lines[1].index("c")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_row_that_does_not_fit_becomes_a_block(width, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", str(width))
+    row = (
+        "work",
+        "a.very.long.name@department.university.example.org",
+        "id.example.org/" + "x" * 60,
+        "good for 42 min",
+    )
+    print_table(("PROFILE", "WHO", "ISSUER", "ACCESS TOKEN"), [row, ("home", "bob", "b.example", "expired")], shorten=2)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= width
+    assert lines[0].rstrip() == "work"
+    assert "  access token  good for 42 min" in map(str.rstrip, lines)
+    assert "home" in map(str.rstrip, lines)
+    assert row[2] in "".join(line.removeprefix("  issuer").strip() for line in lines), "nothing is left out"
 
 
 def test_facts_stand_beneath_each_other(capsys):

@@ -3,12 +3,12 @@
 import pytest
 
 from doorward.errors import InvalidCredential
-from doorward.guard import ApiKeys, Guard, Issuer
+from doorward.guard import Admin, ApiKeys, Guard, Issuer
 from doorward.guard.explain import explain_alone
 from doorward.protocol.claims import sign_claims
 from doorward.protocol.jwk import generate_signing_key
 
-URL, NOW = "https://id.example.org", 1_800_000_000
+URL, OTHER, NOW = "https://id.example.org", "https://other.example.org", 1_800_000_000
 KEY = generate_signing_key("EdDSA", kid="k1")
 CLAIMS = {"iss": URL, "sub": "alice", "aud": "api", "iat": NOW, "exp": NOW + 300, "scope": "read"}
 
@@ -54,6 +54,21 @@ def test_what_is_accepted(guard):
     for expected in ("EdDSA", "k1", URL, "(+300 s)", "alice@example.org (counts)", "An administrator.", "eng"):
         assert expected in text
     assert not any(part in text for part in token.split("."))
+
+
+@pytest.mark.parametrize(
+    ("issuer", "verified", "said"),
+    [
+        (URL, True, "An administrator."),
+        (URL, False, "No administrator: this address is an administrator's, but no trusted issuer has verified it"),
+        (OTHER, True, f"No administrator: this address is an administrator's by the word of {URL} alone"),
+    ],
+)
+def test_why_an_address_makes_nobody_an_administrator(issuer, verified, said):
+    trusted = [Issuer(url, ["api"], jwks={"keys": [KEY.public_jwk()]}, trust_email=True) for url in (URL, OTHER)]
+    guard = Guard(trusted, clock=Stopped(), admins=[Admin(URL, email="Alice@example.org")])
+    claims = {**CLAIMS, "iss": issuer, "sub": "1", "email": "alice@example.org", "email_verified": verified}
+    assert said in guard.explain(sign_claims(claims, KEY)).steps[-1].text
 
 
 @pytest.mark.parametrize(

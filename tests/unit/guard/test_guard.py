@@ -14,6 +14,7 @@ from doorward.errors import (
     DoorwardError,
     Expired,
     Forbidden,
+    InvalidCredential,
     Malformed,
     MissingClaim,
     MissingCredential,
@@ -22,6 +23,7 @@ from doorward.errors import (
     Throttled,
     UnknownApiKey,
     UnknownIssuer,
+    UnknownKey,
     WrongAudience,
 )
 from doorward.guard import Admin, ApiKeys, Guard, Issuer, Revocations, Throttle
@@ -477,37 +479,197 @@ def guess(guard, credential, *, client_ip):
     for _ in range(100):
         try:
             guard.authenticate(bearer(credential), client_ip=client_ip)
-        except (BadSignature, Malformed):
+        except InvalidCredential:
             continue
         except Throttled as throttled:
             return throttled
     pytest.fail("nobody ever had to wait")
 
 
-class TestCountingFailures:
-    def test_a_guesser_waits_and_a_good_token_from_elsewhere_does_not(self, guard, token, clock):
-        assert guess(guard, token()[:-4] + "AAAA", client_ip="192.0.2.1").retry_after_s > 0
-        assert guard.authenticate(bearer(token()), client_ip="192.0.2.2").subject == "alice"
-        with pytest.raises(Throttled):
-            guard.authenticate(bearer(token(sub="bob")), client_ip="192.0.2.1")
+SHARED, ELSEWHERE = "192.0.2.1", "192.0.2.2"
 
-    def test_what_is_no_guess_is_not_counted(self, guard, token, clock):
-        expired = bearer(token(exp=int(clock.now()) - 100))
-        elsewhere = bearer(token(aud="another"))
+
+class Still(MovedClock):
+    """A clock that moves only when it is moved."""
+
+    def now(self):
+        return 1_800_000_000 + self.ahead_s
+
+
+class TestCountingFailures:
+    """Only guesses wait for the guesses of a neighbour behind the same address (decision 13)."""
+
+    @pytest.fixture
+    def clock(self):
+        return Still()
+
+    @pytest.fixture
+    def keys(self, clock):
+        return ApiKeys.memory(clock=clock)
+
+    @pytest.fixture
+    def guard(self, clock, keys):
+        return Guard([issuer()], keys, clock=clock)
+
+    @pytest.fixture
+    def refused(self, guard):
+        def ask(credential, client_ip=SHARED):
+            with pytest.raises(DoorwardError) as caught:
+                guard.authenticate(bearer(credential), client_ip=client_ip)
+            return type(caught.value), caught.value.reason
+
+        return ask
+
+    @pytest.mark.parametrize(
+        "credential",
+        [
+            "guess",
+            "undefine",
+            "eyJ9.e30.x",
+            lambda token: token()[:-4] + "AAAA",
+            lambda token: token(iss="https://evil.example.org"),
+            "eyJhbGciOiJub25lIn0.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUub3JnIn0.AAAA",
+            "dw_guess",
+            "dw_abcdefghijk_" + "0" * 43 + "_0000000",
+        ],
+    )
+    def test_a_guesser_waits(self, guard, keys, token, credential):
+        credential = credential(token) if callable(credential) else credential
+        key = keys.create("nightly")[0].reveal()
+        heard = guess(guard, credential, client_ip=SHARED)
+        assert (heard.reason, heard.retry_after_s > 0) == ("address_throttled", True)
+        with pytest.raises(Throttled):  # what could be guessed
+            guard.authenticate(bearer(key), client_ip=SHARED)
+        assert guard.authenticate(bearer(key), client_ip=ELSEWHERE).subject == "nightly"
+
+    def test_a_good_signed_token_does_not_wait_for_the_guesses_of_its_neighbours(self, guard, token):
+        forged = token()[:-4] + "AAAA"
+        guess(guard, forged, client_ip=SHARED)
+        for number in range(100):
+            assert guard.authenticate(bearer(token(sub=f"{number}")), client_ip=SHARED).subject == f"{number}"
+            with pytest.raises(Throttled):
+                guard.authenticate(bearer(forged), client_ip=SHARED)
+
+    async def test_nor_with_asyncio(self, guard, token):
+        guess(guard, "guess", client_ip=SHARED)
+        assert (await guard.aauthenticate(bearer(token()), client_ip=SHARED)).subject == "alice"
+        with pytest.raises(Throttled):
+            await guard.aauthenticate(bearer(token()[:-4] + "AAAA"), client_ip=SHARED)
+
+    def test_one_bad_request_now_and_then_keeps_nobody_out(self, guard, token, clock):
+        retry_at, began, bad, good = clock.now(), clock.now(), 0, 0
+        while clock.now() < began + 7200:
+            if clock.now() >= retry_at:
+                try:
+                    guard.authenticate("Bearer garbage", client_ip=SHARED)
+                except Throttled as throttled:
+                    retry_at = clock.now() + throttled.retry_after_s
+                except Malformed:
+                    bad += 1
+            assert guard.authenticate(bearer(token(sub=f"{clock.now()}")), client_ip=SHARED).kind == "jwt"
+            good += 1
+            clock.ahead_s += 7
+        assert (bad > 20, good > 1000) == (True, True)
+
+    @pytest.mark.parametrize(
+        ("authorization", "reason"),
+        [
+            (None, "no_authorization"),
+            ("", "other_scheme"),
+            ("Basic YTpi", "other_scheme"),
+            ("Bearer", "bad_bearer_token"),
+            ("Bearer ", "bad_bearer_token"),
+            ("Bearer [object Object]", "bad_bearer_token"),
+            ("Bearer ${TOKEN}", "bad_bearer_token"),
+            ("Bearer <nil>", "bad_bearer_token"),
+            ("Bearer undefined", "placeholder"),
+            ("bearer null", "placeholder"),
+            ("Bearer None", "placeholder"),
+            ("Bearer NaN", "placeholder"),
+            ("Bearer false", "placeholder"),
+            ({"exp": 1}, "expired"),
+            ({"aud": "another"}, "audience_mismatch"),
+            ({"key": generate_signing_key("ES256", kid="of-last-year")}, "unknown_kid"),
+            ({"key": generate_signing_key("ES256", kid="of-tomorrow")}, "unknown_kid"),
+            ({"key": generate_signing_key("EdDSA", kid="k1")}, "key_algorithm_mismatch"),
+        ],
+    )
+    def test_what_is_no_guess_is_not_counted(self, guard, keys, token, authorization, reason):
+        if isinstance(authorization, dict):
+            authorization = bearer(token(**authorization))
         for _ in range(200):
-            with pytest.raises(Expired):
-                guard.authenticate(expired, client_ip="192.0.2.1")
-            with pytest.raises(WrongAudience):
-                guard.authenticate(elsewhere, client_ip="192.0.2.1")
-            with pytest.raises(MissingCredential):
-                guard.authenticate(None, client_ip="192.0.2.1")
-        assert guard.authenticate(bearer(token()), client_ip="192.0.2.1").subject == "alice"
+            with pytest.raises(InvalidCredential) as refused:
+                guard.authenticate(authorization, client_ip=SHARED)
+            assert refused.value.reason == reason
+        key = keys.create("nightly")[0].reveal()
+        assert guard.authenticate(bearer(key), client_ip=SHARED).subject == "nightly"
+
+    def test_what_is_no_guess_is_told_so_though_the_address_waits(self, guard, token, refused):
+        guess(guard, "guess", client_ip=SHARED)
+        assert refused("undefined") == (MissingCredential, "placeholder")
+        assert refused(token(exp=1)) == (Expired, "expired")
+        assert refused(token(key=generate_signing_key("ES256", kid="old"))) == (UnknownKey, "unknown_kid")
 
     def test_who_is_known_is_not_held_up(self, guard, token):
         value = bearer(token())
-        guard.authenticate(value, client_ip="192.0.2.1")
-        guess(guard, "guess", client_ip="192.0.2.1")
-        assert guard.authenticate(value, client_ip="192.0.2.1").subject == "alice"
+        guard.authenticate(value, client_ip=SHARED)
+        guess(guard, "guess", client_ip=SHARED)
+        assert guard.authenticate(value, client_ip=SHARED).subject == "alice"
+
+    def test_a_key_that_was_good_is_looked_at_again_and_once_it_is_bad_no_more(self, guard, keys, clock, refused):
+        good, bad = (keys.create(name)[0].reveal() for name in ("nightly", "daily"))
+        for key in (good, bad):
+            guard.authenticate(bearer(key), client_ip=SHARED)
+        keys.revoke("daily")
+        clock.ahead_s = 61  # longer than a key is remembered
+        assert guard.known(bearer(good)) is None
+        guess(guard, "guess", client_ip=SHARED)
+        assert guard.authenticate(bearer(good), client_ip=SHARED).subject == "nightly"
+        assert refused(bad) == (Revoked, "key_revoked")
+        assert refused(bad) == (Throttled, "address_throttled")
+
+    def test_a_flood_of_bad_tokens_is_looked_at_within_a_budget(self, clock, token):
+        guard = Guard([issuer()], clock=clock, throttle=Throttle(free_failures=0, spared_checks=4))
+
+        def outcomes(client_ip, times):
+            for number in range(times):
+                try:
+                    yield guard.authenticate(bearer(token(jti=f"{number}")[:-4] + "AAAA"), client_ip=client_ip)
+                except DoorwardError as error:
+                    yield error.reason
+
+        assert list(outcomes(SHARED, 5)) == ["bad_signature", *["address_throttled"] * 2, *["checks_used_up"] * 2]
+        with pytest.raises(Throttled) as unlucky:
+            guard.authenticate(bearer(token()), client_ip=SHARED)
+        assert (unlucky.value.reason, unlucky.value.retry_after_s) == ("checks_used_up", 1)
+        assert guard.authenticate(bearer(token()), client_ip="198.51.100.1").subject == "alice"
+        for other in (ELSEWHERE, "192.0.2.3"):
+            list(outcomes(other, 5))
+        assert list(outcomes("192.0.2.4", 2)) == ["bad_signature", "checks_used_up"]  # all of them together
+        clock.ahead_s += 1
+        assert guard.authenticate(bearer(token(sub="bob")), client_ip=SHARED).subject == "bob"
+
+    def test_good_tokens_use_up_nothing(self, clock, token):
+        guard = Guard([issuer()], clock=clock, throttle=Throttle(free_failures=0, spared_checks=1))
+        with pytest.raises(Malformed):
+            guard.authenticate("Bearer guess", client_ip=SHARED)
+        for number in range(50):
+            assert guard.authenticate(bearer(token(sub=f"{number}")), client_ip=SHARED).kind == "jwt"
+
+    def test_without_a_budget_all_wait(self, clock, token):
+        guard = Guard([issuer()], clock=clock, throttle=Throttle(free_failures=0, spared_checks=0))
+        with pytest.raises(Malformed):
+            guard.authenticate("Bearer guess", client_ip=SHARED)
+        with pytest.raises(Throttled):
+            guard.authenticate(bearer(token()), client_ip=SHARED)
+
+    def test_the_audit_hears_what_the_caller_heard(self, clock, heard, token):
+        guard = Guard([issuer()], clock=clock, audit=heard, throttle=Throttle(free_failures=0))
+        for credential in ("guess", token()[:-4] + "AAAA"):
+            with pytest.raises(DoorwardError):
+                guard.authenticate(bearer(credential), client_ip=SHARED)
+        told = [(each.outcome, each.reason) for each in heard.decisions]
+        assert told == [("refused", "unknown_shape"), ("throttled", "address_throttled")]
 
 
 class TestApiKeys:

@@ -255,6 +255,8 @@ def test_threads_lose_no_failure():
         ("forget_after_s", {"forget_after_s": 299}),
         ("forget_after_s", {"forget_after_s": float("inf")}),
         ("max_addresses", {"max_addresses": 15}),
+        ("spared_checks", {"spared_checks": -1}),
+        ("spared_questions", {"spared_questions": -1}),
     ],
 )
 def test_settings_out_of_range_stop_the_start(field, settings):

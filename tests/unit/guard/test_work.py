@@ -267,6 +267,69 @@ def test_threads_and_queue_are_bounded(workers, gate):
     assert finish(wait_for(crew, lambda: "room again")) == "room again"
 
 
+@pytest.fixture
+def line(workers, gate):
+    """Put jobs into lanes behind one that holds the only thread; a lane's letter is written when its turn comes."""
+    crew, at_work, turns, refused = workers(threads=1, queued=16), threading.Event(), [], []
+    crew.start(lambda: (at_work.set(), gate.wait(PATIENCE_S)), timeout_s=PATIENCE_S)
+    assert at_work.wait(PATIENCE_S)
+
+    def put(lanes, **options):
+        jobs = []
+        for lane in lanes:
+            try:
+                job = crew.start(
+                    lambda lane=lane: turns.append(lane),
+                    timeout_s=PATIENCE_S,
+                    lane=None if lane == "-" else lane,
+                    **options,
+                )
+                jobs.append(job)
+            except UnavailableError:
+                refused.append(lane)
+        return jobs
+
+    def go_on(jobs):
+        gate.set()
+        for job in jobs:
+            job.future.result(PATIENCE_S)
+        return "".join(turns)
+
+    put.crew, put.go_on, put.refused = crew, go_on, refused
+    return put
+
+
+@pytest.mark.parametrize(
+    ("lanes", "turns"),
+    [
+        ("aaaab", "abaaa"),
+        ("aaabbbc", "abcabab"),
+        ("abcabc", "abcabc"),
+        ("aabb--", "--abab"),  # without a lane
+        ("-" * 100, "-" * 16),
+        ("a" * 100 + "b", "ab" + "a" * 7),  # one alone takes half
+        ("a" * 100 + "b" * 100 + "c" * 100, "abcabcababaaaa"),
+    ],
+)
+def test_lanes_take_turns_and_none_fills_the_queue(line, lanes, turns):
+    assert line.go_on(line(lanes)) == turns
+
+
+def test_however_many_lanes_there_are_one_that_comes_finds_a_place_while_there_is_any(line):
+    jobs = line("aaaaaaaabbbbccdefghijklmnopq")
+    assert line.crew.waiting == 16
+    assert (len(jobs), "".join(line.refused)) == (16, "fghijklmnopq")
+    assert set(line.go_on(jobs)) >= set("abcde")
+
+
+def test_what_leaves_places_to_others_finds_none_of_those(line):
+    flood = line("abcdefghijklmnopqrstuvwxyz", leaving=4)
+    assert len(flood) == 12
+    kept = line("0123456789")
+    assert len(kept) == 4
+    assert set(line.go_on(flood + kept)) >= set("0123")
+
+
 def test_threads_start_with_the_first_job_and_end_with_close(workers, leak_check):
     with leak_check():
         crew = workers()

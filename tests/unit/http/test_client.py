@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 import warnings
+from asyncio import TaskGroup
 from contextlib import suppress
 
 import pytest
@@ -596,13 +597,13 @@ class TestSideBySide:
         assert statuses == [200] * 20
 
     async def test_tasks_share_a_client(self, serve, drip):
+        """However slow this machine is: the one that waits goes on until it is cancelled."""
         slow, fast = serve(drip(b"HTTP/1.1 200 OK\r\n\r\n", b"x")), serve(OK)
-        async with AsyncHttpClient(insecure_loopback_http=True, total_timeout_s=1) as client:
-            waiting = asyncio.create_task(client.send(get(slow.url())))
+        async with AsyncHttpClient(insecure_loopback_http=True, total_timeout_s=120) as client, TaskGroup() as tasks:
+            waiting = tasks.create_task(client.send(get(slow.url())))
             answers = await asyncio.gather(*[client.send(get(fast.url())) for _ in range(20)])
             assert not waiting.done()
-            with pytest.raises(TransportError):
-                await waiting
+            waiting.cancel()
         assert [answer.status for answer in answers] == [200] * 20
 
 

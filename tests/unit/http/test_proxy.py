@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import pytest
 
-from doorward.errors import TransportError
+from doorward.errors import ConfigurationError, TransportError
 from doorward.model import HttpRequest
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -22,17 +22,25 @@ REQUEST = HttpRequest(
 def tunnel(serve, server_tls, trust_test_ca):
     """A proxy, and the TLS server for ``op.test`` behind it."""
     server = serve(OK, tls=server_tls)
+    return serve(tunnelling(server.port)), server
 
+
+def tunnelling(port):
     def script(client):
         client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", server.port)) as upstream:
-            thread = threading.Thread(target=pump, args=(client, upstream))
-            thread.start()
-            pump(upstream, client)
-            client.shutdown(socket.SHUT_RDWR)
-            thread.join(20)
+        forward(client, port)
 
-    return serve(script), server
+    return script
+
+
+def forward(client, port):
+    with socket.create_connection(("127.0.0.1", port)) as upstream:
+        thread = threading.Thread(target=pump, args=(client, upstream))
+        thread.start()
+        pump(upstream, client)
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+        thread.join(20)
 
 
 def pump(source, sink):
@@ -121,3 +129,81 @@ def test_a_proxy_that_drips(send, serve, drip, monkeypatch):
     with pytest.raises(TransportError) as caught:
         send(REQUEST, total_timeout_s=0.4)
     assert caught.value.reason == "timeout_total"
+
+
+@pytest.fixture
+def tls_tunnel(serve, server_tls, trust_test_ca):
+    """The same proxy, spoken to by https itself."""
+    server = serve(OK, tls=server_tls)
+    return serve(tunnelling(server.port), tls=server_tls), server
+
+
+def test_https_goes_through_a_proxy_that_speaks_https(send, tls_tunnel, monkeypatch):
+    proxy, server = tls_tunnel
+    monkeypatch.setenv("HTTPS_PROXY", f"https://me:pw@localhost:{proxy.port}")
+    assert send(REQUEST).body == b"ok"
+    assert proxy.requests[0].startswith(b"CONNECT op.test:443 HTTP/1.1\r\n")
+    assert b"s3cret" not in proxy.requests[0]
+    assert server.requests[0].endswith(b"s3cret")
+
+
+def test_such_a_proxy_is_verified_too(send, serve, self_signed, monkeypatch):
+    proxy = serve(OK, tls=self_signed("proxy.example").server)
+    monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{proxy.port}")
+    with pytest.raises(TransportError) as caught:
+        send(REQUEST)
+    assert caught.value.reason == "tls_certificate"
+
+
+def test_what_drips_through_such_a_proxy_ends_in_time(send, serve, server_tls, trust_test_ca, drip, monkeypatch):
+    server = serve(drip(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), tls=server_tls)
+    proxy = serve(tunnelling(server.port), tls=server_tls)
+    monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{proxy.port}")
+    with pytest.raises(TransportError) as caught:
+        send(REQUEST, total_timeout_s=1)
+    assert caught.value.reason == "timeout_total"
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+@pytest.mark.parametrize("credentials", [b"", b"me:pw"])
+def test_https_goes_through_socks(send, serve, server_tls, trust_test_ca, monkeypatch, scheme, credentials):
+    server = serve(OK, tls=server_tls)
+    asked = []
+
+    def script(client):
+        version, methods = client.recv(1)[0], client.recv(client.recv(1)[0])
+        asked.append((version, bool(credentials) == (2 in methods)))
+        client.sendall(b"\x05\x02" if credentials else b"\x05\x00")
+        if credentials:
+            client.recv(1)
+            asked.append(b":".join(client.recv(client.recv(1)[0]) for _ in range(2)))
+            client.sendall(b"\x01\x00")
+        client.recv(4)
+        asked.append(client.recv(client.recv(1)[0]))
+        client.recv(2)
+        client.sendall(b"\x05\x00\x00\x01\x7f\x00\x00\x01\x00\x50")
+        forward(client, server.port)
+
+    proxy = serve(script, read=False)
+    at = credentials.decode() + "@" if credentials else ""
+    monkeypatch.setenv("ALL_PROXY", f"{scheme}://{at}127.0.0.1:{proxy.port}")
+    assert send(REQUEST).body == b"ok"
+    assert asked == [(5, True), *([credentials] if credentials else []), b"op.test"]
+    assert server.requests[0].endswith(b"s3cret")
+
+
+@pytest.mark.parametrize("answer", [b"\x05\xff", b"\x05\x02", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x05", b""])
+def test_a_socks_proxy_that_refuses(send, serve, monkeypatch, answer):
+    proxy = serve(lambda client: (client.recv(3), client.sendall(answer)), read=False)
+    monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.port}")
+    with pytest.raises(TransportError) as caught:
+        send(REQUEST)
+    assert caught.value.reason == "proxy_failed"
+
+
+def test_socks_without_its_package_is_told(send, monkeypatch):
+    monkeypatch.setattr("doorward.http.wire.find_spec", lambda _: None)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    with pytest.raises(ConfigurationError, match=r"doorward\[socks\]") as caught:
+        send(REQUEST)
+    assert (caught.value.field, caught.value.reason) == ("ALL_PROXY", "socks_missing")

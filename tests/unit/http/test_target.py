@@ -58,8 +58,8 @@ class TestProxy:
     @pytest.mark.parametrize(
         ("value", "reason"),
         [
-            ("https://proxy.example", "proxy_scheme"),
-            ("socks5://me:s3cret@proxy.example", "proxy_scheme"),
+            ("socks4://me:s3cret@proxy.example", "proxy_scheme"),
+            ("quic://proxy.example", "proxy_scheme"),
             ("http://", "proxy_malformed"),
             ("http://s3cret:99999@", "proxy_malformed"),
             ("http://proxy.example:s3cret", "proxy_malformed"),
@@ -83,6 +83,8 @@ class TestProxy:
             ("https://idp.example/", ".example"),
             ("https://idp.example/", "*.example"),
             ("https://idp.example:8443/", "idp.example:8443"),
+            ("https://idp.example/", "other.example idp.example"),
+            ("https://idp.example/", " other.example ,\tidp.example\n"),
             ("https://10.1.2.3/", "10.0.0.0/8"),
             ("https://10.1.2.3/", "10.1.2.3"),
             ("https://10.1.2.3:8443/", "10.1.2.3:8443"),

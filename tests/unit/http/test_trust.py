@@ -24,18 +24,20 @@ def test_verification_is_on():
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
-def test_a_file_adds_to_the_system_store(test_ca):
-    assert subjects(trust_context({"SSL_CERT_FILE": str(test_ca.ca)})) == subjects(trust_context({})) | {
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_file_adds_to_the_system_store(test_ca, variable):
+    assert subjects(trust_context({variable: str(test_ca.ca)})) == subjects(trust_context({})) | {
         "Doorward test authority"
     }
 
 
-def test_a_folder_adds_to_the_system_store(test_ca, tmp_path, serve, server_tls):
+@pytest.mark.parametrize("variable", ["SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"])
+def test_a_folder_adds_to_the_system_store(variable, test_ca, tmp_path, serve, server_tls):
     """A folder is read during a handshake, so only a handshake can tell."""
     command = [shutil.which("openssl"), "x509", "-hash", "-noout", "-in", str(test_ca.ca)]
     name = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     (tmp_path / f"{name}.0").write_bytes(test_ca.ca.read_bytes())
-    context = trust_context({"SSL_CERT_DIR": str(tmp_path)})
+    context = trust_context({variable: str(tmp_path)})
     assert subjects(context) == subjects(trust_context({}))
     server = serve(b"", tls=server_tls, read=False)
     with (

@@ -1,5 +1,9 @@
 """Safe ranges, and institutions named in doorward.toml."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from doorward.errors import ConfigurationError
@@ -122,4 +126,81 @@ def test_a_folder_in_place_of_the_file_is_told(doorward_home):
     (doorward_home / "doorward.toml").mkdir(parents=True)
     with pytest.raises(ConfigurationError) as wrong:
         read_institutions()
-    assert wrong.value.reason == "file_unreadable"
+    assert wrong.value.reason in {"file_unreadable", "not_a_file"}
+
+
+NOBODY = 65534
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+
+
+def give_away(path):
+    os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+
+
+class TestWhoseFile:
+    """Whoever can write doorward.toml says where a person types their password."""
+
+    @pytest.fixture
+    def file(self, doorward_home, write):
+        write("[institutions.jcu]\nwhere = 'jcu.edu.au'")
+        return doorward_home / "doorward.toml"
+
+    def link(self, file):
+        kept = file.with_name("kept.toml")
+        file.rename(kept)
+        file.symlink_to(kept.name)
+        return kept
+
+    @pytest.mark.parametrize("mode", [0o600, 0o644, 0o400, 0o444])
+    def test_one_that_others_may_read_is_taken(self, file, mode):
+        file.chmod(mode)
+        assert list(read_institutions()) == ["jcu"]
+
+    def test_so_is_one_of_ours_behind_a_link_of_ours(self, file):
+        """Programs that keep people's settings make such links."""
+        self.link(file)
+        assert list(read_institutions()) == ["jcu"]
+
+    @needs_root
+    def test_so_is_roots_of_a_team(self, monkeypatch):
+        with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+            Path(folder).chmod(0o755)
+            file = Path(folder, "doorward.toml")
+            file.write_text("[institutions.jcu]\nwhere = 'jcu.edu.au'")
+            file.chmod(0o644)
+            monkeypatch.setenv("DOORWARD_HOME", folder)
+            os.seteuid(NOBODY)
+            try:
+                assert list(read_institutions()) == ["jcu"]
+            finally:
+                os.seteuid(0)
+
+    @pytest.mark.parametrize("mode", [0o602, 0o646, 0o666])
+    def test_one_that_everybody_may_write_is_refused(self, file, mode):
+        file.chmod(mode)
+        self.refused("file_mode")
+
+    @needs_root
+    def test_one_that_a_group_may_write_is_refused(self, file):
+        file.chmod(0o664)
+        os.chown(file, 0, 4711)
+        self.refused("file_mode")
+
+    def test_a_group_with_its_users_number_is_nobody_else(self, file):
+        """Where each user has a group alone, umask 002 is the custom."""
+        file.chmod(0o664)
+        if file.stat().st_uid != file.stat().st_gid:
+            pytest.skip("this user's group has another number")
+        assert list(read_institutions()) == ["jcu"]
+
+    @needs_root
+    @pytest.mark.parametrize("foreign", ["file", "folder", "link", "what the link leads to"])
+    def test_one_of_another_user_is_refused(self, file, doorward_home, foreign):
+        kept = self.link(file) if "link" in foreign else file
+        give_away({"file": file, "folder": doorward_home, "link": file}.get(foreign, kept))
+        self.refused("foreign_owner")
+
+    def refused(self, reason):
+        with pytest.raises(ConfigurationError, match=r"doorward\.toml") as refused:
+            read_institutions()
+        assert refused.value.reason == reason

@@ -131,6 +131,20 @@ class TestWhichBrowser:
         assert "firefox" in choice.split(":")
         assert not {"w3m", "lynx", "www-browser"} & set(choice.split(":"))
 
+    def test_learns_no_secret_of_ours_and_all_else(self, machine):
+        """Every program of this user can read the environment of a browser, for as long as it runs."""
+        machine.install("mine", script='/usr/bin/env > "$OPENED"; echo >> "$OPENED"')
+        ours = ("API_KEYS", "API_KEYS_DB", "API_KEY_PEPPER", "AUDIT_KEY", "CLIENT_SECRET",
+                "INTROSPECTION_CLIENT_SECRET", "REVOCATIONS_DB")  # fmt: skip
+        secrets = {f"{prefix}_{name}": "planted" for prefix in ("DOORWARD", "MYAPP") for name in ours}
+        secrets |= {"DOORWARD_HOME": "planted", "doorward_client_secret": "planted"}
+        machine.open({**secrets, "BROWSER": "mine", "DBUS_SESSION_BUS_ADDRESS": "unix:path=/bus", "CLIENT": "kept"})
+        wait_until(lambda: machine.opened.exists() and machine.opened.read_text().endswith("\n\n"))
+        told = machine.opened.read_text()
+        assert "planted" not in told
+        assert "DBUS_SESSION_BUS_ADDRESS=unix:path=/bus\n" in told
+        assert "CLIENT=kept\n" in told
+
     def test_is_the_next_where_one_can_not_be_started(self, machine):
         (machine.programs / "xdg-open").write_text("not a program")
         (machine.programs / "xdg-open").chmod(0o755)

@@ -4,6 +4,9 @@ import os
 import stat
 import sys
 import textwrap
+import time
+import types
+from importlib.machinery import ModuleSpec
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +19,7 @@ from doorward.protocol.metadata import ProviderMetadata
 from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_scopes, find_client_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ISSUER = "https://id.example.org"
@@ -94,6 +98,7 @@ class TestFindingTheSecret:
             textwrap.dedent(f"""\
                 #!/bin/sh
                 echo "$@" > {answers}/asked
+                env > {answers}/environment
                 [ -f {answers}/hang ] && exec sleep 60
                 [ -f {answers}/secret ] && exec cat {answers}/secret
                 exit 1
@@ -115,13 +120,56 @@ class TestFindingTheSecret:
         assert find_client_secret(ISSUER, "web", None, {}) == Secret("kept for us")
         assert (keyring / "asked").read_text() == f"-P -m keyring get -- doorward web@{ISSUER}\n"
 
+    def test_the_keyrings_program_learns_no_other_secret(self, keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DOORWARD_API_KEY_PEPPER", "planted")
+        find_client_secret(ISSUER, "web", None, {})
+        assert "planted" not in (keyring / "environment").read_text()
+
+    @pytest.fixture
+    def no_interpreter(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
+        """A program that has Python within it, and would write down that it was started again."""
+        program = tmp_path / ("python" if request.param == "frozen" else "qgis")
+        program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(program))
+        if request.param == "frozen":
+            monkeypatch.setattr(sys, "frozen", True, raising=False)
+        return tmp_path / "started"
+
+    @pytest.mark.parametrize("no_interpreter", ["frozen", "embedding"], indirect=True)
+    @pytest.mark.parametrize(
+        ("answer", "found"),
+        [
+            (lambda service, name: f"{service}: {name}", Secret(f"doorward: web@{ISSUER}")),
+            (lambda *_: None, None),
+            (lambda: "a call that fails", None),
+            (lambda *_: time.sleep(2), None),
+        ],
+        ids=["kept", "not kept", "fails", "hangs"],
+    )
+    def test_a_program_with_python_within_is_not_started_again(
+        self,
+        no_interpreter: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        answer: Callable[..., str | None],
+        found: Secret | None,
+    ) -> None:
+        """It would ask again, and be started again, without end."""
+        module = types.ModuleType("keyring")
+        module.__spec__ = ModuleSpec("keyring", None)
+        module.get_password = answer
+        monkeypatch.setitem(sys.modules, "keyring", module)
+        monkeypatch.setattr("doorward.signin.os_keyring._TIMEOUT_S", 0.5)
+        assert find_client_secret(ISSUER, "web", None, {}) == found
+        assert not no_interpreter.exists()
+
     def test_a_keyring_without_it(self, keyring: Path) -> None:
         assert find_client_secret(ISSUER, "web", None, {}) is None
         (keyring / "secret").write_text("\n")
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
     def test_a_keyring_that_hangs_is_left(self, keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("doorward.signin.registration._KEYRING_TIMEOUT_S", 0.2)
+        monkeypatch.setattr("doorward.signin.os_keyring._TIMEOUT_S", 0.2)
         (keyring / "hang").touch()
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
@@ -130,7 +178,7 @@ class TestFindingTheSecret:
     ) -> None:
         (tmp_path / "keyring.py").write_text("print('planted')")
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("doorward.signin.registration.find_spec", lambda _: object())
+        monkeypatch.setattr("doorward.signin.os_keyring.find_spec", lambda _: object())
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
     def test_no_interpreter_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,5 +186,5 @@ class TestFindingTheSecret:
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
     def test_no_keyring_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("doorward.signin.registration.find_spec", lambda _: None)
+        monkeypatch.setattr("doorward.signin.os_keyring.find_spec", lambda _: None)
         assert find_client_secret(ISSUER, "web", None, {}) is None

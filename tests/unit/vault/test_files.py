@@ -35,6 +35,84 @@ def code_of(function, *arguments):
         return f"{error.code}: {error.reason}"
 
 
+def code_and_message(function, *arguments):
+    with pytest.raises(DoorwardError) as refused:
+        function(*arguments)
+    return refused.value.reason, refused.value.message
+
+
+@pytest.fixture
+def no_permissions(monkeypatch):
+    """A file system without permission bits, as Linux shows it: everything is open to all, and chmod does nothing."""
+
+    class FileSystem:
+        only = staticmethod(lambda _: True)
+
+    class Status:
+        def __init__(self, status):
+            self.status = status
+
+        def __getattr__(self, name):
+            value = getattr(self.status, name)
+            return value | 0o777 if name == "st_mode" and FileSystem.only(value) else value
+
+    fstat = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda fd: Status(fstat(fd)))
+    monkeypatch.setattr(os, "fchmod", lambda *_: None)
+    return FileSystem
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """What is made durable, and what is renamed or removed, in order."""
+    taken = []
+
+    def noting(name, call, what):
+        def noted(*arguments, **options):
+            result = call(*arguments, **options)
+            taken.append(f"{name} {what(arguments[0])}" if what else name)
+            return result
+
+        monkeypatch.setattr(os, name, noted)
+
+    noting("fsync", os.fsync, lambda fd: "folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+    for name in ("replace", "link", "unlink"):
+        noting(name, getattr(os, name), None)
+    return taken
+
+
+class TestDurability:
+    """What we have said is kept must be there after a power cut: each step is on disk before the next one counts."""
+
+    def test_a_file_is_on_disk_before_it_gets_its_name_and_the_name_before_we_return(self, folder, steps):
+        write_private_file(folder, "a", b"x")
+        assert steps == ["fsync file", "replace", "fsync folder"]
+
+    def test_a_removal_is_on_disk_before_we_return(self, folder, steps):
+        write_private_file(folder, "a", b"x")
+        steps.clear()
+        remove_private_file(folder, "a")
+        assert steps == ["unlink", "fsync folder"]
+
+    def test_so_is_a_file_that_gets_its_name_back(self, folder, steps):
+        write_private_file(folder, "a", b"x")
+        aside = set_aside(folder, "a", now=0)
+        steps.clear()
+        put_back(folder, aside, "a")
+        assert steps == ["link", "unlink", "fsync folder"]
+
+    def test_a_file_is_never_written_into_one_that_is_there_already(self, folder, monkeypatch):
+        """Whoever has that one open could read along."""
+        os.makedirs(folder, 0o700)
+        monkeypatch.setattr(os, "urandom", lambda count: b"R" * count)
+        planted = os.path.join(folder, f".a.{'52' * 8}.tmp")
+        with open(planted, "wb") as somebodys, open(planted, "rb") as reader:
+            somebodys.flush()
+            with pytest.raises(StoreError):
+                write_private_file(folder, "a", b"secret")
+            assert reader.read() == b""
+
+
 @pytest.fixture
 def umask():
     def change(mask):
@@ -181,15 +259,36 @@ class TestTheFolder:
         write_private_file(str(tmp_path / "home" / "vault"), "a", b"x")
         assert read_private_file(str(tmp_path / "disk" / "vault"), "a") == b"x"
 
-    def test_a_foreign_one_is_refused_with_the_way_to_mend_it(self, folder):
-        if os.geteuid() == 0:
-            os.mkdir(folder, 0o700)
-            os.chown(folder, NOBODY, NOBODY)
-        else:
-            folder = "/usr"
-        with pytest.raises(UnsafePermissions, match=f"chown -R {os.geteuid()} {folder}") as refused:
-            read_private_file(folder, "a")
-        assert refused.value.reason == "foreign_owner"
+    def test_a_foreign_one_is_refused_with_the_way_to_mend_it(self, nobodys_folder, without_privileges):
+        told = without_privileges(lambda: code_and_message(read_private_file, "/usr", "a"))
+        assert "foreign_owner" in told
+        assert f"sudo chown -R {NOBODY if os.geteuid() == 0 else os.geteuid()} /usr" in told
+
+    @needs_root
+    def test_root_is_told_to_become_the_one_whose_it_is_and_not_to_take_it(self, folder):
+        os.mkdir(folder, 0o700)
+        os.chown(folder, NOBODY, NOBODY)
+        code, message = code_and_message(read_private_file, folder, "a")
+        assert code == "foreign_owner"
+        assert f"sudo -u '#{NOBODY}' -H" in message
+        assert "chown" not in message
+
+    def test_a_disk_that_keeps_no_permissions_is_told_as_what_it_is(self, folder, no_permissions):
+        """WSL's /mnt/c, CIFS, exFAT: no chmod helps there, nor a new sign-in."""
+        os.makedirs(folder)
+        for call in ((read_private_file, folder, "a"), (write_private_file, folder, "a", b"x")):
+            code, message = code_and_message(*call)
+            assert code == "no_permissions"
+            assert "DOORWARD_HOME" in message
+            assert "chmod" not in message
+        assert os.listdir(folder) == []
+
+    def test_nor_is_a_file_written_where_files_alone_keep_none(self, folder, no_permissions):
+        """As vfat does that is mounted with dmask=077."""
+        no_permissions.only = stat.S_ISREG
+        code, _ = code_and_message(write_private_file, folder, "a", b"x")
+        assert code == "no_permissions"
+        assert os.listdir(folder) == []
 
     def test_the_command_that_mends_is_quoted_and_printable(self, tmp_path):
         folder = str(tmp_path / "a; rm -rf $HOME \x1b[2J")

@@ -1,5 +1,6 @@
 """The lock: one holder among threads and processes, whatever becomes of it."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -131,6 +132,19 @@ class TestHolding:
                 return error.reason
 
         assert without_privileges(use) == repr("no_access")
+
+    @pytest.mark.parametrize("code", [errno.ENOLCK, errno.EOPNOTSUPP])
+    def test_a_disk_without_locks_is_told_with_what_helps(self, path, monkeypatch, code):
+        """Some NFS mounts."""
+
+        def refuse(*_):
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+        with pytest.raises(StoreError, match="DOORWARD_HOME") as refused:
+            FileLock(path).try_acquire()
+        assert refused.value.reason == "lock_refused"
+        assert "NFS" in refused.value.message
 
     def test_a_file_that_was_removed_by_hand_does_not_confuse_the_next_holder(self, path):
         first, second = FileLock(path), FileLock(path)

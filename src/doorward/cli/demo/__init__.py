@@ -1,1 +1,1 @@
-"""``doorward demo``: a sign-in, a call and six forgeries on this computer."""
+"""What can be tried on this computer alone: ``doorward demo``, and ``doorward issuer`` to develop against."""

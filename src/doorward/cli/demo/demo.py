@@ -25,6 +25,7 @@ from doorward.cli.options import json_option
 from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json
 from doorward.cli.view import duration_in_words, instant
+from doorward.errors import SignInRequired
 from doorward.http.client import HttpClient
 from doorward.model import HttpRequest, Secret
 from doorward.protocol.bearer import build_authorization_header
@@ -127,17 +128,24 @@ class _Demo:
             other_way="Or press Ctrl-C and add --auto (make demo AUTO=1): headless Chromium signs in.",
             quiet=self.auto,
         ) as prompt:
-            session = sign_in(
-                issuer.url,
-                _CLIENT_ID,
-                resource=api.url,
-                profile=_PROFILE,
-                timeout_s=timeout_s,
-                insecure_loopback_http=True,
-                prompt=prompt,
-                vault=vault,
-                clock=self.clock,
-            )
+            try:
+                session = sign_in(
+                    issuer.url,
+                    _CLIENT_ID,
+                    resource=api.url,
+                    profile=_PROFILE,
+                    timeout_s=timeout_s,
+                    insecure_loopback_http=True,
+                    prompt=prompt,
+                    vault=vault,
+                    clock=self.clock,
+                )
+            except SignInRequired as error:
+                message = (
+                    "There is no browser here, and nobody at a terminal. Add --auto (make demo AUTO=1): headless "
+                    "Chromium signs in. Or run the demo in a terminal."
+                )
+                raise SignInRequired(message, reason=error.reason) from None
         person = session.principal
         self.outcome["signed_in"] = {"subject": person.subject, "email": person.email}
         self.story.good(f"Signed in as {person.email}. The ID token kept every rule.")

@@ -14,6 +14,7 @@ from doorward.cli.terminal import make_console, print_json, print_note, print_te
 from doorward.errors import ConfigurationError
 from doorward.guard import Guard
 from doorward.guard.explain import explain_alone
+from doorward.guard.settings.settings import read_environment, read_file
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def _read(token: str) -> str:
 def _explain(credential: str, config: str | None, prefix: str | None) -> Explanation:
     if config is None and prefix is None:
         return explain_alone(credential, now=SystemClock().now())
-    guard = Guard.from_file(config) if config is not None else Guard.from_env(prefix or "")
+    settings = read_file(config) if config is not None else read_environment(prefix or "")
+    guard = Guard(**settings.only_reading().arguments())
     try:
         return guard.explain(credential)
     finally:

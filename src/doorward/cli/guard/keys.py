@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import os
 import re
-from contextlib import closing
+import shlex
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +25,14 @@ from doorward.cli.terminal import (
     print_text,
 )
 from doorward.cli.view import duration_in_words, instant
-from doorward.errors import ConfigurationError, printable
+from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.api_keys.peppers import generate_pepper
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from doorward.guard.api_keys.api_key import ApiKey
     from doorward.model import Secret
 
@@ -40,6 +43,7 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LARGEST_IMPORT = 1_048_576
 _HEADER = ("NAME", "ID", "SCOPES", "STATE", "LAST USED")
 _SCOPES = 2
+_OUR_COMMANDS = re.compile(r"doorward keys (?:create NAME|list --all|seal)")
 
 
 def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
@@ -54,6 +58,14 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
     return int(found[1]) * float(_UNITS_S[found[2]])
 
 
+def _life(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Read a time span that is to come."""
+    seconds = _seconds(context, parameter, value)
+    if seconds == 0:
+        raise click.BadParameter("Such a key would open nothing. Give a span like 90d or 24h, or leave it out.")
+    return seconds
+
+
 _database_option = click.option(
     "--db",
     "database",
@@ -62,26 +74,21 @@ _database_option = click.option(
 )
 
 
-@click.group("keys", invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
+@click.group("keys")
+def command() -> None:
     """Make, show, rotate and revoke the API keys of a service.
 
     Keys are kept in an SQLite file or a PostgreSQL database, as digests: a key is shown when it is made, and never
     again. What digests are keyed with, the pepper, comes from DOORWARD_API_KEY_PEPPER, or from a private file beside
     the SQLite file.
     """
-    if context.invoked_subcommand is None:
-        click.echo(context.get_help())
 
 
 @command.command("create")
 @click.argument("name")
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="What requests with it may do. More than once.")
 @click.option("--group", "groups", metavar="GROUP", multiple=True, help="A group it is a member of. More than once.")
-@click.option(
-    "--expires", "expires_s", metavar="SPAN", callback=_seconds, help="End it after this: 90d. Else it stays."
-)
+@click.option("--expires", "expires_s", metavar="SPAN", callback=_life, help="End it after this: 90d. Else it stays.")
 @click.option("--may-delegate", is_flag=True, help="It may act for others.")
 @_database_option
 @json_option
@@ -96,7 +103,7 @@ def _create(  # noqa: PLR0913 - the options of the command, all by keyword
     as_json: bool,
 ) -> None:
     """Make a key and print it, this once."""
-    with closing(_opened(database)) as keys:
+    with _opened(database) as keys:
         secret, key = keys.create(
             name,
             scopes=scopes,
@@ -115,14 +122,14 @@ def _create(  # noqa: PLR0913 - the options of the command, all by keyword
 def _list_keys(*, ended: bool, database: str | None, as_json: bool) -> None:
     """List the keys that are good now."""
     now = SystemClock().now()
-    with closing(_opened(database, existing=True)) as keys:
+    with _opened(database, existing=True) as keys:
         found = keys.each(ended=ended)
         if as_json:
             print_json_list(map(_object, found))
         elif (first := next(found, None)) is not None:
             print_table(_HEADER, (_row(key, now=now) for key in chain([first], found)), shorten=_SCOPES)
         else:
-            print_text("There is no key. Make one with: doorward keys create NAME")
+            print_text(_with_database("There is no key. Make one with: doorward keys create NAME", database))
 
 
 @command.command("show")
@@ -131,21 +138,15 @@ def _list_keys(*, ended: bool, database: str | None, as_json: bool) -> None:
 @json_option
 def _show(*, name_or_id: str, database: str | None, as_json: bool) -> None:
     """Show a key by its id, or the current one of a name, or its newest."""
-    with closing(_opened(database, existing=True)) as keys:
+    with _opened(database, existing=True) as keys:
         key = keys.show(name_or_id)
     if as_json:
         print_json(_object(key))
         return
     now = SystemClock().now()
     facts = [
-        ("Name", key.name),
-        ("Id", key.key_id),
+        *_what_it_may(key),
         ("State", _state(key, now=now)),
-        ("Scopes", " ".join(key.scopes) or "none"),
-        ("Groups", ", ".join(key.groups) or "none"),
-        ("May delegate", "yes" if key.may_delegate else "no"),
-        ("Made", f"{instant(key.created_at)}{_by(key.created_by)}{', imported' if key.imported else ''}"),
-        ("Expires", instant(key.expires_at) or "never"),
         ("Last used", _last_used(key, now=now)),
         ("Pepper", key.pepper_id),
     ]
@@ -168,7 +169,7 @@ def _show(*, name_or_id: str, database: str | None, as_json: bool) -> None:
 @json_option
 def _rotate(*, name: str, overlap_s: float, database: str | None, as_json: bool) -> None:
     """Replace a key by a new one, and print that, this once."""
-    with closing(_opened(database, existing=True)) as keys:
+    with _opened(database, existing=True) as keys:
         secret, key = keys.rotate(name, overlap_s=overlap_s, by=_user())
     _print_new(secret, key, database, as_json=as_json)
     if not as_json:
@@ -182,7 +183,7 @@ def _rotate(*, name: str, overlap_s: float, database: str | None, as_json: bool)
 @json_option
 def _revoke(*, name_or_id: str, database: str | None, as_json: bool) -> None:
     """End a key by its id, or all keys of a name."""
-    with closing(_opened(database, existing=True)) as keys:
+    with _opened(database, existing=True) as keys:
         ended = keys.revoke(name_or_id, by=_user())
     if as_json:
         print_json({"revoked": [key.key_id for key in ended]})
@@ -193,6 +194,41 @@ def _revoke(*, name_or_id: str, database: str | None, as_json: bool) -> None:
         )
     else:
         print_text("It was revoked or had expired already.")
+
+
+@command.command("seal")
+@click.argument("names", metavar="[NAME|ID]...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All that have no seal. Only where none has one yet.")
+@click.option("--yes", "is_sure", is_flag=True, help="Do not ask: these keys may do what is listed.")
+@_database_option
+@json_option
+def _seal(*, names: tuple[str, ...], every: bool, is_sure: bool, database: str | None, as_json: bool) -> None:
+    """Vouch for keys that were made by Doorward 0.1, once.
+
+    Each entry of the database has a seal that shows that nobody else wrote there. Those of 0.1 have none: look at what
+    each may do, then seal it. A key that has lost its seal later was changed by somebody else.
+    """
+    if every == bool(names):
+        raise click.UsageError("Name the keys to seal, or give --all.")
+    with _opened(database, existing=True) as keys:
+        found = [*keys.each()] if every else [keys.show(name) for name in names]
+        unsealed = [key for key in found if not key.sealed]
+        if every and len(unsealed) < len(found):
+            message = (
+                "Some keys have a seal already. Who took it from the others? Look at those, and seal them by name."
+            )
+            raise ConfigurationError(message, field="--all", reason="sealed_before")
+        if unsealed and not is_sure:
+            for key in unsealed:
+                print_facts([(name, printable(value)) for name, value in _what_it_may(key)])
+                print_text("")
+            if not click.confirm("Is this what these keys were given?", err=True):
+                raise click.Abort
+        keys.seal(unsealed)
+    if as_json:
+        print_json({"sealed": [key.key_id for key in unsealed]})
+    else:
+        print_text(f"Sealed {', '.join(key.name for key in unsealed)}." if unsealed else "They have their seals.")
 
 
 @command.command("import")
@@ -206,7 +242,7 @@ def _import_keys(*, file: str, database: str | None, as_json: bool) -> None:
     an entry may also have "scopes", "groups", "may_delegate" and "expires_at". All are taken, or none.
     """
     content = _read(file)
-    with closing(_opened(database)) as keys:
+    with _opened(database) as keys:
         imported = keys.import_keys(content, by=_user())
     if as_json:
         print_json([_object(key) for key in imported])
@@ -223,7 +259,23 @@ def _pepper() -> None:
     print_line(generate_pepper().reveal())
 
 
-def _opened(database: str | None, *, existing: bool = False) -> ApiKeys:
+@contextmanager
+def _opened(database: str | None, *, existing: bool = False) -> Iterator[ApiKeys]:
+    try:
+        with closing(_open(database, existing=existing)) as keys:
+            yield keys
+    except DoorwardError as error:
+        error.args = (_with_database(error.message, database),)
+        raise
+
+
+def _with_database(message: str, database: str | None) -> str:
+    """Have each command that a message advises go to the database that was named."""
+    option = "" if database is None else f" --db {shlex.quote(printable(database))}"
+    return _OUR_COMMANDS.sub(lambda command: command[0] + option, message)
+
+
+def _open(database: str | None, *, existing: bool) -> ApiKeys:
     given = database or os.environ.get(_VARIABLE)
     if given and "://" in given:
         if database and _holds_password(database):
@@ -302,7 +354,20 @@ def _object(key: ApiKey) -> dict[str, Any]:
         "last_used_at": instant(key.last_used_at),
         "imported": key.imported,
         "pepper": key.pepper_id,
+        "sealed": key.sealed,
     }
+
+
+def _what_it_may(key: ApiKey) -> list[tuple[str, str]]:
+    return [
+        ("Name", key.name),
+        ("Id", key.key_id),
+        ("Scopes", " ".join(key.scopes) or "none"),
+        ("Groups", ", ".join(key.groups) or "none"),
+        ("May delegate", "yes" if key.may_delegate else "no"),
+        ("Made", f"{instant(key.created_at)}{_by(key.created_by)}{', imported' if key.imported else ''}"),
+        ("Expires", instant(key.expires_at) or "never"),
+    ]
 
 
 def _row(key: ApiKey, *, now: float) -> tuple[str, ...]:
@@ -314,6 +379,8 @@ def _state(key: ApiKey, *, now: float) -> str:
         return "revoked"
     if key.has_ended(now):
         return "expired" if key.replaced_by is None else "replaced"
+    if key.sealed is False:
+        return "altered or unsealed"
     left = "" if key.expires_at is None else f" for {duration_in_words(key.expires_at - now)}"
     return f"good{left}" if key.replaced_by is None else f"replaced, good{left}"
 

@@ -43,9 +43,8 @@ def command(*, profile: str, every: bool, browser: bool, as_json: bool) -> int:
     else:
         for farewell in farewells:
             print_text(farewell.in_words())
-    for farewell in farewells:
-        if farewell.logout_url is not None:
-            _end_in_browser(farewell, open_it=browser, quiet=as_json)
+    for farewell in {each.issuer: each for each in farewells if each.logout_url is not None}.values():
+        _end_in_browser(farewell, open_it=browser, quiet=as_json)  # once for each provider
     return 1 if any(farewell.problem for farewell in farewells) else 0
 
 

@@ -20,7 +20,7 @@ __all__ = ["command"]
 def command(*, profile: str, id_token: bool, as_json: bool) -> None:
     """Print an access token, renewing it first if it is about to expire.
 
-    For scripts:  echo "Authorization: Bearer $(doorward token)" | curl -H @- https://api.example.org
+    For scripts:  doorward token | sed "s/^/Authorization: Bearer /" | curl -H @- https://api.example.org
     """
     vault = Vault()
     token = session_of(profile, vault).token("id" if id_token else "access")

@@ -34,7 +34,9 @@ class ApiKey:
     """An API key without its secret. Instants are epoch seconds in UTC.
 
     ``key_id`` finds it. ``expires_at`` of a key that was replaced (``replaced_by``, an id) is the end of the overlap.
-    ``pepper_id`` tells with which pepper it was made; of a key from a keyring it is empty.
+    ``pepper_id`` tells with which pepper it was made; of a key from a keyring it is empty. ``sealed`` is false where
+    the database's entry is not as it was made, or has no seal (of what was revoked none is left): such a key opens
+    nothing. It is None where that can't be told, since the key's pepper is not at hand.
     """
 
     key_id: str
@@ -51,6 +53,7 @@ class ApiKey:
     replaced_by: str | None = None
     imported: bool = False
     pepper_id: str = ""
+    sealed: bool | None = True
 
     @property
     def is_current(self) -> bool:
@@ -64,10 +67,11 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key and the digest that proves it."""
+    """A key, the digest that proves it, and the seal that proves this entry."""
 
     key: ApiKey
     digest: str = field(repr=False)
+    seal: str = field(default="", repr=False)
 
 
 class KeyStore(Protocol):
@@ -78,7 +82,7 @@ class KeyStore(Protocol):
 
     def find(self, key_id: str) -> StoredKey | None: ...
 
-    def find_named(self, name: str) -> ApiKey | None:
+    def find_named(self, name: str) -> StoredKey | None:
         """Return the current key of a name; where there is none, the one made last."""
         ...
 
@@ -94,13 +98,17 @@ class KeyStore(Protocol):
         """Keep new keys, all or none. Return the name, or id, of one that is there already, None if all were kept."""
         ...
 
-    def replace(self, key_id: str, stored: StoredKey, *, expires_at: float) -> bool:
-        """Put a key in the place of a current one, which ends at ``expires_at``. False: that one is current no more."""
+    def replace(self, ended: StoredKey, stored: StoredKey) -> bool:
+        """Put a key in the place of a current one, which becomes ``ended``. False: that one is current no more.
+
+        Of ``ended``, what is new is ``replaced_by``, ``expires_at`` and the seal.
+        """
         ...
 
     def revoke(self, name_or_id: str, *, at: float, by: str) -> tuple[ApiKey, ...] | None:
         """Revoke the key of this id, and all keys of this name, all or none; what was revoked already stays as it is.
 
+        Their seals are taken away, so that nobody makes them good again by undoing what is written here.
         Also those that a rotation adds in this moment: none that was there before the call, or replaces one that was,
         is good after it. Takes time for each key that is not revoked yet, but memory only for those returned.
 
@@ -109,11 +117,15 @@ class KeyStore(Protocol):
         """
         ...
 
-    def page(self, after: ApiKey | None = None) -> tuple[ApiKey, ...]:
+    def page(self, after: ApiKey | None = None) -> tuple[StoredKey, ...]:
         """Return some of the keys made after this one, or from the beginning, the oldest first. None left: ``()``.
 
         In the order of ``created_at``, then of ``key_id`` in one way or another. At most a thousand.
         """
+        ...
+
+    def seal(self, stored: StoredKey) -> bool:
+        """Keep the seal of an entry that has none and is not revoked. False: there is none such."""
         ...
 
     def touch(self, used: Mapping[str, float]) -> None:

@@ -20,6 +20,7 @@ from doorward.guard.api_keys.keyring import Keyring, parse_entries, parse_keyrin
 from doorward.guard.api_keys.last_used import LastUsed
 from doorward.guard.api_keys.lookup import KeyLookup
 from doorward.guard.api_keys.peppers import PEPPER_VARIABLE, Peppers, generate_pepper, parse_peppers
+from doorward.guard.api_keys.sealing import check_seal, sealed, with_verdict
 from doorward.guard.stores.opening import open_database, sqlite_url
 from doorward.model import Secret
 from doorward.system import SystemClock, SystemEntropy
@@ -27,6 +28,7 @@ from doorward.system import SystemClock, SystemEntropy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from doorward.guard.api_keys.format import Pepper
     from doorward.guard.work import Work
     from doorward.ports import Clock
 
@@ -110,6 +112,7 @@ class ApiKeys:
         *,
         keyring: _Entries = (),
         pepper: Secret | str | None = None,
+        read_only: bool = False,
         clock: Clock | None = None,
     ) -> Self:
         """Keep keys in an SQLite file, made with mode 0600 where there is none.
@@ -119,12 +122,13 @@ class ApiKeys:
             pepper: as for the class; left out, ``DOORWARD_API_KEY_PEPPER``, else a private file beside the database
                 (``PATH.pepper``).
             keyring: as for the class.
+            read_only: write nothing, not even when a key was last used. So it is too where the file can't be written.
             clock: as for the class.
 
         Raises:
             ConfigurationError: SQLAlchemy is not installed, or the pepper or an entry is wrong.
         """
-        return cls.sql(sqlite_url(path), keyring=keyring, pepper=pepper, clock=clock)
+        return cls.sql(sqlite_url(path), keyring=keyring, pepper=pepper, read_only=read_only, clock=clock)
 
     @classmethod
     def sql(
@@ -133,6 +137,7 @@ class ApiKeys:
         *,
         keyring: _Entries = (),
         pepper: Secret | str | None = None,
+        read_only: bool = False,
         clock: Clock | None = None,
     ) -> Self:
         """Keep keys in a database.
@@ -141,12 +146,13 @@ class ApiKeys:
             url: ``postgresql://user:password@host:port/name`` or ``sqlite:////absolute/path``.
             pepper: as for the class; left out, ``DOORWARD_API_KEY_PEPPER``.
             keyring: as for the class.
+            read_only: write nothing, not even when a key was last used.
             clock: as for the class.
 
         Raises:
             ConfigurationError: The URL, the pepper or an entry is wrong, or what the database needs is not installed.
         """
-        database = open_database(url)
+        database = open_database(url, read_only=read_only)
         from doorward.guard.api_keys.sql_store import SqlKeyStore  # noqa: PLC0415 - imports what the extra brings
 
         if pepper is None:
@@ -164,9 +170,9 @@ class ApiKeys:
         """Say the same, sure of what was imported. Raises StoreError: nobody can say."""
         return self._check.is_ours(credential, now)
 
-    def check(self, credential: str, *, now: float) -> Work[ApiKey]:
-        """Return what is known of a key that is good now. Errors are those of ``KeyCheck.check``."""
-        return self._check.check(credential, now)
+    def check(self, credential: str, *, now: float, is_use: bool = True) -> Work[ApiKey]:
+        """Return what is known of a key that is good now. Arguments and errors are those of ``KeyCheck.check``."""
+        return self._check.check(credential, now, is_use=is_use)
 
     def touch(self, key_id: str, at: float) -> None:
         """Note that a stored key was used, where a decision was taken from a cache. Written once a minute."""
@@ -221,15 +227,18 @@ class ApiKeys:
 
         Raises:
             ConfigurationError: There is no such key, or the overlap is no time span.
-            StoreError: It could not be kept; the old key goes on.
+            StoreError: It could not be kept; the old key goes on. Or its entry is not as it was made.
         """
         now = self._clock.now()
         old = self._find(name)
-        if old is None or not old.is_current:
+        if old is None or not old.key.is_current:
             raise no_such_key(name)
-        end_at = end_of_overlap(old, overlap_s, now=now)
-        secret, stored = self._make(successor_of(old, now=now, by=by))
-        if not self._writable().replace(old.key_id, stored, expires_at=end_at):
+        peppers = self._peppers.read(self._writable())
+        check_seal(old, peppers)  # else its successor would get whatever somebody wrote there
+        end_at = end_of_overlap(old.key, overlap_s, now=now)
+        secret, stored = self._make(successor_of(old.key, now=now, by=by))
+        ended = replace(old.key, replaced_by=stored.key.key_id, expires_at=end_at)
+        if not self._writable().replace(sealed(replace(old, key=ended), peppers), stored):
             raise no_such_key(name)  # revoked or rotated by somebody else in this moment
         self._changed()
         return secret, stored.key
@@ -261,7 +270,7 @@ class ApiKeys:
         found = self._find(name_or_id)
         if found is None:
             raise no_such_key(name_or_id)
-        return found
+        return with_verdict(found, self._peppers_at_hand())
 
     def list(self, *, ended: bool = False) -> tuple[ApiKey, ...]:
         """Return at once what ``each`` returns one by one."""
@@ -278,9 +287,36 @@ class ApiKeys:
         """
         now = self._clock.now()
         yield from (key for key in self._keyring.records() if ended or not key.has_ended(now))
-        page: tuple[ApiKey, ...] = ()
-        while self._store is not None and (page := self._store.page(*page[-1:])):
-            yield from (key for key in page if ended or not key.has_ended(now))
+        if self._store is not None:
+            peppers, page = self._peppers_at_hand(), self._store.page()
+            while page:
+                yield from (with_verdict(each, peppers) for each in page if ended or not each.key.has_ended(now))
+                page = self._store.page(page[-1].key)
+
+    def seal(self, keys: Iterable[ApiKey]) -> None:
+        """Vouch for entries that have no seal, once, after the upgrade from Doorward 0.1.
+
+        Whoever can write to the database can have made them say what they say: look at each before (decision 16).
+
+        Args:
+            keys: as ``each`` or ``show`` gave them, and as they were looked at. Those with a seal are passed over.
+
+        Raises:
+            StoreError: It could not be written; or an entry is not what was looked at, or has another seal. Those
+                before it are sealed.
+        """
+        store = self._writable()
+        peppers = self._peppers.read(store)
+        for key in keys:
+            stored = store.find(key.key_id)
+            if stored is None or replace(stored.key, last_used_at=None) != replace(key, last_used_at=None, sealed=True):
+                message = f"The entry of API key {key.key_id} changed while it was being looked at. Look again."
+                raise StoreError(message, reason="entry_altered")
+            if stored.seal:
+                check_seal(stored, peppers)
+            else:
+                store.seal(sealed(stored, peppers))
+        self._changed()
 
     def import_keys(self, entries: _Entries, *, by: str = "") -> tuple[ApiKey, ...]:
         """Keep the digests of keys that were made elsewhere, all or none of them, so that they go on working.
@@ -294,7 +330,8 @@ class ApiKeys:
             StoreError: They could not be kept.
         """
         parsed = parse_keyring(entries) if isinstance(entries, str | bytes) else parse_entries(entries)
-        stored = imported_keys(parsed, self._peppers.newest(self._writable()), now=self._clock.now(), by=by)
+        pepper = self._peppers.newest(self._writable())
+        stored = [sealed(each, [pepper]) for each in imported_keys(parsed, pepper, now=self._clock.now(), by=by)]
         self._add(stored)
         return tuple(each.key for each in stored)
 
@@ -313,9 +350,17 @@ class ApiKeys:
         return self._store
 
     def _make(self, key: ApiKey) -> tuple[Secret, StoredKey]:
-        text, digested = make_key(self._peppers.newest(self._writable()), SystemEntropy())
+        pepper = self._peppers.newest(self._writable())
+        text, digested = make_key(pepper, SystemEntropy())
         key = replace(key, key_id=digested.key_id, pepper_id=digested.pepper_id)
-        return Secret(text), StoredKey(key, digested.digest)
+        return Secret(text), sealed(StoredKey(key, digested.digest), [pepper])
+
+    def _peppers_at_hand(self) -> tuple[Pepper, ...]:
+        """Return what seals can be looked at with. Keys are shown, and can be revoked, without it too."""
+        try:
+            return self._peppers.read(self._writable())
+        except StoreError:
+            return ()
 
     def _add(self, stored: Iterable[StoredKey]) -> None:
         store = self._writable()
@@ -329,15 +374,15 @@ class ApiKeys:
             raise ConfigurationError(message, field="name", reason="name_taken")
         self._changed()
 
-    def _find(self, name_or_id: str) -> ApiKey | None:
+    def _find(self, name_or_id: str) -> StoredKey | None:
         store = self._writable()
         if not is_name_or_id(name_or_id):
             return None
         stored, named = store.find(name_or_id), store.find_named(name_or_id)
-        if stored is not None and named is not None and named.key_id != stored.key.key_id:
+        if stored is not None and named is not None and named.key.key_id != stored.key.key_id:
             message = f"{name_or_id} is the id of one key and the name of another. Give the other one's id."
             raise ConfigurationError(message, field="name", reason="ambiguous_name")
-        return named if stored is None else stored.key
+        return named if stored is None else stored
 
     def _changed(self) -> None:
         self._lookup.forget()

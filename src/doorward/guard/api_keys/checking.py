@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from doorward.errors import Expired, Revoked, UnknownApiKey
 from doorward.guard.api_keys.api_key import refuse_ended
 from doorward.guard.api_keys.format import digest_key, is_key_shaped
+from doorward.guard.api_keys.sealing import check_seal
 
 if TYPE_CHECKING:
     from doorward.guard.api_keys.api_key import ApiKey, KeyStore
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["KeyCheck"]
 
 _NO_DIGEST: Final = "0" * 48
-_NO_PEPPER_FOR_S: Final = 1.0
 
 
 class KeyCheck:
@@ -38,7 +38,6 @@ class KeyCheck:
         self._peppers = peppers
         self._lookup = lookup
         self._last_used = last_used
-        self._no_pepper_until = 0.0
 
     def recognizes(self, credential: str) -> bool:
         """Say whether this is for us to judge: by its shape, or because it is in the keyring, or was imported.
@@ -62,14 +61,19 @@ class KeyCheck:
         yield from self._learn_imported(now)
         return self._lookup.as_imported(credential, self._peppers.known) is not None
 
-    def check(self, credential: str, now: float) -> Work[ApiKey]:
+    def check(self, credential: str, now: float, *, is_use: bool = True) -> Work[ApiKey]:
         """Return what is known of a key that is good now.
+
+        Args:
+            credential: the key.
+            now: epoch seconds.
+            is_use: whether to note that it was used.
 
         Raises:
             UnknownApiKey: Reason ``key_shape``, ``key_checksum``, ``unknown_key_id`` or ``wrong_secret``.
             Revoked: Reason ``key_revoked``.
             Expired: Reason ``key_expired``, or ``key_replaced`` after the overlap of a rotation.
-            StoreError: Nobody can say.
+            StoreError: Nobody can say; or the entry is not as it was made (``entry_altered``, ``entry_unsealed``).
         """
         key = self._keyring.find(credential)
         if key is not None:
@@ -83,12 +87,15 @@ class KeyCheck:
             raise UnknownApiKey("There is no such API key. Ask for a new one.", reason="unknown_key_id")
         if not proved:
             raise UnknownApiKey("This is not the API key of that id. Ask for a new one.", reason="wrong_secret")
+        if stored.key.revoked_at is None:
+            check_seal(stored, self._peppers.known)
         try:
             refuse_ended(stored.key, now=now)
         except (Revoked, Expired):
             self._lookup.remember_refused(digested.key_id, stored, now)
             raise
-        self._last_used.note(stored.key.key_id, now)
+        if is_use:
+            self._last_used.note(stored.key.key_id, now)
         return stored.key
 
     def _digest(self, credential: str, now: float) -> Work[Digested]:
@@ -100,7 +107,7 @@ class KeyCheck:
             digested = self._lookup.as_imported(credential, self._peppers.known)
             reason = "key_shape"
         else:
-            peppers = self._peppers.known or (yield from self._read_peppers(now))
+            peppers = self._peppers.known or (yield from self._read_peppers())
             digested = digest_key(credential, peppers)
             reason = "key_checksum"
         if digested is None:
@@ -113,14 +120,12 @@ class KeyCheck:
     def _learn_imported(self, now: float) -> Work[None]:
         if now >= self._lookup.fresh_until:
             if not self._peppers.known:
-                yield from self._read_peppers(now)
+                yield from self._read_peppers()
             yield from self._lookup.read_imported(now)
 
-    def _read_peppers(self, now: float) -> Work[tuple[Pepper, ...]]:
+    def _read_peppers(self) -> Work[tuple[Pepper, ...]]:
         assert self._store is not None  # noqa: S101 - without one nothing of ours needs a pepper
         store = self._store
-        if now >= self._no_pepper_until:
-            yield from self._lookup.ask("pepper", lambda: self._peppers.read(store))
-            if not self._peppers.known:  # no key was ever made: not worth a look at the disk for each that is made up
-                self._no_pepper_until = now + _NO_PEPPER_FOR_S
-        return self._peppers.known
+        # Where no key was ever made, a made-up one costs a look at the disk, so that the first that is made is good at
+        # once. Nobody else waits for that.
+        return (yield from self._lookup.ask("pepper", lambda: self._peppers.read(store)))

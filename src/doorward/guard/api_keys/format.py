@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from doorward.model import Secret
     from doorward.ports import Entropy
 
-__all__ = ["Digested", "Pepper", "digest_foreign_key", "digest_key", "is_key_shaped", "key_id_of", "make_key"]
+__all__ = [
+    "Digested",
+    "Pepper",
+    "digest_foreign_key",
+    "digest_key",
+    "is_key_shaped",
+    "is_seal_of",
+    "key_id_of",
+    "make_key",
+    "seal_of",
+]
 
 _PREFIX = "dw_"
 _SHAPE = re.compile(r"dw_([0-9A-Za-z]{11})_[0-9A-Za-z]{43}_([0-9A-Za-z]{7})")
@@ -32,6 +42,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ID_LENGTH, _SECRET_LENGTH, _CHECKSUM_LENGTH = 11, 43, 7
 _ID_BYTES, _SECRET_BYTES, _CHECKSUM_BYTES = 8, 32, 8
 _FOREIGN = b"imported key\0"  # no key of ours begins so: the two never share a digest
+_SEALED = b"entry of a key\0"  # and no key begins so: nobody gets a seal by having a key digested
 
 
 class Pepper:
@@ -100,6 +111,16 @@ def digest_foreign_key(credential: str, pepper: Pepper) -> Digested:
     """Return what the store knows of a key that was made elsewhere and imported: its id is a part of the digest."""
     mac = hmac.digest(pepper.key, _FOREIGN + credential.encode(errors="surrogatepass"), "sha256")
     return Digested("x" + _base62(int.from_bytes(mac[:_ID_BYTES]), _ID_LENGTH), _digest(mac), pepper.id)
+
+
+def seal_of(text: str, pepper: Pepper) -> str:
+    """Return what only who has the pepper can say of a text: the seal of an entry (decision 16)."""
+    return hmac.digest(pepper.key, _SEALED + text.encode(), "sha256").hex()
+
+
+def is_seal_of(text: str, pepper: Pepper, seal: str) -> bool:
+    """Tell whether this is the seal of a text, in constant time."""
+    return hmac.compare_digest(seal_of(text, pepper).encode(), seal.encode(errors="surrogatepass"))
 
 
 def _digest(mac: bytes) -> str:

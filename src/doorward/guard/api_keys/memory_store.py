@@ -29,10 +29,10 @@ class MemoryKeyStore:
     def find(self, key_id: str) -> StoredKey | None:
         return self._stored.get(key_id)
 
-    def find_named(self, name: str) -> ApiKey | None:
+    def find_named(self, name: str) -> StoredKey | None:
         with self._lock:
-            found = [self._stored[key_id].key for key_id in self._named.get(name, ())]
-        return max(found, key=lambda key: (key.is_current, key.created_at, key.key_id), default=None)
+            found = [self._stored[key_id] for key_id in self._named.get(name, ())]
+        return max(found, key=lambda each: (each.key.is_current, each.key.created_at, each.key.key_id), default=None)
 
     def is_empty(self) -> bool:
         return not self._stored
@@ -57,13 +57,13 @@ class MemoryKeyStore:
                 self._keep(each)
         return None
 
-    def replace(self, key_id: str, stored: StoredKey, *, expires_at: float) -> bool:
+    def replace(self, ended: StoredKey, stored: StoredKey) -> bool:
         with self._lock:
-            old = self._stored.get(key_id)
+            old = self._stored.get(ended.key.key_id)
             if old is None or not old.key.is_current:
                 return False
-            ended = replace(old.key, replaced_by=stored.key.key_id, expires_at=expires_at)
-            self._stored[key_id] = replace(old, key=ended)
+            key = replace(old.key, replaced_by=ended.key.replaced_by, expires_at=ended.key.expires_at)
+            self._stored[key.key_id] = replace(old, key=key, seal=ended.seal)
             self._keep(stored)
         return True
 
@@ -75,15 +75,23 @@ class MemoryKeyStore:
                 stored = self._stored[key_id]
                 if stored.key.revoked_at is None:
                     revoked = replace(stored.key, revoked_at=at, revoked_by=by)
-                    self._stored[key_id] = replace(stored, key=revoked)
+                    self._stored[key_id] = replace(stored, key=revoked, seal="")
                     if not stored.key.has_ended(at):
                         ended.append(revoked)
         return tuple(ended) if key_ids else None
 
-    def page(self, after: ApiKey | None = None) -> tuple[ApiKey, ...]:
+    def page(self, after: ApiKey | None = None) -> tuple[StoredKey, ...]:
         with self._lock:
             start = 0 if after is None else bisect_right(self._made, (after.created_at, after.key_id))
-            return tuple(self._stored[key_id].key for _, key_id in self._made[start : start + _PAGE])
+            return tuple(self._stored[key_id] for _, key_id in self._made[start : start + _PAGE])
+
+    def seal(self, stored: StoredKey) -> bool:
+        with self._lock:
+            kept = self._stored.get(stored.key.key_id)
+            if kept is None or kept.seal or kept.key.revoked_at is not None:
+                return False
+            self._stored[stored.key.key_id] = replace(kept, seal=stored.seal)
+        return True
 
     def touch(self, used: Mapping[str, float]) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SqlKeyStore"]
 
+_log = logging.getLogger("doorward.guard")
+
 _MOST_IMPORTED = 100_000
 _PAGE = 1000
 _c = api_keys.c
@@ -36,6 +39,7 @@ class SqlKeyStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._is_told = False
 
     def __repr__(self) -> str:
         return f"SqlKeyStore({self._database!r})"
@@ -43,19 +47,15 @@ class SqlKeyStore:
     def find(self, key_id: str) -> StoredKey | None:
         with self._database.reading() as connection:
             row = connection.execute(sa.select(api_keys).where(_c.key_id == key_id)).one_or_none()
-        if row is None:
-            return None
-        if not (isinstance(row.digest, str) and row.digest.isascii()):
-            raise _damaged(row.key_id)
-        return StoredKey(_key(row), row.digest)
+        return None if row is None else _stored(row)
 
-    def find_named(self, name: str) -> ApiKey | None:
+    def find_named(self, name: str) -> StoredKey | None:
         self._wish_for_indexes()
         best_first = _c.is_current.desc(), _c.created_at.desc(), _c.key_id.desc()
         query = sa.select(api_keys).where(_c.name == name).order_by(*best_first).limit(1)
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else _key(row)
+        return None if row is None else _stored(row)
 
     def is_empty(self) -> bool:
         with self._database.reading() as connection:
@@ -87,14 +87,15 @@ class SqlKeyStore:
             raise
         return None
 
-    def replace(self, key_id: str, stored: StoredKey, *, expires_at: float) -> bool:
+    def replace(self, ended: StoredKey, stored: StoredKey) -> bool:
+        old = ended.key
         with self._database.writing() as connection:
-            ended = connection.execute(
+            replaced = connection.execute(
                 sa.update(api_keys)
-                .where(_c.key_id == key_id, _c.is_current == 1)
-                .values(is_current=0, replaced_by=stored.key.key_id, expires_at=expires_at)
+                .where(_c.key_id == old.key_id, _c.is_current == 1)
+                .values(is_current=0, replaced_by=old.replaced_by, expires_at=old.expires_at, seal=ended.seal)
             )
-            if not ended.rowcount:
+            if not replaced.rowcount:
                 return False
             connection.execute(sa.insert(api_keys).values(_row(stored)))
         return True
@@ -111,7 +112,7 @@ class SqlKeyStore:
                     ended += _good(rows, at=at, by=by)
         return tuple(ended) if is_known else None
 
-    def page(self, after: ApiKey | None = None) -> tuple[ApiKey, ...]:
+    def page(self, after: ApiKey | None = None) -> tuple[StoredKey, ...]:
         self._wish_for_indexes()
         place = sa.tuple_(_c.created_at, _c.key_id)
         query = sa.select(api_keys).order_by(_c.created_at, _c.key_id).limit(_PAGE)
@@ -119,9 +120,16 @@ class SqlKeyStore:
             query = query.where(place > sa.tuple_(after.created_at, after.key_id))
         with self._database.reading() as connection:
             rows = connection.execute(query).all()
-        return tuple(_key(row) for row in rows)
+        return tuple(_stored(row) for row in rows)
+
+    def seal(self, stored: StoredKey) -> bool:
+        unsealed = _c.key_id == stored.key.key_id, _c.seal == "", _c.revoked_at.is_(None)
+        with self._database.writing() as connection:
+            return bool(connection.execute(sa.update(api_keys).where(*unsealed).values(seal=stored.seal)).rowcount)
 
     def touch(self, used: Mapping[str, float]) -> None:
+        if self._database.read_only:
+            return
         statement = (
             sa.update(api_keys)
             .where(_c.key_id == sa.bindparam("id"), sa.func.coalesce(_c.last_used_at, 0.0) < sa.bindparam("at"))
@@ -136,8 +144,12 @@ class SqlKeyStore:
 
     def _wish_for_indexes(self) -> None:
         """Make them, where the database was made without. Where this user may not, all goes on more slowly."""
-        with suppress(StoreError):
+        try:
             self._database.make_indexes()
+        except StoreError as error:
+            if not self._is_told:
+                _log.warning("Keys are found by name, listed and revoked slowly, without an index: %s", error.message)
+            self._is_told = True
 
 
 def _taken(connection: sa.Connection, key: ApiKey) -> str | None:
@@ -161,7 +173,7 @@ def _revoke(connection: sa.Connection, rows: Sequence[sa.Row[Any]], *, at: float
     statement = (
         sa.update(api_keys)
         .where(_c.key_id == sa.bindparam("id"), _c.revoked_at.is_(None))
-        .values(is_current=0, revoked_at=at, revoked_by=by)
+        .values(is_current=0, revoked_at=at, revoked_by=by, seal="")
     )
     # In the order in which `touch` takes them, or the two would wait for each other.
     connection.execute(statement, [{"id": key_id} for key_id in sorted(row.key_id for row in rows)])
@@ -195,7 +207,14 @@ def _row(stored: StoredKey) -> dict[str, Any]:
         "revoked_by": key.revoked_by,
         "replaced_by": key.replaced_by,
         "last_used_at": key.last_used_at,
+        "seal": stored.seal,
     }
+
+
+def _stored(row: sa.Row[Any]) -> StoredKey:
+    if not (isinstance(row.digest, str) and row.digest.isascii() and isinstance(row.seal, str)):
+        raise _damaged(row.key_id)
+    return StoredKey(_key(row), row.digest, row.seal)
 
 
 def _key(row: sa.Row[Any]) -> ApiKey:
@@ -204,8 +223,11 @@ def _key(row: sa.Row[Any]) -> ApiKey:
     except (ValueError, TypeError) as error:
         raise _damaged(row.key_id) from error
     lists = isinstance(scopes, list) and isinstance(groups, list)
-    instants = all(isinstance(at, float | int | None) for at in (row.expires_at, row.revoked_at))
-    if not (lists and instants):  # SQLite keeps whatever it is given
+    texts = (row.key_id, row.pepper_id, row.name, row.created_by, row.replaced_by or "")
+    instants = (row.created_at, row.expires_at or 0, row.revoked_at or 0)
+    if not (  # SQLite keeps whatever it is given
+        lists and all(isinstance(text, str) for text in texts) and all(isinstance(at, float | int) for at in instants)
+    ):
         raise _damaged(row.key_id)
     return ApiKey(
         key_id=row.key_id,

@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doorward.errors import MissingClaim, UnknownIssuer, WrongAudience, WrongType, printable
-from doorward.protocol.claims import audience, optional_string, validate_times
+from doorward.guard.issuers.kinds import KIND_CLAIMS, check_kind
+from doorward.protocol.claims import audience, optional_string, require_string, validate_times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from doorward.guard.issuers.required_claims import RequiredClaim
+
 __all__ = ["Introspected", "Rules"]
 
 _NO_END = 253_402_300_799  # where the answer gives no `exp`: it is asked about again soon enough
 _BEARER_TYPES = frozenset({"bearer", "access_token", "urn:ietf:params:oauth:token-type:access_token"})
-_KIND_CLAIMS = ("typ", "token_use")  # of Keycloak and of Hydra
-_OTHER_KINDS = frozenset({"refresh", "refresh_token", "offline", "id", "id_token"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Rules:
     audiences: frozenset[str]
     leeway_s: int
     ttl_s: float
+    client_ids: frozenset[str] = frozenset()
+    required: tuple[RequiredClaim, ...] = ()
 
     def hold(self, answer: Mapping[str, Any], *, asked_at: float, now: float) -> Introspected:
         """Hold an active answer against this service. A member that is null counts as absent, as some write it.
@@ -60,14 +63,13 @@ class Rules:
             message = f"The issuer answers for a token of another one, {printable(named)}: get one of its own."
             raise UnknownIssuer(message, reason="iss_mismatch")
         self._hold_kind(claims)
-        meant_for = audience(claims) if self.audiences or "aud" in claims else ()
-        if self.audiences and self.audiences.isdisjoint(meant_for):
-            message = "The token is meant for another service: ask for one with this service's audience."
-            raise WrongAudience(message, reason="audience_mismatch")
+        meant_for = self._hold_audience(claims)
         times = validate_times({"exp": _NO_END, **claims}, now=now, leeway_s=self.leeway_s)
         subject = optional_string(claims, "sub") or optional_string(claims, "client_id")
         if subject is None:
             raise MissingClaim("The issuer does not say whose token it is (sub, client_id).", reason="sub_missing")
+        for each in self.required:
+            each.hold(claims)
         return Introspected(
             claims,
             subject,
@@ -79,13 +81,33 @@ class Rules:
             min(asked_at + self.ttl_s, times.expires_at),
         )
 
+    def _hold_audience(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
+        """Whom the token is for. An issuer need not say so (RFC 7662): then its client must be one of ours."""
+        if self.client_ids and ("aud" not in claims or not self.audiences):
+            if require_string(claims, "client_id") not in self.client_ids:
+                message = (
+                    "The token was given to a client that is not named here: add it to client_ids, if it should be."
+                )
+                raise WrongAudience(message, reason="client_mismatch")
+            return audience(claims) if "aud" in claims else ()
+        meant_for = audience(claims) if self.audiences or "aud" in claims else ()
+        if self.audiences and self.audiences.isdisjoint(meant_for):
+            message = "The token is meant for another service: ask for one with this service's audience."
+            raise WrongAudience(message, reason="audience_mismatch")
+        return meant_for
+
     def _hold_kind(self, claims: Mapping[str, Any]) -> None:
         kind = optional_string(claims, "token_type")
-        if kind is None and not self.audiences:
-            message = "The issuer says neither what kind of token it is nor for whom: configure audiences."
+        if kind is None and not self.audiences and not self.client_ids:
+            message = (
+                "The issuer says neither what kind of token it is (token_type) nor for whom (aud). If it never does, "
+                "name in client_ids the clients whose tokens are for this service; else give audiences."
+            )
             raise MissingClaim(message, reason="token_type_missing")
-        told = {(optional_string(claims, name) or "").lower() for name in _KIND_CLAIMS}
-        if (kind or "bearer").lower() not in _BEARER_TYPES or not told.isdisjoint(_OTHER_KINDS):
+        if (kind or "bearer").lower() not in _BEARER_TYPES:
             raise WrongType("The token is no access token for a bearer: send the access token.", reason="token_type")
+        for name in KIND_CLAIMS:
+            if name in claims and name != "token_type":
+                check_kind(name, claims[name], "access")
         if "cnf" in claims:  # only who holds a key may use it, and nobody has proved that here
             raise WrongType("The token is bound to a key (DPoP, mTLS): get one without.", reason="token_bound")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from doorward.errors import (
     ConfigurationError,
+    Inactive,
     InvalidCredential,
     Malformed,
     OAuthError,
     ProviderError,
     ProviderUnavailable,
-    Revoked,
     UnavailableError,
     UnknownIssuer,
     printable,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import Any, Literal
 
+    from doorward.guard.issuers.required_claims import RequiredClaims
     from doorward.guard.work import Work
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
@@ -51,6 +52,10 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 _CACHE_SIZE = 1000
 _REFUSED_FOR_S = 5.0
 _METADATA_FOR_S = 3600.0
+_PLACES = 64
+"""How many questions may wait for a thread. A quarter is kept for tokens that were good before."""
+_LANE_BYTES = 6
+"""IPv6 waits by /48, as one site is given. An IPv4 address has four bytes, and a lane of its own."""
 _OUR_FAULT = frozenset({401, 403})
 
 
@@ -78,16 +83,21 @@ class Introspection:
         audiences: the names of this service; a token must be meant for one of them. Without any, the issuer has to say
             that it is an access token (``token_type``), and one meant for any other service of that issuer is accepted:
             give them wherever the issuer tells ``aud``.
+        client_ids: the clients whose tokens are meant for this service, for an issuer that tells no ``aud``. With both,
+            an answer that has ``aud`` is held against ``audiences``, and any other against these.
         endpoint: the introspection endpoint, where the issuer's metadata does not name it.
-        for_scopes: scopes of high privilege. A JWT is asked about too where one of these is required. The issuer has to
-            be able to introspect its JWTs: some (node oidc-provider) answer that they are not active, or refuse.
+        for_scopes: scopes of high privilege. Where one of these is required, it is asked each time, and about a JWT
+            too. The issuer has to be able to introspect its JWTs: some (node oidc-provider) answer that they are not
+            active, or refuse.
         cache_ttl_s: how long an answer is used again, never past ``exp``.
         for_scopes_ttl_s: the same where ``for_scopes`` is why it is asked; 0 to ask each time.
         leeway_s: how far the issuer's clock may differ.
         timeout_s: for one question, discovery included.
-        trust_email: as in ``Issuer``, for the policy; so are the next two.
+        trust_email: as in ``Issuer``, for the policy; so are the next three.
         profile: see there.
         groups_claim: see there.
+        scope_claims: see there.
+        required_claims: see there; held against the issuer's answer.
         insecure_loopback_http: allow http to loopback addresses, for development.
         clock: for tests.
         entropy: for tests.
@@ -105,6 +115,7 @@ class Introspection:
         client_key: SigningKey | None = None,
         secret_method: Literal["client_secret_basic", "client_secret_post"] | None = None,
         audiences: Collection[str] = (),
+        client_ids: Collection[str] = (),
         endpoint: str | None = None,
         for_scopes: Collection[str] = (),
         cache_ttl_s: float = 30.0,
@@ -114,6 +125,8 @@ class Introspection:
         trust_email: bool = False,
         profile: str | None = None,
         groups_claim: str | None = None,
+        scope_claims: Collection[str] | None = None,
+        required_claims: RequiredClaims | None = None,
         insecure_loopback_http: bool = False,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
@@ -127,6 +140,8 @@ class Introspection:
             trust_email=trust_email,
             profile=profile,
             groups_claim=groups_claim,
+            scope_claims=scope_claims,
+            required_claims=required_claims or {},
             insecure_loopback_http=insecure_loopback_http,
         )
         """The issuer as the policy wants it."""
@@ -134,7 +149,12 @@ class Introspection:
         self._secret_method = secret_method
         self._client_id = client_id
         self._rules = Rules(
-            issuer, _names(audiences, "audiences"), leeway_s, ttl_s=_seconds(cache_ttl_s, "cache_ttl_s", 300)
+            issuer,
+            _names(audiences, "audiences"),
+            leeway_s,
+            _seconds(cache_ttl_s, "cache_ttl_s", 300),
+            _names(client_ids, "client_ids"),
+            self.as_issuer.required_claims,
         )
         self._for_scopes = _names(for_scopes, "for_scopes")
         self._for_scopes_ttl_s = _seconds(for_scopes_ttl_s, "for_scopes_ttl_s", 5)
@@ -152,7 +172,7 @@ class Introspection:
         self._digest = digester()
         self._accepted: BoundedCache[Introspected] = BoundedCache(_CACHE_SIZE)
         self._refused: BoundedCache[_Refused] = BoundedCache(_CACHE_SIZE)
-        self._workers = Workers("introspection")
+        self._workers = Workers("introspection", queued=_PLACES)
         self._lock = threading.Lock()
         self._asking: dict[bytes, _Question] = {}  # bounded by what the workers take
         renew_after_fork(self)
@@ -169,7 +189,15 @@ class Introspection:
         """Say whether a request that requires ``scopes`` is one that a JWT is asked about for."""
         return not self._for_scopes.isdisjoint(scopes)
 
-    def ask(self, token: str, *, now: float, issuer: str | None = None, privileged: bool = False) -> Work[Introspected]:
+    def ask(
+        self,
+        token: str,
+        *,
+        now: float,
+        issuer: str | None = None,
+        privileged: bool = False,
+        network: bytes | None = None,
+    ) -> Work[Introspected]:
         """Ask about a token, or answer from what was said a moment ago.
 
         Args:
@@ -177,9 +205,10 @@ class Introspection:
             now: epoch seconds.
             issuer: whose token it is, where that is known. One of another issuer is refused, not sent.
             privileged: an answer older than ``for_scopes_ttl_s`` will not do.
+            network: where it came from, as the throttle counts: no network can fill the queue for the others.
 
         Raises:
-            Revoked: it is not active (``inactive``): expired, revoked, unknown, or not for us to know.
+            Inactive: it is not active: expired, revoked, unknown, or not for us to know.
             UnknownIssuer: ``other_issuer``: this issuer can't say anything about it.
             InvalidCredential: it is active, but not for this service, not now, or no access token; the class says why.
             UnavailableError: nobody could say. ``client_refused``: the issuer does not accept our own credentials;
@@ -195,7 +224,7 @@ class Introspection:
         digest = self._digest(token)
         known = self._known(digest, now, self._for_scopes_ttl_s if privileged else inf)
         if known is None:
-            known = yield from self._answer(token, digest, now, privileged=privileged)
+            known = yield from self._answer(token, digest, now, network, privileged=privileged)
         if isinstance(known, _Refused):
             raise known.kind(known.message, reason=known.reason)
         return known
@@ -232,7 +261,9 @@ class Introspection:
             return accepted
         return None
 
-    def _answer(self, token: str, digest: bytes, now: float, *, privileged: bool) -> Work[Introspected | _Refused]:
+    def _answer(
+        self, token: str, digest: bytes, now: float, network: bytes | None, *, privileged: bool
+    ) -> Work[Introspected | _Refused]:
         with self._lock:
             known = self._known(digest, now, self._for_scopes_ttl_s if privileged else inf)
             if known is not None:  # said while we came here
@@ -240,8 +271,12 @@ class Introspection:
             question = self._asking.get(digest)
             if question is None or (privileged and now > question.asked_at + self._for_scopes_ttl_s):
                 question = _Question(now)
+                proved = self._accepted.get(digest) is not None  # it was good a while ago: no flood holds it up
                 question.job = self._workers.start(
-                    lambda: self._ask_and_remember(token, digest, question), timeout_s=self._timeout_s
+                    lambda: self._ask_and_remember(token, digest, question),
+                    timeout_s=self._timeout_s,
+                    lane=None if proved else (network or b"")[:_LANE_BYTES],
+                    leaving=0 if proved else _PLACES // 4,
                 )
                 self._asking[digest] = question
         assert question.job is not None  # noqa: S101 - set under the lock
@@ -280,7 +315,7 @@ class Introspection:
         now = self._clock.now()
         try:
             if claims is None:
-                raise Revoked("The token is not active (any more): get a new one.", reason="inactive")
+                raise Inactive("The token is not active (any more): get a new one.")
             return self._rules.hold(claims, asked_at=asked_at, now=now)
         except InvalidCredential as error:
             return _Refused(type(error), error.message, error.reason, now + _REFUSED_FOR_S)

@@ -40,7 +40,9 @@ class OneDeadline:
         return self._client.send(request, timeout_s=left_s)
 
 
-def discover(issuer: str, transport: Transport, *, now: float, insecure_loopback_http: bool = False) -> IssuerMetadata:
+def discover(
+    issuer: str, transport: Transport, *, now: float, insecure_loopback_http: bool = False, asked_at: str | None = None
+) -> IssuerMetadata:
     """Fetch an issuer's metadata: as an OpenID provider, or else as an OAuth 2.0 authorization server.
 
     Args:
@@ -48,6 +50,7 @@ def discover(issuer: str, transport: Transport, *, now: float, insecure_loopback
         transport: what asks; ``OneDeadline`` bounds all of it.
         now: epoch seconds.
         insecure_loopback_http: allow endpoints with http on loopback.
+        asked_at: the URL below which it publishes them, where that is not its own: the metadata name ``issuer``.
 
     Raises:
         UnavailableError: it can't be reached, or can't answer now.
@@ -62,11 +65,11 @@ def discover(issuer: str, transport: Transport, *, now: float, insecure_loopback
         )
 
     try:
-        return ask(build_metadata_request(issuer))
+        return ask(build_metadata_request(asked_at or issuer))
     except InvalidResponse as error:
         if error.reason != "no_metadata":
             raise
-    return ask(build_authorization_server_metadata_request(issuer))
+    return ask(build_authorization_server_metadata_request(asked_at or issuer))
 
 
 def fetch_keys(issuer: Issuer, transport: Transport, *, now: float) -> JwkSet:
@@ -78,7 +81,8 @@ def fetch_keys(issuer: Issuer, transport: Transport, *, now: float) -> JwkSet:
     url = issuer.jwks_url
     if url is None:
         loopback_http = issuer.insecure_loopback_http
-        url = discover(issuer.url, transport, now=now, insecure_loopback_http=loopback_http).jwks_uri
+        found = discover(issuer.url, transport, now=now, insecure_loopback_http=loopback_http, asked_at=issuer.asked_at)
+        url = found.jwks_uri
     if url is None:
         message = f"The metadata of {printable(issuer.url)} names no keys. Give jwks_url or jwks for this issuer."
         raise InvalidResponse(message, reason="no_jwks_uri")

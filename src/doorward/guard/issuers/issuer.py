@@ -1,45 +1,50 @@
 """Whose tokens are trusted, and for what: ``Issuer``, a setting that is checked when it is made.
 
-No keys are fetched here and no token is read: see ``key_rings`` and ``claim_rules``.
+What each setting may be stands in ``checks``. No keys are fetched here and no token is read: see ``key_rings`` and
+``claim_rules``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
-from doorward.errors import ConfigurationError, InvalidResponse, printable
-from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, JwkSet, parse_jwk_set
-from doorward.protocol.metadata import check_issuer_url
-from doorward.protocol.reading.strict_json import dumps_object
-from doorward.protocol.reading.urls import FLAWS, url_flaw
+from doorward.guard.issuers import checks
+from doorward.guard.issuers.checks import DEFAULT_ALGORITHMS, ENTRA_HOSTS
+from doorward.guard.issuers.required_claims import read_required_claims
+from doorward.guard.issuers.tenants import TENANT
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from doorward.guard.issuers.required_claims import RequiredClaim, RequiredClaims
+    from doorward.protocol.jwk import JwkSet
 
 __all__ = ["DEFAULT_ALGORITHMS", "PROFILES", "Issuer", "TokenType"]
 
 TokenType: TypeAlias = Literal["any", "access", "id"]
 
-DEFAULT_ALGORITHMS: Final = frozenset({"RS256", "PS256", "ES256", "EdDSA"})
-"""The others cost their verifier more, or are seldom used: a service that needs one names it."""
-
-PROFILES: Final = frozenset({"auth0", "entra", "generic", "google", "keycloak", "okta"})
-"""The habits of claims that ``policy`` knows."""
+PROFILES: Final = frozenset({"auth0", "entra", "generic", "google", "keycloak", "okta", "spiffe"})
+"""The habits of claims that ``policy`` and ``claim_rules`` know."""
 
 _PROFILE_OF_HOST: Final = MappingProxyType(
-    {"accounts.google.com": "google", "login.microsoftonline.com": "entra", "sts.windows.net": "entra"}
+    {"accounts.google.com": "google", "sts.windows.net": "entra"} | dict.fromkeys(ENTRA_HOSTS, "entra")
 )
 _PROFILE_OF_DOMAIN: Final = MappingProxyType({".auth0.com": "auth0", ".okta.com": "okta", ".oktapreview.com": "okta"})
 _MOST_LEEWAY_S = 300
+_NOTHING: Final[RequiredClaims] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class Issuer:
-    """An issuer whose tokens are accepted. Two with the same settings are equal.
+    r"""An issuer whose tokens are accepted. Two with the same settings are equal.
 
     Args:
-        url: the issuer exactly as its tokens write it (``iss``), trailing slash and all.
+        url: the issuer exactly as its tokens write it (``iss``), trailing slash and all. With ``{tenantid}`` as one
+            part of its path it stands for all tenants of Entra, or for ``tenants``. Where its keys are given, any name
+            will do, and ``spiffe://example.org`` is for JWT-SVIDs of that trust domain, which have no ``iss``.
         audiences: the names of this service at the issuer; a token must be meant for one of them.
         token_type: ``access`` for access tokens by RFC 9068 alone, ``id`` for ID tokens alone, ``any`` for both and for
             access tokens that stray from the profile.
@@ -51,7 +56,16 @@ class Issuer:
         max_token_age_s: how old a token may be, by its ``iat``.
         insecure_loopback_http: allow http for loopback addresses, for development.
         profile: whose habits its claims follow, one of ``PROFILES``; without it, whose the host or path show.
-        groups_claim: the claim that lists groups, where it is not the profile's.
+        groups_claim: the claim that lists groups, where it is not ``groups``: a name, or a path such as
+            ``realm_access.roles``. A dot that is part of a name is written ``\.``.
+        scope_claims: the claims whose words are scopes, all of them, where it is not ``scope``, or else ``scp``: names
+            and paths, such as ``permissions``, ``roles`` or ``resource_access.api.roles``.
+        audience_claim: which claim says whom a token is for that has no ``aud``, such as ``client_id`` or ``azp``.
+        subject_claim: which claim says whose a token is that has no ``sub``, such as ``client_id``. Only for issuers
+            where nobody can name a client as somebody else is called.
+        required_claims: what a token must say besides: for each name or path a value, a list of values, or patterns, in
+            which ``*`` stands for anything but ``/`` and ``:``, and ``**`` at the end for anything.
+        tenants: with ``{tenantid}`` in ``url``, whose tokens are accepted; without it, those of every tenant.
 
     Raises:
         ConfigurationError: ``field`` names the argument.
@@ -71,6 +85,11 @@ class Issuer:
     insecure_loopback_http: bool
     profile: str
     groups_claim: str | None
+    scope_claims: tuple[str, ...] | None
+    audience_claim: str | None
+    subject_claim: str | None
+    required_claims: tuple[RequiredClaim, ...]
+    tenants: frozenset[str] | None
     static_keys: JwkSet | None = field(init=False, repr=False, hash=False)
     """The keys of ``jwks`` as they were when it was given, read and checked."""
 
@@ -89,24 +108,32 @@ class Issuer:
         insecure_loopback_http: bool = False,
         profile: str | None = None,
         groups_claim: str | None = None,
+        scope_claims: Collection[str] | None = None,
+        audience_claim: str | None = None,
+        subject_claim: str | None = None,
+        required_claims: RequiredClaims = _NOTHING,
+        tenants: Collection[str] | None = None,
     ) -> None:
-        for name, flag in (("trust_email", trust_email), ("insecure_loopback_http", insecure_loopback_http)):
-            if not isinstance(flag, bool):
-                raise _wrong(name, "is True or False", "not_a_flag")
-        _check_url(url, loopback_http=insecure_loopback_http)
-        audiences = _texts("audiences", audiences, 'the names of this service at the issuer, such as ["api"]')
-        algorithms = _algorithms(algorithms)
-        if token_type not in get_args(TokenType):
-            raise _wrong("token_type", 'is "any", "access" or "id"', "token_type_unknown")
-        _check_seconds("leeway_s", leeway_s, 0, _MOST_LEEWAY_S)
+        checks.check_flag("trust_email", trust_email)
+        checks.check_flag("insecure_loopback_http", insecure_loopback_http)
+        keys_given = jwks is not None or jwks_url is not None
+        checks.check_url(url, loopback_http=insecure_loopback_http, keys_given=keys_given)
+        tenants = checks.read_tenants(url, tenants, keys_given=keys_given, trust_email=trust_email)
+        audiences = checks.texts("audiences", audiences, 'the names of this service at the issuer, such as ["api"]')
+        algorithms = checks.read_algorithms(algorithms)
+        checks.check_one_of("token_type", token_type, get_args(TokenType), "token_type_unknown")
+        checks.check_seconds("leeway_s", leeway_s, 0, _MOST_LEEWAY_S)
         if max_token_age_s is not None:
-            _check_seconds("max_token_age_s", max_token_age_s, 1, None)
-        if profile is not None and profile not in PROFILES:
-            raise _wrong("profile", f"is one of {', '.join(sorted(PROFILES))}", "profile_unknown")
-        if groups_claim is not None and not _is_text(groups_claim):
-            raise _wrong("groups_claim", "is the name of a claim", "groups_claim")
+            checks.check_seconds("max_token_age_s", max_token_age_s, 1, None)
+        if profile is not None:
+            checks.check_one_of("profile", profile, PROFILES, "profile_unknown")
+        checks.check_path("groups_claim", groups_claim)
+        checks.check_path("audience_claim", audience_claim)
+        checks.check_path("subject_claim", subject_claim)
+        if audience_claim is not None and token_type == "id":  # noqa: S105 - a kind of token
+            raise checks.wrong("audience_claim", "is not for ID tokens: each has aud", "audience_claim")
         if jwks_url is not None:
-            _check_jwks_url(jwks_url, loopback_http=insecure_loopback_http, given_too=jwks is not None)
+            checks.check_jwks_url(jwks_url, loopback_http=insecure_loopback_http, given_too=jwks is not None)
         values = {
             "url": url,
             "audiences": audiences,
@@ -120,89 +147,25 @@ class Issuer:
             "insecure_loopback_http": insecure_loopback_http,
             "profile": profile or _profile_of(url),
             "groups_claim": groups_claim,
-            "static_keys": None if jwks is None else _read_keys(jwks, algorithms),
+            "scope_claims": None if scope_claims is None else checks.read_paths("scope_claims", scope_claims),
+            "audience_claim": audience_claim,
+            "subject_claim": subject_claim,
+            "required_claims": read_required_claims(required_claims),
+            "tenants": tenants,
+            "static_keys": None if jwks is None else checks.read_keys(jwks, algorithms),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
-
-def _wrong(field: str, is_what: str, reason: str) -> ConfigurationError:
-    return ConfigurationError(f"{field} {is_what}. Correct it.", field=field, reason=reason)
-
-
-def _check_url(url: str, *, loopback_http: bool) -> None:
-    try:
-        check_issuer_url(url, insecure_loopback_http=loopback_http)
-    except ConfigurationError as error:
-        raise ConfigurationError(error.message, field="url", reason=error.reason) from None
-
-
-def _check_jwks_url(url: str, *, loopback_http: bool, given_too: bool) -> None:
-    if given_too:
-        message = "jwks holds the keys and jwks_url says where they are: give one of the two."
-        raise ConfigurationError(message, field="jwks_url", reason="keys_given_twice")
-    flaw = url_flaw(url, loopback_http=loopback_http, query=True)
-    if flaw:
-        message = f"jwks_url {FLAWS[flaw]}. Give the https address of the issuer's JWK Set."
-        raise ConfigurationError(message, field="jwks_url", reason=flaw)
-
-
-def _check_seconds(field: str, value: object, least: int, most: int | None) -> None:
-    if type(value) is int and least <= value and (most is None or value <= most):
-        return
-    reach = f"of {least} or more" if most is None else f"from {least} to {most}"
-    raise _wrong(field, f"is a whole number of seconds {reach}, not {printable(repr(value))}", "seconds_out_of_range")
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and bool(value) and value == value.strip()
-
-
-def _texts(field: str, values: Collection[str], what: str) -> frozenset[str]:
-    """Take a collection of names. A single string is one too, of its letters, which nobody means."""
-    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Collection):
-        raise _wrong(field, f"is a list: {what}", "not_a_list")
-    if not values:
-        raise _wrong(field, f"is empty, so no token could be accepted: give {what}", "empty")
-    if not all(map(_is_text, values)):
-        raise _wrong(field, "holds something that is not a name, or has blanks around it", "not_a_name")
-    return frozenset(values)
-
-
-def _algorithms(values: Collection[str]) -> frozenset[str]:
-    known = ", ".join(sorted(ASYMMETRIC_ALGORITHMS))
-    if values is DEFAULT_ALGORITHMS:  # one object for thousands of issuers
-        return DEFAULT_ALGORITHMS
-    algorithms = _texts("algorithms", values, f"some of {known}")
-    unknown = sorted(algorithms - ASYMMETRIC_ALGORITHMS)
-    if unknown:
-        message = (
-            f"algorithms holds {printable(unknown[0])}, which is not one of {known}. Nothing symmetric verifies here: "
-            "whoever could check such a token could make one."
-        )
-        raise ConfigurationError(message, field="algorithms", reason="algorithm_unknown")
-    return algorithms
-
-
-def _read_keys(jwks: Mapping[str, Any], algorithms: frozenset[str]) -> JwkSet:
-    """Read the keys that were given. A key that can't be used is a mistake here, for nobody else will mend it."""
-    if not isinstance(jwks, Mapping):
-        raise _wrong("jwks", 'is a JWK Set: {"keys": […]}', "not_a_mapping")
-    try:
-        keys = parse_jwk_set(dumps_object(dict(jwks), field="jwks"))
-    except InvalidResponse as error:
-        message = f"jwks is not a usable JWK Set ({error.reason}). Give it as the issuer publishes it."
-        raise ConfigurationError(message, field="jwks", reason=error.reason) from None
-    for kid, reason in keys.rejected.items():
-        which = "without a kid" if kid is None else printable(kid)
-        message = f"jwks holds a key that can't be used, {which}: {reason}. Take it out, or replace it."
-        raise ConfigurationError(message, field="jwks", reason=reason)
-    if not any(key.algorithms & algorithms for key in keys.keys):
-        raise _wrong("jwks", "holds no key that fits any of the algorithms", "no_key_fits")
-    return keys
+    @property
+    def asked_at(self) -> str:
+        """The URL below which the issuer publishes its metadata: all tenants of a template share theirs."""
+        return self.url.replace(TENANT, "common")
 
 
 def _profile_of(url: str) -> str:
+    if url.startswith("spiffe:"):
+        return "spiffe"
     parts = urlsplit(url)
     host = parts.hostname or ""
     if host in _PROFILE_OF_HOST:

@@ -355,6 +355,7 @@ class KeyRings:
         self._rings = rings
         self.get: Callable[[str], KeyRing | None] = rings.get
         """The ring of an issuer, by its exact name: a plain look-up."""
+        self.templates = tuple(ring for ring in rings.values() if ring.claim_rules.template is not None)
         # At most one job for each ring, so none is turned away. Issuers that failed wait for each other, and for nobody
         # else: those that hang, however many, hold up the others once.
         self.workers = Workers("the issuers' keys", threads=8, queued=max(64, len(rings)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from doorward.errors import ConfigurationError, printable
+from doorward.guard.issuers.tenants import TENANT, Template
 from doorward.guard.policy.emails import is_email
 
 if TYPE_CHECKING:
@@ -73,8 +74,15 @@ def bind_admins(
     for each in (*issuers, *asked):
         vouching[each.url] |= each.trust_email
     bound = []
+    templates = [(each, Template(each.url, each.tenants)) for each in issuers if TENANT in each.url]
     for place, given in enumerate(admins):
         admin = given if isinstance(given, Admin) else _named(given, issuers, f"admins[{place}]")
+        if TENANT in admin.issuer:
+            what = "is bound to every tenant, and each could make administrators: name the one whose word counts"
+            raise _wrong(f"admins[{place}]", what, "admin_of_every_tenant")
+        for template, form in templates:
+            if form.takes(admin.issuer):
+                vouching[admin.issuer] = template.trust_email
         if admin.issuer not in vouching:
             raise _wrong(f"admins[{place}]", "is bound to an issuer that is not trusted here", "admin_issuer_unknown")
         if admin.email is not None and not vouching[admin.issuer]:

@@ -35,7 +35,6 @@ class Profile(msgspec.Struct, frozen=True):
     verified_email: str | None = None
     domain_verified: str | None = None
     namespaced: bool = False
-    roles_are_groups: bool = False
 
 
 _GENERIC = Profile()
@@ -44,9 +43,9 @@ PROFILES = {
     "google": _GENERIC,
     "okta": _GENERIC,
     "auth0": Profile(namespaced=True),
-    # With more groups than fit, Entra sends _claim_names in place of groups: then there are none here.
     "entra": Profile(verified_email="verified_primary_email", domain_verified="xms_edov"),
-    "keycloak": Profile(roles_are_groups=True),
+    "keycloak": _GENERIC,
+    "spiffe": _GENERIC,
 }
 
 

@@ -104,34 +104,61 @@ class Revocations:
         return cls(clock=clock, max_entries=max_entries)
 
     @classmethod
-    def sqlite(
+    def sqlite(  # noqa: PLR0913 - as for `sql`
         cls,
         path: str | os.PathLike[str],
         *,
+        read_only: bool = False,
         clock: Clock | None = None,
         poll_s: float = 1.0,
         max_stale_s: float = 30.0,
         max_entries: int = 1_000_000,
     ) -> Self:
-        """Share revocations between the processes of one computer, in an SQLite file. No I/O yet."""
+        """Share revocations between the processes of one computer, in an SQLite file. No I/O yet.
+
+        Args:
+            path: of the file.
+            read_only: as for ``sql``.
+            clock: as for the class.
+            poll_s: the same.
+            max_stale_s: the same.
+            max_entries: the same.
+        """
         from doorward.guard.stores.opening import sqlite_url  # noqa: PLC0415 - needs no extra, but `sql` below does
 
-        return cls.sql(sqlite_url(path), clock=clock, poll_s=poll_s, max_stale_s=max_stale_s, max_entries=max_entries)
+        return cls.sql(
+            sqlite_url(path),
+            read_only=read_only,
+            clock=clock,
+            poll_s=poll_s,
+            max_stale_s=max_stale_s,
+            max_entries=max_entries,
+        )
 
     @classmethod
-    def sql(
+    def sql(  # noqa: PLR0913 - what the mirror of a database can be told, by keyword
         cls,
         url: str,
         *,
+        read_only: bool = False,
         clock: Clock | None = None,
         poll_s: float = 1.0,
         max_stale_s: float = 30.0,
         max_entries: int = 1_000_000,
     ) -> Self:
-        """Share revocations in a database, as ``stores.opening.open_database`` takes its URL. No I/O yet."""
+        """Share revocations in a database. No I/O yet.
+
+        Args:
+            url: as ``stores.opening.open_database`` takes it.
+            read_only: follow what others revoke, and write nothing.
+            clock: as for the class.
+            poll_s: the same.
+            max_stale_s: the same.
+            max_entries: the same.
+        """
         from doorward.guard.stores.opening import open_database  # noqa: PLC0415 - as above
 
-        database = open_database(url)
+        database = open_database(url, read_only=read_only)
         from doorward.guard.revocation.sql_store import SqlRevocations  # noqa: PLC0415 - needs what was looked for
 
         return cls(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError, Malformed
 from doorward.guard.api_keys.keyring import parse_entries
+from doorward.guard.issuers.tenants import TENANT, is_issuer_of
 from doorward.guard.policy.admins import API_KEY_ISSUER, Admin
 from doorward.guard.policy.emails import is_email
 from doorward.guard.settings.reader import Place, Table, read_bytes
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REFRESH_S",
     "SIZE",
+    "TOKEN_BYTES",
     "TTL_S",
     "given",
     "read_admins",
@@ -37,6 +39,7 @@ __all__ = [
 
 SIZE = (0, 1_000_000)
 TTL_S = (0, 3600)
+TOKEN_BYTES = (1024, 262_144)
 REFRESH_S = (25, 604_800)
 _DAY_S = 86_400
 _MANY = 100_000_000
@@ -66,6 +69,11 @@ def read_issuer(table: Table) -> dict[str, Any]:
         insecure_loopback_http=table.flag("insecure_loopback_http"),
         profile=table.text("profile"),
         groups_claim=table.text("groups_claim"),
+        scope_claims=table.texts("scope_claims"),
+        audience_claim=table.text("audience_claim"),
+        subject_claim=table.text("subject_claim"),
+        required_claims=table.mapping("required_claims"),
+        tenants=table.texts("tenants"),
     )
     if keys is not None:
         place = table.place.member("jwks_file")
@@ -85,6 +93,7 @@ def read_introspection(table: Table, secret: Secret | None) -> dict[str, Any]:
         client_secret=secret,
         secret_method=table.text("secret_method"),
         audiences=table.texts("audience"),
+        client_ids=table.texts("client_ids"),
         endpoint=table.text("endpoint"),
         for_scopes=table.texts("for_scopes"),
         cache_ttl_s=table.number("cache_ttl_s", 0, 300),
@@ -94,6 +103,8 @@ def read_introspection(table: Table, secret: Secret | None) -> dict[str, Any]:
         trust_email=table.flag("trust_email"),
         profile=table.text("profile"),
         groups_claim=table.text("groups_claim"),
+        scope_claims=table.texts("scope_claims"),
+        required_claims=table.mapping("required_claims"),
         insecure_loopback_http=table.flag("insecure_loopback_http"),
     )
     table.end()
@@ -116,6 +127,8 @@ def read_throttle(table: Table) -> dict[str, Any]:
         max_delay_s=table.number("max_delay_s", 0.001, _DAY_S),
         forget_after_s=table.number("forget_after_s", 0.001, 30 * _DAY_S),
         max_addresses=table.whole("max_addresses", 1, _MANY),
+        spared_checks=table.whole("spared_checks", 0, _MANY),
+        spared_questions=table.whole("spared_questions", 0, _MANY),
     )
     table.end()
     return described
@@ -191,7 +204,7 @@ def read_admins(items: Any, place: Place, issuers: Collection[str]) -> list[tupl
         table = Table(item, where)
         issuer, subject, email = table.need("issuer"), table.text("subject"), table.text("email")
         table.end()
-        if issuer not in issuers and issuer != API_KEY_ISSUER:
+        if issuer != API_KEY_ISSUER and not any(is_issuer_of(url, issuer) for url in issuers):
             what = "is not an issuer of these settings. Write it exactly as there, trailing slash and all."
             raise where.member("issuer").wrong(what, "admin_issuer_unknown")
         try:
@@ -210,4 +223,7 @@ def _plain_admin(text: str, where: Place, issuers: Collection[str]) -> Admin:
     if not text or (name == "email" and not is_email(text)):
         raise where.wrong("is neither a subject nor an e-mail address.", "admin_email_malformed")
     (issuer,) = issuers
+    if TENANT in issuer:
+        what = f'does not say of which tenant. Write {{"issuer": "{issuer}", "{name}": "…"}} with the tenant in it.'
+        raise where.wrong(what, "admin_of_every_tenant")
     return Admin(issuer, **{name: text})

@@ -7,10 +7,8 @@ of its own, that holds one.
 
 from __future__ import annotations
 
-import difflib
-import logging
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,12 +19,14 @@ from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.audit.log import AuditLog
 from doorward.guard.introspection.introspection import Introspection
 from doorward.guard.issuers.issuer import Issuer
+from doorward.guard.issuers.tenants import is_issuer_of
 from doorward.guard.policy.grants import Grants
 from doorward.guard.revocation.revocations import Revocations
 from doorward.guard.settings.reader import Place, Table, read_json, read_toml
 from doorward.guard.settings.sections import (
     REFRESH_S,
     SIZE,
+    TOKEN_BYTES,
     TTL_S,
     given,
     read_admins,
@@ -39,35 +39,17 @@ from doorward.guard.settings.sections import (
     read_revocations,
     read_throttle,
 )
+from doorward.guard.settings.variables import Variables
 from doorward.guard.throttle import Throttle
-from doorward.model import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
     from doorward.guard.policy.admins import Admin
+    from doorward.model import Secret
 
 __all__ = ["GuardSettings", "read_environment", "read_file"]
-
-_log = logging.getLogger("doorward.guard.settings")
-
-_VARIABLES = (
-    "ADMINS",
-    "API_KEYS",
-    "API_KEYS_DB",
-    "API_KEY_PEPPER",
-    "AUDIT_KEY",
-    "AUDIT_LOG",
-    "GRANTS",
-    "INTROSPECTION",
-    "INTROSPECTION_CLIENT_SECRET",
-    "OIDC_CONFIG",
-    "REVOCATIONS_DB",
-    "TRUSTED_PROXIES",
-)
-_NEARLY = 0.85
-"""How alike, as ``difflib`` counts it, a variable's name must be to one of ours to be taken for a slip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +74,11 @@ class GuardSettings:
     """For the service, which finds them in the guard."""
     places: Mapping[str, Place] = field(default_factory=dict, repr=False, compare=False)
     """Where the parts' settings stand, for messages."""
+
+    def only_reading(self) -> GuardSettings:
+        """Return them for a guard that writes nothing: it keeps no record, and makes no database that is not there."""
+        keys, revoked = (part and {**part, "read_only": True} for part in (self.api_keys, self.revocations))
+        return replace(self, audit=None, api_keys=keys, revocations=revoked)
 
     def arguments(self, previous: tuple[GuardSettings, Mapping[str, Any]] | None = None) -> dict[str, Any]:
         """Return what to make a ``Guard`` of.
@@ -137,7 +124,7 @@ def read_environment(prefix: str = "DOORWARD", environment: Mapping[str, str] | 
     if not (prefix.isascii() and prefix.isidentifier()):  # it stands in messages, too
         message = "The prefix can't begin a variable's name. Give letters, digits and _, such as DOORWARD."
         raise ConfigurationError(message, field="prefix", reason="prefix_malformed")
-    variables = _Variables(prefix, os.environ if environment is None else environment)
+    variables = Variables(prefix, os.environ if environment is None else environment)
     secret, place = variables.secret, variables.place
     variables.need("AUDIT_LOG", for_the_sake_of="AUDIT_KEY")
     variables.need("INTROSPECTION", for_the_sake_of="INTROSPECTION_CLIENT_SECRET")
@@ -149,6 +136,7 @@ def read_environment(prefix: str = "DOORWARD", environment: Mapping[str, str] | 
             jwks_refresh_s=config.number("jwks_refresh_interval_secs", *REFRESH_S),
             token_cache_size=config.whole("token_cache_size", *SIZE),
             token_cache_ttl_s=config.number("token_cache_ttl_secs", *TTL_S),
+            max_token_bytes=config.whole("max_token_bytes", *TOKEN_BYTES),
         )
         config.end()
     asked = variables.table("INTROSPECTION")
@@ -214,51 +202,13 @@ def read_file(path: str | PathLike[str], environment: Mapping[str, str] | None =
     if (part := table.table("audit")) is not None:
         draft.part("audit", read_audit(part, part.secret("key", environment)), part.place)
     draft.proxies(table.texts("trusted_proxies") or (), table.place.member("trusted_proxies"))
+    draft.options |= given(max_token_bytes=table.whole("max_token_bytes", *TOKEN_BYTES))
     grants, admins = table.mapping("grants"), table.items("admins")
     table.end()
     if grants is not None:
         draft.grants = Grants.parse(grants)
     remedy = "Add a table [[issuers]] or [api_keys]"
     return draft.finish(admins, table.place.member("admins"), nobody=table.place.member("issuers"), remedy=remedy)
-
-
-class _Variables:
-    """Environment variables with one prefix."""
-
-    def __init__(self, prefix: str, environment: Mapping[str, str]) -> None:
-        self._prefix = prefix
-        self._environment = environment
-
-    def place(self, name: str) -> Place:
-        return Place(f"{self._prefix}_{name}")
-
-    def need(self, name: str, *, for_the_sake_of: str) -> None:
-        """Refuse one that means nothing without another: that one is likely misspelt."""
-        if self.text(for_the_sake_of) is not None and self.text(name) is None:
-            what = f"is set, but {self.place(name)} is not, without which it means nothing: set both or neither."
-            raise self.place(for_the_sake_of).wrong(what, "missing_setting")
-
-    def warn_of_unknown(self) -> None:
-        """Tell of names that are nearly ours. Others with our prefix may be for the service itself."""
-        for name in self._environment:
-            own = name.removeprefix(f"{self._prefix}_")
-            near = difflib.get_close_matches(own, _VARIABLES, 1, _NEARLY) if own != name else []
-            if near and own not in _VARIABLES:
-                _log.warning("%s is no setting; did you mean %s?", printable(name), self.place(near[0]))
-
-    def text(self, name: str) -> str | None:
-        return self._environment.get(f"{self._prefix}_{name}") or None
-
-    def secret(self, name: str) -> Secret | None:
-        value = self.text(name)
-        return None if value is None else Secret(value)
-
-    def json(self, name: str) -> Any:
-        value = self.text(name)
-        return None if value is None else read_json(value, self.place(name))
-
-    def table(self, name: str) -> Table | None:
-        return None if self.text(name) is None else Table(self.json(name), self.place(name))
 
 
 class _Draft:
@@ -340,7 +290,7 @@ def _trust_email(sources: Sequence[tuple[dict[str, Any], Place]], admins: Sequen
     for admin, where in admins:
         if admin.email is None:
             continue
-        mine = [source for source, _ in sources if _url(source) == admin.issuer]
+        mine = [source for source, _ in sources if is_issuer_of(_url(source), admin.issuer)]
         for source in mine:
             if only:
                 source.setdefault("trust_email", True)
@@ -358,18 +308,30 @@ def _blaming(places: Mapping[str, Place], name: str, make: Callable[..., Any], a
         raise ConfigurationError(f"{place}: {error.message}", field=place.path, reason=error.reason) from None
 
 
-def _make_api_keys(*, db: Secret | None, **options: Any) -> ApiKeys:
+def _make_api_keys(*, db: Secret | None, read_only: bool = False, **options: Any) -> ApiKeys:
     if db is None:
         return ApiKeys(**options)
     where = db.reveal()
+    if read_only and _is_missing(where):
+        return ApiKeys.memory(**options)
+    options["read_only"] = read_only
     return ApiKeys.sql(where, **options) if "://" in where else ApiKeys.sqlite(where, **options)
 
 
-def _make_revocations(*, db: Secret | None = None, **options: Any) -> Revocations:
+def _make_revocations(*, db: Secret | None = None, read_only: bool = False, **options: Any) -> Revocations:
     if db is None:
         return Revocations.memory(**options)
     where = db.reveal()
+    if read_only and _is_missing(where):
+        return Revocations.memory()
+    options["read_only"] = read_only
     return Revocations.sql(where, **options) if "://" in where else Revocations.sqlite(where, **options)
+
+
+def _is_missing(where: str) -> bool:
+    """Tell whether a database is an SQLite file that nobody made yet, so that nothing is in it."""
+    path = where.removeprefix("sqlite:///")
+    return "://" not in path and not Path(path).exists()
 
 
 _PARTS: Mapping[str, Callable[..., Any]] = MappingProxyType(

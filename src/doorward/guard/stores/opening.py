@@ -19,12 +19,13 @@ def sqlite_url(path: str | os.PathLike[str]) -> str:
     return "sqlite:///" + os.path.abspath(path)  # noqa: PTH100 - a folder of that name may not be there yet
 
 
-def open_database(url: str, *, timeout_s: float = 2.0) -> Database:
+def open_database(url: str, *, timeout_s: float = 2.0, read_only: bool = False) -> Database:
     """Return the database at ``url``. No I/O yet: its first use connects.
 
     Args:
         url: ``sqlite:////absolute/path`` or ``postgresql://user:password@host:port/name``.
         timeout_s: how long one statement may take, and one wait for a connection, in seconds.
+        read_only: write nothing, and make nothing that is not there.
 
     Raises:
         ConfigurationError: Not such a URL, or what it needs is not installed.
@@ -36,4 +37,4 @@ def open_database(url: str, *, timeout_s: float = 2.0) -> Database:
             raise ConfigurationError(message, field="url", reason="extra_missing")
     from doorward.guard.stores.sql import Database  # noqa: PLC0415 - heavy, and for users of the extra alone
 
-    return Database(url, timeout_s=timeout_s)
+    return Database(url, timeout_s=timeout_s, read_only=read_only)

@@ -1,4 +1,8 @@
-"""How the guard speaks to PostgreSQL: through psycopg, with a deadline for each wait on either side."""
+"""How the guard speaks to PostgreSQL: through psycopg, with a deadline for each wait on either side.
+
+Also through a pooler that gives each transaction another of the server's sessions, such as PgBouncer in transaction
+mode or Neon's: nothing is kept in a session. So limits hold for a transaction, and no statement is prepared by name.
+"""
 
 from __future__ import annotations
 
@@ -17,24 +21,29 @@ __all__ = ["make_engine"]
 _SHORTEST_CONNECT_TIMEOUT_S = 2  # libpq takes less for 2
 
 
-def make_engine(url: sa.URL, *, timeout_s: float, statement_timeout_s: float, **settings: Any) -> sa.Engine:
+def make_engine(
+    url: sa.URL, *, timeout_s: float, statement_timeout_s: float, read_only: bool, **settings: Any
+) -> sa.Engine:
     """Return an engine whose connections give up by themselves. Nothing is connected yet.
 
     Args:
         url: of the database.
         timeout_s: how long a wait for a connection or a lock may take.
         statement_timeout_s: how long a statement may take, with its waits.
+        read_only: whether the server is to refuse whatever writes.
         settings: for SQLAlchemy's engine.
     """
     ms, statement_ms = int(timeout_s * 1000), int(statement_timeout_s * 1000)
-    given = url.query.get("options", "")
-    limits = (
-        f"-c statement_timeout={statement_ms} -c lock_timeout={ms} -c idle_in_transaction_session_timeout={10 * ms}"
+    begin = (
+        f"BEGIN{' READ ONLY' if read_only else ''}; "
+        f"SET LOCAL statement_timeout = {statement_ms}; SET LOCAL lock_timeout = {ms}; "
+        f"SET LOCAL idle_in_transaction_session_timeout = {10 * ms}"
     )
     arguments = {
         "application_name": "doorward",
         "connect_timeout": max(_SHORTEST_CONNECT_TIMEOUT_S, int(timeout_s)),
-        "options": f"{given if isinstance(given, str) else ''} {limits}".strip(),
+        "autocommit": True,  # psycopg begins no transaction by itself: `begin` does, and says its limits in one go
+        "prepare_threshold": None,
     }
     engine = sa.create_engine(url, connect_args=arguments, pool_pre_ping=True, **settings)
     patience_s = statement_timeout_s + 1.0  # the server ends a statement first, if it still can
@@ -51,6 +60,7 @@ def make_engine(url: sa.URL, *, timeout_s: float, statement_timeout_s: float, **
         return ImpatientConnection.connect(*args, **options)
 
     event.listen(engine, "do_connect", connect)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 

@@ -38,6 +38,7 @@ api_keys = Table(
     Column("revoked_by", Text, nullable=False),
     Column("replaced_by", Text),
     Column("last_used_at", Double),
+    Column("seal", Text, nullable=False),  # who has the pepper vouches for the entry; empty: nobody (decision 16)
 )
 
 revocations = Table(
@@ -104,6 +105,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE doorward_revocation_count (latest BIGINT NOT NULL)",
         "INSERT INTO doorward_revocation_count (latest) VALUES (0)",
     ),
+    # Entries are not sealed here: whoever can write to the database could have it run this step again.
+    ("ALTER TABLE doorward_api_keys ADD COLUMN seal TEXT NOT NULL DEFAULT ''",),
 )
 """Each step's number is its place, from 1; the table ``doorward_schema`` holds the numbers of those that ran."""
 

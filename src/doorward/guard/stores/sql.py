@@ -39,14 +39,16 @@ class Database:
     Args:
         url: ``sqlite:////absolute/path`` or ``postgresql://user:password@host:port/name``.
         timeout_s: how long one statement may take, and one wait for a connection or a lock, in seconds.
+        read_only: write nothing, and make nothing that is not there; as where an SQLite file can't be written.
 
     Raises:
         ConfigurationError: Not such a URL.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = 2.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 2.0, read_only: bool = False) -> None:
         self._url = _checked(url)
         self._timeout_s = timeout_s
+        self._read_only = read_only
         self._lock = threading.Lock()
         self._opening = threading.Lock()  # one thread connects and migrates: the others would only be in its way
         self._engine: sa.Engine | None = None
@@ -58,6 +60,11 @@ class Database:
     def path(self) -> str | None:
         """The file of an SQLite database."""
         return self._url.database if self._url.get_backend_name() == "sqlite" else None
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing is written, as was asked for, or since the file can't be."""
+        return self._read_only or not (self.path is None or sqlite.can_be_written(self.path))
 
     def __repr__(self) -> str:
         return f"Database({self._url.get_backend_name()})"
@@ -131,7 +138,7 @@ class Database:
     def _open(self) -> sa.Engine:
         engine = self._make_engine()
         try:
-            _migrate(engine)
+            _migrate(engine, read_only=self.read_only, where=self._where())
         except BaseException:
             engine.dispose()
             raise
@@ -160,12 +167,20 @@ class Database:
             "pool_size": _POOL_SIZE,
             "pool_timeout": self._timeout_s,
         }
+        if self.path is not None and self.read_only:
+            return sqlite.make_reading_engine(self._url, timeout_s=self._timeout_s)
         if self.path is not None:
             return sqlite.make_engine(self._url, timeout_s=self._timeout_s, **settings)
         from doorward.guard.stores import postgresql  # noqa: PLC0415 - imports what only its extra brings
 
         limit_s = self._timeout_s if statement_timeout_s is None else statement_timeout_s
-        return postgresql.make_engine(self._url, timeout_s=self._timeout_s, statement_timeout_s=limit_s, **settings)
+        return postgresql.make_engine(
+            self._url,
+            timeout_s=self._timeout_s,
+            statement_timeout_s=limit_s,
+            read_only=self._read_only,
+            **settings,
+        )
 
     @contextmanager
     def _errors_made_ours(self) -> Iterator[None]:
@@ -202,11 +217,17 @@ def _begin_writing(connection: sa.Connection) -> sa.RootTransaction:
     return connection.execution_options(**{sqlite.WRITING: True}).begin()
 
 
-def _migrate(engine: sa.Engine) -> None:
+def _migrate(engine: sa.Engine, *, read_only: bool, where: str) -> None:
     """Run the steps that the database has not seen, one process at a time, all or none."""
     with engine.connect() as connection, connection.begin():
         if _version(connection) == len(MIGRATIONS):
             return
+    if read_only:
+        message = (
+            f"{where} is empty, or of an older Doorward, and nothing may be written there now. Start the service where "
+            "it can write, or bring it up to date by: doorward keys list --db PATH_OR_URL"
+        )
+        raise StoreError(message, reason="schema_older")
     with engine.connect() as connection, _begin_writing(connection):
         _lock_schema(connection)
         version = _version(connection)
@@ -277,6 +298,7 @@ _REMEDIES = {
     "SQLITE_CORRUPT": ("database_corrupt", "It is damaged: restore it from a copy."),
     "SQLITE_FULL": ("disk_full", "Make room on the disk."),
     "SQLITE_NOTADB": ("database_corrupt", "It is no SQLite database: name another file, or move this one away."),
-    "SQLITE_READONLY": ("read_only", "See who may write there."),
+    "25006": ("read_only", "It is only read here: change it where it can be written."),
+    "SQLITE_READONLY": ("read_only", "It is only read here: change it where it can be written."),
 }
 """By SQLSTATE, SQLite's name of the error, or else the driver's class: our reason, and what to do."""

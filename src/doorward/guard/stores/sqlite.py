@@ -1,19 +1,24 @@
-"""How the guard uses an SQLite file: private from its first moment, in WAL mode, with transactions that are its own."""
+"""How the guard uses an SQLite file: private from its first moment, in WAL mode, with transactions that are its own.
+
+Where it may only read, as on a read-only mount, it makes no file and keeps nobody from writing.
+"""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import stat
 import threading
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy import event
 
 from doorward.errors import StoreError, printable
 
-__all__ = ["WRITING", "make_engine"]
+__all__ = ["WRITING", "can_be_written", "make_engine", "make_reading_engine"]
 
 WRITING = "doorward_writing"
 """The execution option of a connection whose transactions write."""
@@ -33,6 +38,34 @@ def make_engine(url: sa.URL, *, timeout_s: float, **settings: Any) -> sa.Engine:
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def can_be_written(path: str) -> bool:
+    """Tell whether the file can be written, or made; and the files beside it, without which nothing is written."""
+    folder = os.path.dirname(path)  # noqa: PTH120 - the path is text, from a URL
+    return os.access(folder, os.W_OK) and (not os.access(path, os.F_OK) or os.access(path, os.W_OK))
+
+
+def make_reading_engine(url: sa.URL, *, timeout_s: float) -> sa.Engine:
+    """Return an engine that only reads the file that ``url`` names, and opens it anew for each transaction."""
+    path = str(url.database)
+
+    def connect() -> sqlite3.Connection:
+        # Who writes keeps a log beside the file, and an index of it: both are read. Without a log the file is whole by
+        # itself; SQLite would want to make the two, and has to be told that nobody writes. Hence opened anew each time.
+        alone = "" if _has_log(path) else "&immutable=1"
+        return sqlite3.connect(f"file:{quote(path)}?mode=ro{alone}", uri=True, timeout=timeout_s, isolation_level=None)
+
+    engine = sa.create_engine(url, creator=connect, poolclass=sa.NullPool, hide_parameters=True)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _has_log(path: str) -> bool:
+    try:
+        return os.stat(f"{path}-wal").st_size > 0  # noqa: PTH116 - as above
+    except FileNotFoundError:
+        return False
 
 
 def _make_private(path: str) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from doorward.children import without_secrets
 from doorward.errors import ConfigurationError, SignInError, printable
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class OpenedBrowser:
                     headless=self._headless,
                     args=[*self._switches],
                     chromium_sandbox=not _is_root(),  # Chromium has none for root
-                    env={name: value for name, value in os.environ.items() if not name.startswith("DOORWARD_")},
+                    env={**without_secrets(os.environ)},
                     handle_sigint=False,  # Ctrl-C is ours to answer; it reaches the driver too
                     timeout=_LAUNCH_TIMEOUT_S * 1000,
                 )

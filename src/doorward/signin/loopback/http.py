@@ -24,15 +24,21 @@ MAX_HEAD_BYTES = 65_536
 # Path and query in printable ASCII, without a fragment: browsers percent-encode everything else.
 _REQUEST_LINE = re.compile(r"([A-Z]{1,20}) (/[!-\"$-~]*) HTTP/1\.[01]")
 _FIELD_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\xff]*)")
+# The first is the Fetch standard's, the others are older names of it in Chrome, Safari and Firefox.
+_PURPOSES = {"sec-purpose", "purpose", "x-purpose", "x-moz"}
 
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """What matters of a request: ``target`` is path and query as sent, and may hold a code."""
+    """What matters of a request: ``target`` is path and query as sent, and may hold a code.
+
+    ``ahead`` says that a browser fetches it before anybody asked to see it.
+    """
 
     method: str
     target: str = field(repr=False)
     hosts: tuple[str, ...]
+    ahead: bool = False
 
 
 def parse_head(head: bytes) -> RequestHead | None:
@@ -48,13 +54,17 @@ def parse_head(head: bytes) -> RequestHead | None:
     if request_line is None:
         return None
     hosts = []
+    ahead = False
     for line in lines:
         field_line = _FIELD_LINE.fullmatch(line)
         if field_line is None:
             return None
-        if field_line[1].lower() == "host":
-            hosts.append(field_line[2].strip(" \t"))
-    return RequestHead(request_line[1], request_line[2], tuple(hosts))
+        name, value = field_line[1].lower(), field_line[2].strip(" \t")
+        if name == "host":
+            hosts.append(value)
+        elif name in _PURPOSES:
+            ahead = ahead or value.lower().startswith(("prefetch", "prerender", "preview"))
+    return RequestHead(request_line[1], request_line[2], tuple(hosts), ahead)
 
 
 def build_response(status: int, body: bytes = b"", **fields: str) -> bytes:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self, final
 from doorward.errors import ConfigurationError
 from doorward.signin.loopback.http import MAX_HEAD_BYTES, build_response, build_short_response, parse_head
 from doorward.signin.loopback.pages import ANY_PROGRAM, build_page
-from doorward.signin.loopback.sockets import ADDRESSES, is_of_another_user, listen, unavailable
+from doorward.signin.loopback.sockets import ADDRESSES, listen, unavailable, whose_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,9 +95,10 @@ class CallbackListener:
     """Holds a loopback port for one sign-in. A context manager; one thread or task at a time uses it.
 
     ``redirect_uri`` is what the provider sends the browser back to. ``start_url`` is what the browser is opened with:
-    a link that works once and redirects to the authorization URL, because a process's arguments show to every user of
-    the machine, and the authorization URL holds ``state``. ``start_url_reused`` is True when that link was used again:
-    the first use may not have been the person's own, so the sign-in had better stop (decision 3).
+    a link that redirects to the authorization URL, because a process's arguments show to every user of the machine, and
+    the authorization URL holds ``state``. It is our own user's; where nobody tells whose a connection is, it works
+    once. ``start_url_used`` is True once a browser followed it. ``start_url_reused`` is True when it was used again
+    where nobody tells: the first use may not have been the person's own, so the sign-in had better stop (decision 3).
     """
 
     def __init__(  # noqa: PLR0913 - settings, all by keyword and most with a default
@@ -144,7 +145,7 @@ class CallbackListener:
         self._handed_out: _Connection | None = None
         self._authority = ""
         self._start_path = ""
-        self._start_url_used = False
+        self.start_url_used = False
         self._authorization_url: str | None = None
         self.start_url_reused = False
 
@@ -203,7 +204,7 @@ class CallbackListener:
 
     @property
     def start_url(self) -> str:
-        """The link to open the browser with. It works once, after ``set_authorization_url``."""
+        """The link to open the browser with. It works after ``set_authorization_url``."""
         return self._url(self._start_path)
 
     def set_authorization_url(self, url: str) -> None:
@@ -285,10 +286,10 @@ class CallbackListener:
         elif request.method != "GET":
             response = build_short_response(HTTPStatus.METHOD_NOT_ALLOWED, Allow="GET, HEAD")
         elif self._authorization_url and hmac.compare_digest(request.target, self._start_path):
-            if is_of_another_user(connection.socket):  # who has seen the link in our browser's arguments
-                response = self._page("rejected")
+            if request.ahead:  # what is fetched ahead may never be seen, and would use the link up
+                response = build_short_response(HTTPStatus.SERVICE_UNAVAILABLE)
             else:
-                response = self._redirect_once(self._authorization_url)
+                response = self._lead_on(connection, self._authorization_url)
         else:
             path, _, query = request.target.partition("?")
             if path == self._path and query:
@@ -297,11 +298,19 @@ class CallbackListener:
         self._answer(connection, response)
         return None
 
-    def _redirect_once(self, authorization_url: str) -> bytes:
-        if self._start_url_used:
+    def _lead_on(self, connection: _Connection, authorization_url: str) -> bytes:
+        """Redirect our own user as often as they ask: a tab is opened anew, or in another container of the browser.
+
+        Another user, who has seen the link in our browser's arguments, gets nothing and spoils nothing. Where nobody
+        tells whose a connection is, the link works once.
+        """
+        whose = whose_end(connection.socket)
+        if whose == "others":
+            return self._page("rejected")
+        if whose == "untold" and self.start_url_used:
             self.start_url_reused = True
             return self._page("link_used")
-        self._start_url_used = True
+        self.start_url_used = True
         return build_response(HTTPStatus.SEE_OTHER, Location=authorization_url)
 
     def _hand_out(self, connection: _Connection, query: str) -> Callback:

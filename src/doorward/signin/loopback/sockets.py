@@ -6,19 +6,22 @@ import errno
 import os
 import socket
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from doorward.errors import ConfigurationError, UnavailableError
+from doorward.signin.browser import look_around
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["ADDRESSES", "Host", "is_of_another_user", "listen", "unavailable"]
+__all__ = ["ADDRESSES", "Host", "Whose", "listen", "unavailable", "whose_end"]
 
 Host: TypeAlias = Literal["127.0.0.1", "::1", "localhost"]
+Whose: TypeAlias = Literal["ours", "others", "untold"]
+_End: TypeAlias = tuple[str, int]
 
 ADDRESSES: Mapping[str, tuple[tuple[socket.AddressFamily, str], ...]] = MappingProxyType(
     {
@@ -30,6 +33,11 @@ ADDRESSES: Mapping[str, tuple[tuple[socket.AddressFamily, str], ...]] = MappingP
 )
 _EPHEMERAL_ATTEMPTS = 20
 _BACKLOG = 512
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_UID, _INODE = 7, 9
+_LOOKS = 3
+_MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, IPv4 in IPv6
+_IPV4_BYTES = 4
 _TAKEN = {errno.EADDRINUSE, errno.EACCES}  # by a program, or by a system that reserves ranges
 
 
@@ -104,25 +112,43 @@ def _set_options(listener: socket.socket, family: socket.AddressFamily, *, reuse
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 
 
-def is_of_another_user(accepted: socket.socket) -> bool:
-    """Say whether the other end of a loopback connection belongs to another user of this machine, other than root.
+def whose_end(accepted: socket.socket) -> Whose:
+    """Say whose the other end of a loopback connection is: our own user's (or root's), another one's, or untold.
 
-    Linux tells, in ``/proc/net/tcp``; where nothing is told, the answer is no.
+    Linux tells, in two tables: the end of a socket for IPv6 stands in ``tcp6`` even where it came to our IPv4 address.
+    A row without an inode belongs to a socket that is closed, whosever it was. An end that is not found is another
+    one's: it is closed and reads no answer, or it is none of this machine. Where not even our own end is found, or
+    where Windows has ends of its own here (WSL), nothing is told.
     """
     if sys.platform != "linux":
-        return False
-    table = "/proc/net/tcp6" if accepted.family == socket.AF_INET6 else "/proc/net/tcp"
+        return "untold"
     try:
-        ends = [_kernel_form(accepted.family, *end[:2]) for end in (accepted.getpeername(), accepted.getsockname())]
-        lines = Path(table).read_text(encoding="ascii").splitlines()[1:]
-    except OSError:
-        return False
-    owners = {int(fields[7]) for fields in map(str.split, lines) if fields[1:3] == ends}
-    return bool(owners - {0, os.getuid()})
+        there, here = accepted.getpeername()[:2], accepted.getsockname()[:2]
+    except OSError:  # gone
+        return "others"
+    for _ in range(_LOOKS):  # rows move while the kernel gives them out
+        owners = _owners()
+        owner = owners.get((there, here))
+        if owner is not None:
+            return "ours" if owner in {0, os.getuid()} else "others"
+    return "untold" if (here, there) not in owners or look_around().wsl else "others"
 
 
-def _kernel_form(family: int, address: str, port: int) -> str:
-    """Write an address as the kernel's table does: words of 32 bits in the machine's byte order, in hexadecimal."""
-    packed = socket.inet_pton(family, address)
-    words = (int.from_bytes(packed[at : at + 4], sys.byteorder) for at in range(0, len(packed), 4))
-    return "".join(f"{word:08X}" for word in words) + f":{port:04X}"
+def _owners() -> dict[tuple[_End, _End], int]:
+    """Return whose each open end of a TCP connection is, by its own address and the other's."""
+    owners: dict[tuple[_End, _End], int] = {}
+    for table in _TABLES:
+        with suppress(OSError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                fields = line.split()
+                if fields[_INODE] != "0":
+                    owners[_end(fields[1]), _end(fields[2])] = int(fields[_UID])
+    return owners
+
+
+def _end(written: str) -> _End:
+    """Read an address and port as the kernel writes them: words of 32 bits in the machine's byte order, hexadecimal."""
+    address, port = written.split(":")
+    words = (int(address[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(address), 8))
+    packed = b"".join(words).removeprefix(_MAPPED)
+    return socket.inet_ntop(socket.AF_INET if len(packed) == _IPV4_BYTES else socket.AF_INET6, packed), int(port, 16)

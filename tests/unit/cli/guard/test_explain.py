@@ -7,6 +7,9 @@ import time
 import pytest
 
 from doorward.cli.app import run
+from doorward.guard import ApiKeys
+from doorward.guard.policy import API_KEY_ISSUER
+from doorward.guard.revocation.revocations import Revocations
 from doorward.protocol.claims import sign_claims
 from doorward.protocol.jwk import generate_signing_key
 from doorward.testing import DevIssuer
@@ -46,6 +49,56 @@ def test_nothing_given(pipe, capsys):
     pipe("\n")
     assert run(["explain"]) == 2
     assert "doorward token | doorward explain" in capsys.readouterr().err
+
+
+def contents(folder):
+    """What stands in a folder, but for where readers of SQLite mark what they are reading."""
+    files = {path.name: path for path in folder.iterdir()}
+    return {
+        name: None if name.endswith("-shm") else (path.read_bytes(), path.stat().st_mtime_ns)
+        for name, path in files.items()
+    }
+
+
+SETTINGS = """
+[api_keys]
+db = "{0}/keys.db"
+[revocations]
+db = "{0}/revoked.db"
+[audit]
+path = "{0}/audit.log"
+"""
+
+
+def test_a_look_leaves_no_trace(pipe, capsys, tmp_path):
+    made_up = "dw_" + "a" * 11 + "_" + "b" * 43 + "_" + "c" * 7
+    (tmp_path / "guard.toml").write_text(SETTINGS.format(tmp_path))
+    explain = ["explain", "--config", str(tmp_path / "guard.toml")]
+    before = contents(tmp_path)
+    pipe(made_up)
+    assert run(explain) == 1
+    assert "key_checksum" in capsys.readouterr().out
+    assert contents(tmp_path) == before, "what is not there yet is not made"
+
+    keys = ApiKeys.sqlite(tmp_path / "keys.db")
+    secret, made = keys.create("bot")
+    revocations = Revocations.sqlite(tmp_path / "revoked.db")
+    for _ in ("while others have the databases open, and afterwards",) * 2:
+        before = contents(tmp_path)
+        pipe(secret.reveal())
+        assert run(explain) == 0
+        assert "bot" in capsys.readouterr().out
+        assert contents(tmp_path) == before
+        assert keys.show("bot").last_used_at is None
+        revocations.revoke(kid="unrelated", issuer="https://id.example.org")
+        revocations.close()
+        keys.close()
+    revocations.revoke(kid=made.key_id, issuer=API_KEY_ISSUER)
+    pipe(secret.reveal())
+    assert run(explain) == 1
+    assert "revoked" in capsys.readouterr().out
+    revocations.close()
+    keys.close()
 
 
 def test_two_kinds_of_settings(token, capsys):

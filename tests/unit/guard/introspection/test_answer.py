@@ -14,9 +14,11 @@ from doorward.errors import (
     NotYetValid,
     UnknownIssuer,
     WrongAudience,
+    WrongClaim,
     WrongType,
 )
 from doorward.guard.introspection.answer import Rules
+from doorward.guard.issuers.required_claims import read_required_claims
 
 ISSUER = "https://id.example.org"
 NOW = 1_800_000_000
@@ -51,6 +53,7 @@ def test_what_holds():
     ("changes", "expires_at", "good_until"),
     [
         ({"exp": NOW + 10}, NOW + 10, NOW + 10),
+        ({"exp": NOW + 10.7, "iat": NOW - 0.5}, NOW + 10, NOW + 10),
         ({"exp": NOW - 10}, NOW - 10, NOW - 10),  # within the leeway: taken, and asked about again each time
         ({"exp": ...}, None, NOW + 30),
         ({"exp": None}, None, NOW + 30),
@@ -99,18 +102,20 @@ def test_a_service_is_its_client():
         ({"exp": NOW - 30}, Expired, "expired"),
         ({"exp": str(NOW + 300)}, Malformed, "exp_malformed"),
         ({"exp": math.inf}, Malformed, "exp_malformed"),
+        ({"exp": 1e300}, Malformed, "exp_range"),
         ({"exp": True}, Malformed, "exp_malformed"),
         ({"exp": 10**400}, Malformed, "exp_range"),
         ({"nbf": NOW + 31}, NotYetValid, "nbf_in_future"),
         ({"nbf": "now"}, Malformed, "nbf_malformed"),
         ({"iat": NOW + 31}, NotYetValid, "iat_in_future"),
-        ({"iat": 1.5}, Malformed, "iat_malformed"),
+        ({"iat": NOW + 31.5}, NotYetValid, "iat_in_future"),
         ({"token_type": "refresh_token"}, WrongType, "token_type"),
         ({"token_type": "DPoP"}, WrongType, "token_type"),
         ({"token_type": 1}, Malformed, "token_type_malformed"),
-        ({"typ": "Refresh"}, WrongType, "token_type"),
-        ({"typ": "ID"}, WrongType, "token_type"),
-        ({"token_use": "refresh_token"}, WrongType, "token_type"),
+        ({"typ": "Refresh"}, WrongType, "token_kind"),
+        ({"typ": "ID"}, WrongType, "token_kind"),
+        ({"token_use": "refresh_token"}, WrongType, "token_kind"),
+        ({"token_use": 1}, Malformed, "token_use_malformed"),
         ({"cnf": {"jkt": "x"}}, WrongType, "token_bound"),
         ({"cnf": {}}, WrongType, "token_bound"),
         ({"sub": ..., "client_id": ...}, MissingClaim, "sub_missing"),
@@ -132,3 +137,35 @@ def test_without_audiences_the_issuer_must_say_what_it_is():
     with pytest.raises(MissingClaim) as caught:  # it may be a refresh token
         hold(anybody, token_type=...)
     assert caught.value.reason == "token_type_missing"
+    assert "client_ids" in caught.value.message
+
+
+class TestWithoutAnAudience:
+    """RFC 7662 asks for ``active`` alone. An answer of Ory Hydra or a GitLab of one's own may have no aud."""
+
+    OURS = Rules(ISSUER, frozenset(), 30, 30, client_ids=frozenset({"cli"}))
+    BOTH = Rules(ISSUER, frozenset({"urn:api"}), 30, 30, client_ids=frozenset({"cli"}))
+
+    @pytest.mark.parametrize("rules", [OURS, BOTH])
+    def test_the_clients_say_whom_a_token_is_for(self, rules):
+        assert hold(rules, aud=..., token_type=...).audience == ()
+        for client, error in (("other", WrongAudience), (..., MissingClaim), (["cli"], Malformed)):
+            with pytest.raises(error):
+                hold(rules, aud=..., token_type=..., client_id=client)
+
+    def test_an_audience_that_is_told_counts(self):
+        assert hold(self.BOTH, client_id="other").audience == ("urn:api",)
+        with pytest.raises(WrongAudience):
+            hold(self.BOTH, aud="urn:other")
+
+    def test_the_client_counts_where_no_audience_is_ours(self):
+        assert hold(self.OURS, aud="urn:whatever").audience == ("urn:whatever",)
+        with pytest.raises(WrongAudience):
+            hold(self.OURS, aud="urn:api", client_id="other")
+
+
+def test_what_is_required_of_an_answer_too():
+    rules = Rules(ISSUER, frozenset({"urn:api"}), 30, 30, required=read_required_claims({"org": "acme"}))
+    assert hold(rules, org="acme").subject == "alice"
+    with pytest.raises(WrongClaim):
+        hold(rules, org="evil")

@@ -61,7 +61,9 @@ def test_other_types_such_as_id_tokens(typ):
     assert refused(typ=typ) == (WrongType, "not_at_jwt")
 
 
-@pytest.mark.parametrize("changes", [{"aud": ["x", "api2"]}, {"scope": GONE}, {"nbf": NOW}, {"exp": NOW - 29}])
+@pytest.mark.parametrize(
+    "changes", [{"aud": ["x", "api2"]}, {"scope": GONE}, {"scope": ["read"]}, {"nbf": NOW}, {"exp": NOW - 29}]
+)
 def test_what_is_allowed(changes):
     assert validate(changes)
 
@@ -73,7 +75,8 @@ def test_what_is_allowed(changes):
         ({"aud": "ap"}, WrongAudience, "audience_mismatch"),
         ({"exp": NOW - 30}, Expired, "expired"),
         ({"nbf": NOW + 31}, NotYetValid, "nbf_in_future"),
-        ({"scope": ["read"]}, Malformed, "scope_malformed"),
+        ({"scope": [["read"]]}, Malformed, "scope_malformed"),
+        ({"scope": {"read": True}}, Malformed, "scope_malformed"),
         *[({name: GONE}, MissingClaim, f"{name}_missing") for name in GOOD if name not in {"iss", "scope"}],
     ],
 )

@@ -41,6 +41,11 @@ def test_what_is_usual():
         "insecure_loopback_http": False,
         "profile": "generic",
         "groups_claim": None,
+        "scope_claims": None,
+        "audience_claim": None,
+        "subject_claim": None,
+        "required_claims": (),
+        "tenants": None,
         "static_keys": None,
     }
 
@@ -58,6 +63,9 @@ def test_everything_may_be_said():
         "insecure_loopback_http": True,
         "profile": "okta",
         "groups_claim": "https://example.org/groups",
+        "scope_claims": ("scope", "resource_access.my\\.api.roles"),
+        "audience_claim": "client_id",
+        "subject_claim": "client_id",
     }
     issuer = Issuer(**given)
     assert {name: getattr(issuer, name) for name in given} == given
@@ -86,6 +94,71 @@ def test_the_issuer_stays_as_it_was_written(url):
 )
 def test_an_issuer_that_is_none(url, reason):
     assert refused(url, ["api"]) == ("url", reason)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http://adfs.example.org/adfs/services/trust",
+        "kubernetes/serviceaccount",
+        "accounts.google.com",
+        "spiffe://a.b-c_d",
+    ],
+)
+def test_where_keys_are_given_an_issuer_is_no_more_than_a_name(name):
+    assert Issuer(name, ["api"], jwks=KEYS).url == name
+    assert Issuer(name, ["api"], jwks_url=f"{URL}/keys").url == name
+    assert refused(name, ["api"])[0] == "url"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("urn:doorward:api-keys", "no_host"),  # the issuer of API keys' principals
+        ("URN:DOORWARD:x", "no_host"),
+        ("https://alice:hunter2@id.example.org", "has_userinfo"),
+        ("a" * 513, "no_host"),
+        ("a\nb", "bad_characters"),
+        ("spiffe://Example.org", "trust_domain_malformed"),
+        ("spiffe://example.org/", "trust_domain_malformed"),
+        ("spiffe://example.org/ns/a", "trust_domain_malformed"),
+        ("spiffe:example.org", "trust_domain_malformed"),
+    ],
+)
+def test_a_name_that_no_issuer_may_have(name, reason):
+    assert refused(name, ["api"], jwks=KEYS) == ("url", reason)
+
+
+ENTRA = "https://login.microsoftonline.com/{tenantid}/v2.0"
+
+
+class TestTenants:
+    def test_one_issuer_stands_for_many(self):
+        issuer = Issuer(ENTRA, ["api"], tenants=["a", "b"])
+        assert (issuer.url, issuer.tenants) == (ENTRA, {"a", "b"})
+        assert issuer.asked_at == "https://login.microsoftonline.com/common/v2.0"
+        assert Issuer(URL, ["api"]).asked_at == URL
+        assert Issuer("https://sts.windows.net/{tenantid}/", ["api"], jwks_url=f"{URL}/keys").tenants is None
+
+    @pytest.mark.parametrize(
+        ("url", "settings", "refusal"),
+        [
+            (ENTRA, {"tenants": "a"}, ("tenants", "not_a_list")),
+            (ENTRA, {"tenants": []}, ("tenants", "empty")),
+            (ENTRA, {"trust_email": True}, ("trust_email", "every_tenant_trusted")),
+            ("https://sts.windows.net/{tenantid}/", {}, ("url", "template_without_keys")),
+            ("https://{tenantid}.example.org/", {"jwks": KEYS}, ("url", "template_malformed")),
+            (f"{URL}/x{{tenantid}}/", {"jwks": KEYS}, ("url", "template_malformed")),
+            (f"{URL}/{{tenantid}}x", {"jwks": KEYS}, ("url", "template_malformed")),
+            (f"{URL}/{{tenantid}}/{{tenantid}}", {"jwks": KEYS}, ("url", "template_malformed")),
+            (f"{URL}/{{tenant}}", {"jwks": KEYS}, ("url", "bad_characters")),
+        ],
+    )
+    def test_what_is_no_such_issuer(self, url, settings, refusal):
+        assert refused(url, ["api"], **settings) == refusal
+
+    def test_listed_tenants_may_be_believed(self):
+        assert Issuer(ENTRA, ["api"], tenants=["a"], trust_email=True).trust_email
 
 
 def test_a_password_in_the_issuer_is_not_shown():
@@ -143,6 +216,30 @@ def test_an_algorithm_that_must_not_verify(algorithm):
         ("profile", "", "profile_unknown"),
         ("groups_claim", "", "groups_claim"),
         ("groups_claim", ["groups"], "groups_claim"),
+        ("groups_claim", "realm_access..roles", "groups_claim"),
+        ("groups_claim", ".roles", "groups_claim"),
+        ("scope_claims", "scope", "not_a_list"),
+        ("scope_claims", [], "empty"),
+        ("scope_claims", ["a."], "scope_claims"),
+        ("scope_claims", [f"a{n}" for n in range(21)], "too_many"),
+        ("audience_claim", " azp", "audience_claim"),
+        ("subject_claim", 7, "subject_claim"),
+        ("tenants", ["a"], "no_template"),
+        ("required_claims", ["hd"], "not_a_mapping"),
+        ("required_claims", (1,), "not_a_mapping"),
+        ("required_claims", {"": "a"}, "not_a_name"),
+        ("required_claims", {"hd ": "a"}, "not_a_name"),
+        ("required_claims", {"hd": ""}, "not_a_value"),
+        ("required_claims", {"hd": []}, "not_a_value"),
+        ("required_claims", {"hd": None}, "not_a_value"),
+        ("required_claims", {"hd": 1.5}, "not_a_value"),
+        ("required_claims", {"hd": {"a": 1}}, "not_a_value"),
+        ("required_claims", {"hd": b"a"}, "not_a_value"),
+        ("required_claims", {"hd": ["a", ["b"]]}, "not_a_value"),
+        ("required_claims", {"hd": [str(n) for n in range(1001)]}, "too_many_values"),
+        ("required_claims", {"sub": "a**b"}, "pattern_malformed"),
+        ("required_claims", {"sub": "**a**"}, "pattern_malformed"),
+        ("required_claims", {"sub": "a*" * 257}, "pattern_malformed"),
         ("jwks_url", "http://id.example.org/keys", "not_https"),
         ("jwks_url", "http://127.0.0.1/keys", "not_https"),
         ("jwks_url", "/keys", "no_host"),
@@ -202,6 +299,9 @@ def test_given_keys_are_read():
         ("https://ACCOUNTS.google.com", "google"),
         ("https://login.microsoftonline.com/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0", "entra"),
         ("https://sts.windows.net/72f988bf-86f1-41af-91ab-2d7cd011db47/", "entra"),
+        ("https://login.microsoftonline.us/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0", "entra"),
+        ("https://login.partner.microsoftonline.cn/72f988bf-86f1-41af-91ab-2d7cd011db47/v2.0", "entra"),
+        ("https://login.microsoftonline.com/{tenantid}/v2.0", "entra"),
         ("https://example.eu.auth0.com/", "auth0"),
         ("https://example.okta.com/oauth2/default", "okta"),
         ("https://example.oktapreview.com", "okta"),
@@ -225,8 +325,17 @@ def test_a_profile_may_be_named(profile):
 
 
 def test_equal_settings_are_equal():
-    one = Issuer(URL, ["api", "web"], algorithms=["ES256", "RS256"], jwks=KEYS)
-    same = Issuer(URL, ("web", "api"), algorithms={"RS256", "ES256"}, jwks=copy.deepcopy(KEYS), profile="generic")
+    one = Issuer(
+        URL, ["api", "web"], algorithms=["ES256", "RS256"], jwks=KEYS, required_claims={"a": ["b", "*"], "c": "d"}
+    )
+    same = Issuer(
+        URL,
+        ("web", "api"),
+        algorithms={"RS256", "ES256"},
+        jwks=copy.deepcopy(KEYS),
+        profile="generic",
+        required_claims={"c": ["d"], "a": ("*", "b")},
+    )
     assert one == same
     assert hash(one) == hash(same)
     assert dataclasses.replace(one) == one
@@ -246,6 +355,10 @@ def test_equal_settings_are_equal():
         {"insecure_loopback_http": True},
         {"profile": "okta"},
         {"groups_claim": "roles"},
+        {"scope_claims": ["roles"]},
+        {"audience_claim": "azp"},
+        {"subject_claim": "azp"},
+        {"required_claims": {"hd": "example.org"}},
     ],
 )
 def test_any_difference_makes_another(change):

@@ -17,7 +17,8 @@ def issuer(profile="generic", *, url=URL, trust_email=True, **settings):
 
 
 def principal(claims, from_=None, *, policy=None, subject="s1", kind="jwt"):
-    return (policy or Policy()).principal(from_ or issuer(), subject, ("api",), 9, claims, kind)
+    from_ = from_ or issuer()
+    return (policy or Policy()).principal(from_, from_.url, subject, ("api",), 9, claims, kind)
 
 
 def test_a_principal_is_what_was_verified():
@@ -176,12 +177,14 @@ def test_an_administrator_is_named_in_one_way(settings, reason):
         (issuer(), {"groups": ["eng", "ops"]}, ("eng", "ops")),
         (issuer(), {"groups": []}, ()),
         (issuer(), {"groups": None}, ()),
-        (issuer(), {"realm_access": {"roles": ["eng"]}}, ()),
-        (issuer("keycloak"), {"realm_access": {"roles": ["eng"]}}, ("eng",)),
-        (issuer("keycloak"), {"realm_access": {}}, ()),
-        (issuer("keycloak"), {}, ()),
-        (issuer("keycloak"), {"groups": ["/a"], "realm_access": {"roles": ["eng"]}}, ("/a",)),
-        (issuer("keycloak", groups_claim="teams"), {"groups": ["a"], "realm_access": {"roles": ["b"]}}, ()),
+        (issuer(), {"groups": "eng"}, ("eng",)),
+        (issuer(), {"groups": ""}, ()),
+        (issuer("keycloak"), {"realm_access": {"roles": ["eng"]}}, ()),
+        (issuer("keycloak", groups_claim="realm_access.roles"), {"realm_access": {"roles": ["eng"]}}, ("eng",)),
+        (issuer(groups_claim="realm_access.roles"), {"realm_access": {"roles": "eng"}, "groups": ["no"]}, ("eng",)),
+        (issuer(groups_claim="realm_access.roles"), {"realm_access": {}}, ()),
+        (issuer(groups_claim="realm_access.roles"), {"realm_access": ["roles"]}, ()),
+        (issuer("keycloak", groups_claim="teams"), {"groups": ["a"]}, ()),
         (issuer("entra"), {"groups": ["0b1c"]}, ("0b1c",)),
         (issuer("entra"), {"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1": {}}}, ()),
         (issuer(groups_claim="https://x.org/teams"), {"https://x.org/teams": ["a"], "groups": ["b"]}, ("a",)),
@@ -211,6 +214,53 @@ def test_where_the_scopes_come_from(claims, scopes):
 
 
 @pytest.mark.parametrize(
+    ("paths", "claims", "scopes"),
+    [
+        (["permissions"], {"scope": "openid", "permissions": ["read:x", "write:x"]}, ("read:x", "write:x")),
+        (["scope", "permissions"], {"scope": "openid read:x", "permissions": ["read:x"]}, ("openid", "read:x")),
+        (["scp", "roles"], {"roles": ["Task.Read"]}, ("Task.Read",)),
+        (["roles"], {"roles": "Task.Read"}, ("Task.Read",)),
+        (["resource_access.api.roles"], {"resource_access": {"api": {"roles": ["r"]}}}, ("r",)),
+        (["permissions"], {"scope": "admin"}, ()),
+        (["permissions"], {"scope": "admin", "permissions": None}, ()),
+    ],
+)
+def test_scopes_may_stand_elsewhere(paths, claims, scopes):
+    assert principal(claims, issuer(scope_claims=paths)).scopes == scopes
+
+
+class TestWhatIsNotThereIsTold:
+    def told(self, caplog, from_, *tokens):
+        policy = Policy()
+        for claims in tokens:
+            principal(claims, from_, policy=policy)
+        return [record.getMessage() for record in caplog.records]
+
+    @pytest.mark.parametrize("settings", [{"groups_claim": "realm_acess.roles"}, {"scope_claims": ["permisions"]}])
+    def test_a_claim_that_never_comes(self, caplog, settings):
+        (name,) = settings
+        (words,) = self.told(caplog, issuer(**settings), {}, {}, {"groups": ["a"]})
+        assert name in words
+        assert URL in words
+
+    @pytest.mark.parametrize("settings", [{"groups_claim": "teams"}, {"scope_claims": ["teams"]}])
+    def test_not_of_one_that_came_before(self, caplog, settings):
+        assert self.told(caplog, issuer(**settings), {"teams": ["a"]}, {}) == []
+
+    @pytest.mark.parametrize(
+        "claims",
+        [{"_claim_names": {"groups": "src1"}, "_claim_sources": {}}, {"hasgroups": True}, {"hasgroups": "true"}],
+    )
+    def test_groups_that_entra_left_out(self, caplog, claims):
+        (words,) = self.told(caplog, issuer("entra"), claims, claims)
+        assert "left them out" in words
+
+    @pytest.mark.parametrize("claims", [{}, {"hasgroups": []}, {"_claim_names": ["groups"]}, {"groups": ["a"]}])
+    def test_nothing_where_nothing_is_wrong(self, caplog, claims):
+        assert self.told(caplog, issuer("entra"), claims) == []
+
+
+@pytest.mark.parametrize(
     ("profile", "claims", "reason"),
     [
         ("generic", {"email": 1}, "email_malformed"),
@@ -221,13 +271,11 @@ def test_where_the_scopes_come_from(claims, scopes):
         ("generic", {"preferred_username": 1}, "preferred_username_malformed"),
         ("generic", {"upn": []}, "upn_malformed"),
         ("generic", {"unique_name": True}, "unique_name_malformed"),
-        ("generic", {"groups": "eng"}, "groups_malformed"),
+        ("generic", {"groups": 1}, "groups_malformed"),
         ("generic", {"groups": {"eng": True}}, "groups_malformed"),
         ("generic", {"groups": ["eng", 1]}, "groups_malformed"),
         ("generic", {"groups": ["eng", None]}, "groups_malformed"),
         ("generic", {"groups": ["g"] * 1001}, "groups_too_many"),
-        ("keycloak", {"realm_access": ["eng"]}, "groups_malformed"),
-        ("keycloak", {"realm_access": {"roles": "eng"}}, "groups_malformed"),
         ("generic", {"scope": 1}, "scope_malformed"),
         ("generic", {"scope": ["read write"]}, "scope_malformed"),
         ("generic", {"scope": [""]}, "scope_malformed"),

@@ -305,6 +305,45 @@ def test_an_admin_of_an_issuer_that_is_not_there():
     wrong(field=field, reason="unknown_setting", OIDC_CONFIG=ONE_ISSUER, ADMINS=[{"issuer": GOOGLE, "name": "alice"}])
 
 
+class TestAnAdminOfATenant:
+    TEMPLATE = "https://login.microsoftonline.com/{tenantid}/v2.0"
+    OURS = "https://login.microsoftonline.com/aaaaaaaa-2222-3333-4444-555555555555/v2.0"
+
+    def config(self, **settings):
+        return {"issuers": [{"issuer": self.TEMPLATE, "audience": "app", **settings}]}
+
+    def test_is_named_with_its_issuer(self):
+        admins = [{"issuer": self.OURS, "subject": "alice"}]
+        assert from_env(OIDC_CONFIG=self.config(), ADMINS=admins).admins == (Admin(self.OURS, "alice"),)
+        admins = [{"issuer": self.OURS, "email": "a@example.org"}]
+        listed = self.config(tenants=[self.OURS.split("/")[3]])
+        assert from_env(OIDC_CONFIG=listed, ADMINS=admins).issuers[0].trust_email
+
+    @pytest.mark.parametrize("admin", ["alice", "a@example.org"])
+    def test_is_not_one_of_every_tenant(self, admin):
+        field = "MICROMEGAS_ADMINS[0]"
+        wrong(field=field, reason="admin_of_every_tenant", OIDC_CONFIG=self.config(), ADMINS=[admin])
+
+    def test_is_of_no_other_issuer(self):
+        admin = {"issuer": "https://login.microsoftonline.com/a/b/v2.0", "subject": "alice"}
+        field = "MICROMEGAS_ADMINS[0].issuer"
+        wrong(field=field, reason="admin_issuer_unknown", OIDC_CONFIG=self.config(), ADMINS=[admin])
+
+    def test_has_no_address_by_the_word_of_every_tenant(self):
+        admin = {"issuer": self.OURS, "email": "a@example.org"}
+        field = "MICROMEGAS_OIDC_CONFIG.issuers[0].trust_email"
+        wrong(field=field, reason="every_tenant_trusted", OIDC_CONFIG=self.config(), ADMINS=[admin])
+
+
+def test_the_clients_of_an_introspection(toml, tmp_path):
+    (tmp_path / "secret").write_text(PLANTED)
+    asked = 'issuer = "https://id.example.org"\nclient_id = "api"\nclient_secret_file = "secret"\n'
+    more = 'client_ids = ["app"]\nscope_claims = ["scope", "roles"]\nrequired_claims = { org = "acme" }\n'
+    given = toml(f"[introspection]\n{asked}{more}").introspection
+    assert (given["client_ids"], given["scope_claims"]) == (("app",), ("scope", "roles"))
+    assert given["required_claims"] == {"org": "acme"}
+
+
 def test_text_with_two_ats_is_a_subject():
     assert from_env(OIDC_CONFIG=ONE_ISSUER, ADMINS=["a@b@c"]).admins == (Admin(GOOGLE, subject="a@b@c"),)
 
@@ -351,6 +390,8 @@ base_delay_s = 0.5
 max_delay_s = 60
 forget_after_s = 600
 max_addresses = 5000
+spared_checks = 100
+spared_questions = 0
 
 [revocations]
 db = "revoked.db"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -151,6 +154,88 @@ def test_sqlite_files_are_private(tmp_path):
     database.close()
 
 
+def test_who_may_only_read_makes_and_writes_nothing(url):
+    looking, writing = open_database(url, read_only=True), open_database(url)
+    assert why(looking) in {"schema_older", "io"}, "there is nothing yet"
+    with writing.writing() as connection:
+        connection.execute(sa.insert(schema.schema).values(version=0))
+    with looking.reading() as connection:
+        assert 0 in connection.execute(sa.select(schema.schema.c.version)).scalars().all()
+    with pytest.raises(StoreError) as caught, looking.writing() as connection:
+        connection.execute(sa.insert(schema.schema).values(version=-1))
+    assert caught.value.reason == "read_only"
+    writing.close()
+    looking.close()
+
+
+READER = """
+import sys, time
+from doorward.errors import DoorwardError
+from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.work import finish
+keys = ApiKeys.sqlite(sys.argv[1], pepper=sys.argv[2])
+for line in sys.stdin:
+    try:
+        print(finish(keys.check(line.strip(), now=time.time())).name if line.strip() else keys.create("newer"))
+    except DoorwardError as error:
+        print(error.reason)
+    sys.stdout.flush()
+keys.close()
+print(keys.show("good").last_used_at)
+"""
+
+
+@pytest.fixture
+def on_a_read_only_mount(tmp_path):
+    """Ask a process to which a folder is read-only, line by line."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    mounted = []
+    if os.geteuid() == 0:  # root writes whatever a folder's mode is
+        mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+        mounted = ["unshare", "--mount", "sh", "-c", mount, folder]
+        if subprocess.run([*mounted, "true"], capture_output=True, check=False, timeout=30).returncode:
+            pytest.skip("nothing can be mounted here")
+    python = [*mounted, sys.executable, "-c", READER, folder / "keys.db", PEPPER]
+    processes = []
+
+    def start():
+        if not mounted:
+            folder.chmod(0o500)
+        process = subprocess.Popen(python, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+
+        def ask(line):
+            process.stdin.write(f"{line}\n")
+            process.stdin.flush()
+            return process.stdout.readline().strip()
+
+        return ask
+
+    yield folder, start
+    folder.chmod(0o700)
+    for process in processes:
+        said, _ = process.communicate(timeout=30)
+        assert said == "None\n", "when a key was last used is written by nobody"
+
+
+def test_a_database_on_a_read_only_mount_is_read_whether_anybody_writes_it_or_not(on_a_read_only_mount):
+    folder, start = on_a_read_only_mount
+    keys = ApiKeys.sqlite(folder / "keys.db", pepper=PEPPER)
+    good, ended, other = (keys.create(name)[0].reveal() for name in ("good", "ended", "other"))
+    keys.close()
+    alone = start()
+    assert [alone(secret) for secret in (good, ended, "")] == ["good", "ended", "read_only"]
+    if os.geteuid() == 0:  # the folder is read-only to the other one alone
+        keys.revoke("ended")
+        assert [alone(secret) for secret in (good, ended)] == ["good", "key_revoked"], "what stands in the log counts"
+        beside = start()
+        keys.revoke("other")
+        assert [beside(secret) for secret in (good, ended, other)] == ["good", "key_revoked", "key_revoked"]
+        keys.close()
+        assert [alone(secret) for secret in (good, other)] == ["good", "key_revoked"]
+
+
 def _write(content, mode=0o600):
     def write(path):
         path.write_bytes(content)
@@ -239,11 +324,51 @@ def test_a_wrong_password_is_not_repeated(postgresql):
 
 
 @pytest.mark.peer
-def test_a_statement_that_takes_too_long_is_ended(postgresql):
-    database = open_database(postgresql, timeout_s=0.3)
+@pytest.mark.parametrize("where", ["postgresql", "pooled"])
+def test_a_statement_that_takes_too_long_is_ended(where, request):
+    database = open_database(request.getfixturevalue(where), timeout_s=0.3)
     with pytest.raises(StoreError) as caught, database.reading() as connection:
         connection.execute(sa.text("SELECT pg_sleep(20)"))
     assert caught.value.reason == "database_timeout"
+    database.close()
+
+
+@pytest.mark.peer
+def test_behind_a_pooler_the_limits_end_with_their_transaction(pooled):
+    database = open_database(pooled, timeout_s=0.3)
+    for limit, value in (("statement_timeout", "300ms"), ("lock_timeout", "300ms")):
+        with database.reading() as connection:
+            assert connection.execute(sa.text(f"SHOW {limit}")).scalar() == value
+    with psycopg.connect(pooled, autocommit=True) as other:  # another program, in a session that we used
+        shown = {other.execute(f"SHOW {limit}").fetchone()[0] for limit in ("statement_timeout", "lock_timeout")}
+    assert shown == {"0"}
+    database.close()
+
+
+@pytest.mark.peer
+def test_many_stores_share_the_sessions_of_a_pooler(pooled):
+    start = threading.Barrier(4)
+
+    def work(number):
+        start.wait(10)
+        keys = ApiKeys.sql(pooled, pepper=PEPPER)
+        try:
+            made = [keys.create(f"bot-{number}-{each}") for each in range(12)]  # psycopg prepares what it sees often
+            return [finish(keys.check(secret.reveal(), now=time.time())) == key for secret, key in made]
+        finally:
+            keys.close()
+
+    first = ApiKeys.sql(pooled, pepper=PEPPER)
+    first.create("first")  # a schema is made by one
+    first.close()
+    with ThreadPoolExecutor(4) as pool:
+        assert [each.result(60) for each in [pool.submit(work, number) for number in range(4)]] == [[True] * 12] * 4
+
+
+@pytest.mark.peer
+def test_options_of_the_url_are_passed_on(postgresql):
+    database = open_database(f"{postgresql}?options=-c%20search_path%3Delsewhere")
+    assert why(database) == "database_failed"
     database.close()
 
 

@@ -5,6 +5,7 @@ import http.server
 import socket
 import socketserver
 import struct
+import sys
 import time
 from urllib.parse import urlsplit
 
@@ -86,8 +87,45 @@ class TestAddresses:
         assert refused.value.reason == "listener_not_open"
 
 
+@pytest.fixture
+def untold(monkeypatch):
+    """A system that does not tell whose a connection is."""
+    monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", ())
+
+
 class TestStartUrl:
-    def test_it_redirects_once_and_reports_the_second_use(self, listener, connect):
+    @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells whose a connection is")
+    def test_its_own_user_may_use_it_again(self, listener, connect):
+        for _ in range(3):
+            client = connect(listener).get(path_of(listener.start_url))
+            client.wait()
+            assert client.answer().status == 303
+        assert listener.start_url_used
+        assert not listener.start_url_reused
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            "Sec-Purpose: prefetch",
+            "Sec-Purpose: prefetch;prerender",
+            "Purpose: prefetch",
+            "X-Purpose: preview",
+            "X-Moz: prefetch",
+        ],
+    )
+    def test_a_browser_that_fetches_ahead_does_not_use_it_up(self, listener, connect, untold, header):
+        path = path_of(listener.start_url)
+        ahead = connect(listener).get(path, more=f"{header}\r\n")
+        ahead.wait()
+        assert ahead.answer().status == 503
+        assert b"state=S1" not in bytes(ahead.received)
+        assert not listener.start_url_used
+        real = connect(listener).get(path)
+        real.wait()
+        assert real.answer().status == 303
+        assert not listener.start_url_reused
+
+    def test_it_redirects_once_and_reports_the_second_use(self, listener, connect, untold):
         path = path_of(listener.start_url)
         assert len(path) == 1 + 43  # 32 bytes in base64url
         first = connect(listener).get(path)

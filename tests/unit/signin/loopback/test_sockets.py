@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from doorward.errors import ConfigurationError
-from doorward.signin.loopback.sockets import listen
+from doorward.signin.browser import Surroundings
+from doorward.signin.loopback.sockets import listen, whose_end
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -88,33 +89,81 @@ def test_a_listed_port_serves_one_sign_in_after_another(make_listener, free_port
         the_real_callback_wins(listener)
 
 
-def ask(url: str) -> str:
-    """A program that requests an address and prints the status."""
-    return (
-        "import http.client, sys, urllib.parse\n"
-        f"parts = urllib.parse.urlsplit({url!r})\n"
-        "caller = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)\n"
-        "caller.request('GET', parts.path)\n"
-        "print(caller.getresponse().status)\n"
-    )
+ASK = """\
+import socket, sys
+family, address, port, path, then = sys.argv[1:]
+asking = socket.socket(getattr(socket, family))
+asking.settimeout(10)
+asking.connect((address, int(port)))
+asking.sendall(f"GET {path} HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n".encode())
+if then == "leave":
+    sys.exit()
+print(asking.makefile().readline().split()[1])
+"""
+ENDS = [("AF_INET", "127.0.0.1"), ("AF_INET6", "::ffff:127.0.0.1")]
+
+needs_linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells whose a connection is")
 
 
-@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells whose a connection is")
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_the_start_link_answers_to_no_other_user(make_listener, host):
+def ask(listener, family: str, address: str, *, user: int | None = None, then: str = "read") -> str:
+    """Follow the start link from another program, and return the status that it saw."""
+    link = urlsplit(listener.start_url)
+    asking = subprocess.Popen(
+        ["/usr/bin/env", "python3", "-IS", "-c", ASK, family, address, str(link.port), link.path, then],
+        stdout=subprocess.PIPE, text=True, user=user, cwd="/", env={"PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    with asking:
+        while asking.poll() is None:
+            if then == "read":
+                listener.poll()
+            time.sleep(0.01)
+        listener.poll()
+        return asking.stdout.read().strip()
+
+
+@needs_linux
+@pytest.mark.parametrize(("family", "address"), ENDS)
+def test_the_start_link_answers_to_no_other_user(make_listener, family, address):
     """Another user, who has read the link among our browser's arguments, gets nothing and spoils nothing."""
     if os.getuid() != 0:
         pytest.skip("only root can be somebody else")
-    with make_listener(host=host) as listener:
+    with make_listener() as listener:
         listener.set_authorization_url("https://id.example.org/authorize?state=S")
-        for user, status in ((65534, "400"), (None, "303"), (None, "400")):
-            asking = subprocess.Popen(
-                ["/usr/bin/env", "python3", "-IS", "-c", ask(listener.start_url)], stdout=subprocess.PIPE, text=True,
-                user=user, cwd="/", env={"PATH": "/usr/bin:/bin"},
-            )  # fmt: skip
-            with asking:
-                while asking.poll() is None:
-                    listener.poll()
-                    time.sleep(0.01)
-                assert asking.stdout.read().strip() == status
-            assert listener.start_url_reused is (status == "400" and user is None)
+        for user, status in ((65534, "400"), (None, "303"), (65534, "400"), (None, "303")):
+            assert ask(listener, family, address, user=user) == status
+            assert not listener.start_url_reused
+
+
+@needs_linux
+@pytest.mark.parametrize(("family", "address"), ENDS)
+def test_the_start_link_knows_its_own_user_by_any_socket(make_listener, family, address):
+    with make_listener() as listener:
+        listener.set_authorization_url("https://id.example.org/authorize?state=S")
+        assert ask(listener, family, address) == "303"
+        assert listener.start_url_used
+
+
+@needs_linux
+@pytest.mark.parametrize(("family", "address"), ENDS)
+def test_whoever_has_closed_does_not_use_the_start_link(make_listener, family, address):
+    """A closed end belongs to nobody any more: it may have been another user's."""
+    with make_listener() as listener:
+        listener.set_authorization_url("https://id.example.org/authorize?state=S")
+        ask(listener, family, address, then="leave")
+        assert not listener.start_url_used
+
+
+@needs_linux
+def test_an_end_of_no_program_here_is_anothers_but_on_windows(make_listener, connect, monkeypatch, tmp_path):
+    """WSL may show Windows' own connections as loopback ones, with no row for their other end."""
+    with make_listener() as listener, contextlib.ExitStack() as stack:
+        port = connect(listener).socket.getsockname()[1]
+        accepted = stack.enter_context(listener._listening[0].accept()[0])  # noqa: SLF001 - the one that it would ask about
+        lines = Path("/proc/net/tcp").read_text().splitlines(keepends=True)
+        halved = tmp_path / "tcp"
+        halved.write_text("".join(line for line in lines if f":{port:04X}" not in line.split()[1]))
+        monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", (str(halved),))
+        assert whose_end(accepted) == "others"
+        wsl = Surroundings("linux", {}, wsl=True)
+        monkeypatch.setattr("doorward.signin.loopback.sockets.look_around", lambda: wsl)
+        assert whose_end(accepted) == "untold"

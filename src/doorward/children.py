@@ -1,0 +1,29 @@
+"""What the programs that we start learn of the environment: nothing of ours, and no secret of ours by any prefix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["without_secrets"]
+
+_OURS = "DOORWARD_"
+# Guards and services read them under a prefix of their own, too. The databases' addresses may hold passwords.
+_SECRETS = ("_API_KEYS", "_API_KEYS_DB", "_API_KEY_PEPPER", "_AUDIT_KEY", "_CLIENT_SECRET", "_REVOCATIONS_DB")
+
+
+def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a browser, a launcher or a keyring's program.
+
+    A browser lives for days, gives its environment to all that it starts, and every program of its user can read it.
+    Left out: each variable that begins with ``DOORWARD_``, and each that ends as one of ours that holds a secret,
+    such as ``MYAPP_CLIENT_SECRET``. All else is passed on: what the desktop, the session bus and an editor's helper
+    needs is not for us to know.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.upper().startswith(_OURS) and not name.upper().endswith(_SECRETS)
+    }
