@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 
     from doorward.protocol.metadata import ProviderMetadata
 
-__all__ = ["PendingSignIn", "ValidatedCallback", "build_authorization_request", "join_scopes", "validate_callback"]
+__all__ = [
+    "PendingSignIn",
+    "ValidatedCallback",
+    "build_authorization_request",
+    "challenge_of",
+    "join_scopes",
+    "validate_callback",
+]
 
 _RANDOM = re.compile(r"[A-Za-z0-9_-]{22,512}")  # 22 characters of base64url hold 128 bits
 _CODE_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
@@ -119,7 +126,7 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         "redirect_uri": redirect_uri,
         "state": state,
         "nonce": nonce,
-        "code_challenge": encode_base64url(hashlib.sha256(code_verifier.reveal().encode()).digest()),
+        "code_challenge": challenge_of(code_verifier),
         "code_challenge_method": "S256",
     } | {name: value for name, value in optional.items() if value is not None}
     endpoint = metadata.authorization_endpoint
@@ -139,6 +146,11 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         iss_required=metadata.iss_parameter_supported,
     )
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{encode_form(parameters.items())}", pending
+
+
+def challenge_of(code_verifier: Secret) -> str:
+    """Return the S256 code challenge (RFC 7636 section 4.2)."""
+    return encode_base64url(hashlib.sha256(code_verifier.reveal().encode()).digest())
 
 
 def join_scopes(scopes: Sequence[str] | None) -> str | None:

@@ -205,6 +205,7 @@ class _Refresh:
                 previous_subject=None if entry.claims is None else entry.claims["sub"],
                 nonce=None if entry.nonce is None else entry.nonce.reveal(),
                 access_token=tokens.access_token.reveal(),
+                known_audiences=self.registration.asked_for,
             )
 
     def _put(self, entry: ProfileEntry) -> None:

@@ -46,6 +46,7 @@ PUBLIC = Client("app")
 NOW = 1_800_000_000.0
 AT = {"now": NOW, "jti": "unique"}
 REQUEST = HttpRequest("POST", METADATA.token_endpoint, "the token endpoint")
+VERIFIER = Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
 TOKENS = {"access_token": "at", "token_type": "Bearer"}
 DEVICE = {
     "device_code": "dc",
@@ -122,19 +123,28 @@ class TestRequests:
         assert "client_assertion" in form(build_client_credentials_request(METADATA, client, **AT))
 
     def test_device_authorization(self):
-        request = build_device_authorization_request(METADATA, PUBLIC, **AT, scopes=("openid",), audience="x")
+        request = build_device_authorization_request(
+            METADATA, PUBLIC, **AT, code_verifier=VERIFIER, scopes=("openid",), audience="x"
+        )
         assert (request.url, request.purpose) == (f"{ISSUER}/device", "the device authorization endpoint")
-        assert form(request) == {"client_id": "app", "scope": "openid", "audience": "x"}
+        asked = form(request)
+        challenge = asked.pop("code_challenge"), asked.pop("code_challenge_method")
+        assert challenge == ("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "S256")  # RFC 7636 appendix B
+        assert asked == {"client_id": "app", "scope": "openid", "audience": "x"}
 
     def test_no_device_flow(self):
         metadata = ProviderMetadata(ISSUER, f"{ISSUER}/a", f"{ISSUER}/t", f"{ISSUER}/j")
-        error = refused(build_device_authorization_request, metadata, PUBLIC, **AT)
+        error = refused(build_device_authorization_request, metadata, PUBLIC, **AT, code_verifier=VERIFIER)
         assert (type(error), error.reason) == (ConfigurationError, "no_device_flow")
 
     def test_device_token(self):
         client = Client("app", SecretBasic(Secret("pw")))  # Google wants its secret here
-        request = build_device_token_request(METADATA, client, Secret("dc"), **AT)
-        assert form(request) == {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": "dc"}
+        request = build_device_token_request(METADATA, client, Secret("dc"), **AT, code_verifier=VERIFIER)
+        assert form(request) == {
+            "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+            "device_code": "dc",
+            "code_verifier": VERIFIER.reveal(),
+        }
         assert "authorization" in request.headers
 
 
