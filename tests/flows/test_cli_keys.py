@@ -149,7 +149,7 @@ def test_a_database_of_an_older_version_gets_its_indexes(command, doorward_home)
         (["rotate", "bot", "--overlap", "soon"], "'--overlap'"),
         (["seal"], "--all"),
         (["seal", "bot", "--all"], "--all"),
-        (["create", "bot", "--scope", "a b"], "scopes"),
+        (["create", "bot", "--scope", "a b"], "--scope"),
         (["rotate", "nobody"], "no database"),
         (["list"], "doorward keys create"),
         (["import", "/nowhere/keys.json"], "No such file"),

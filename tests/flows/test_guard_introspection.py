@@ -244,6 +244,16 @@ class TestBehindAGuard:
             clock.ahead_s += 6  # longer than the refusal is remembered
         assert enter(opaque("bob")) == "bob"
 
+    def test_tokens_that_were_good_are_no_guesses_when_they_end(
+        self, enter, issuer: DevIssuer, opaque, clock: MovedClock
+    ) -> None:
+        tokens = [opaque() for _ in range(15)]
+        assert {enter(token) for token in tokens} == {"alice"}
+        issuer.revoke_everything("alice")
+        clock.ahead_s += 31
+        assert {enter(token) for token in tokens} == {"inactive/inactive"}
+        assert enter(opaque("bob")) == "bob"
+
     def test_a_token_that_was_good_is_asked_about_though_its_address_waits(
         self, enter, issuer: DevIssuer, opaque, clock: MovedClock
     ) -> None:

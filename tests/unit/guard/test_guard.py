@@ -224,6 +224,23 @@ class TestRemembering:
         with pytest.raises(Expired):
             guard.authenticate(value)
 
+    def test_nor_once_its_key_is_withdrawn(self, guard, token):
+        value, other = bearer(token()), generate_signing_key("ES256", kid="k2")
+        guard.authenticate(value)
+        ring = guard._configuration.rings.get(URL)  # noqa: SLF001 - as if it had fetched
+        ring.keys = issuer(key=other).static_keys
+        assert guard.known(value) is None
+        with pytest.raises(UnknownKey):
+            guard.authenticate(value)
+        assert guard.authenticate(bearer(token(key=other))).subject == "alice"
+
+    def test_nor_once_its_keys_are_too_old(self, guard, token, clock):
+        value = bearer(token())
+        guard.authenticate(value)
+        ring = guard._configuration.rings.get(URL)  # noqa: SLF001 - as above
+        ring.fresh_until = clock.now()
+        assert guard.known(value) is None
+
     def test_nor_longer_than_set(self, token, clock):
         guard = Guard([issuer()], clock=clock, token_cache_ttl_s=10)
         value = bearer(token())

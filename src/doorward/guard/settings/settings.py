@@ -77,7 +77,8 @@ class GuardSettings:
 
     def only_reading(self) -> GuardSettings:
         """Return them for a guard that writes nothing: it keeps no record, and makes no database that is not there."""
-        keys, revoked = (part and {**part, "read_only": True} for part in (self.api_keys, self.revocations))
+        parts = (self.api_keys, self.revocations)
+        keys, revoked = ({**part, "read_only": True} if part and part.get("db") else part for part in parts)
         return replace(self, audit=None, api_keys=keys, revocations=revoked)
 
     def arguments(self, previous: tuple[GuardSettings, Mapping[str, Any]] | None = None) -> dict[str, Any]:
@@ -308,30 +309,22 @@ def _blaming(places: Mapping[str, Place], name: str, make: Callable[..., Any], a
         raise ConfigurationError(f"{place}: {error.message}", field=place.path, reason=error.reason) from None
 
 
-def _make_api_keys(*, db: Secret | None, read_only: bool = False, **options: Any) -> ApiKeys:
-    if db is None:
-        return ApiKeys(**options)
-    where = db.reveal()
-    if read_only and _is_missing(where):
-        return ApiKeys.memory(**options)
-    options["read_only"] = read_only
-    return ApiKeys.sql(where, **options) if "://" in where else ApiKeys.sqlite(where, **options)
+def _make_api_keys(*, db: Secret | None, **options: Any) -> ApiKeys:
+    made: ApiKeys = ApiKeys(**options) if db is None else _kept(ApiKeys, db.reveal(), **options)
+    return made
 
 
-def _make_revocations(*, db: Secret | None = None, read_only: bool = False, **options: Any) -> Revocations:
-    if db is None:
-        return Revocations.memory(**options)
-    where = db.reveal()
-    if read_only and _is_missing(where):
-        return Revocations.memory()
-    options["read_only"] = read_only
-    return Revocations.sql(where, **options) if "://" in where else Revocations.sqlite(where, **options)
+def _make_revocations(*, db: Secret | None = None, **options: Any) -> Revocations:
+    made: Revocations = Revocations.memory(**options) if db is None else _kept(Revocations, db.reveal(), **options)
+    return made
 
 
-def _is_missing(where: str) -> bool:
-    """Tell whether a database is an SQLite file that nobody made yet, so that nothing is in it."""
+def _kept(kind: Any, where: str, *, read_only: bool = False, **options: Any) -> Any:
     path = where.removeprefix("sqlite:///")
-    return "://" not in path and not Path(path).exists()
+    if read_only and "://" not in path and not Path(path).exists():
+        return kind.memory(**{name: options[name] for name in ("pepper", "keyring") if name in options})
+    make = kind.sql if "://" in where else kind.sqlite
+    return make(where, read_only=read_only, **options)
 
 
 _PARTS: Mapping[str, Callable[..., Any]] = MappingProxyType(

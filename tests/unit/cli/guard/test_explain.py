@@ -101,6 +101,17 @@ def test_a_look_leaves_no_trace(pipe, capsys, tmp_path):
     keys.close()
 
 
+@pytest.mark.parametrize("part", ["", "[revocations]\nmax_entries = 10\n"])
+def test_what_is_kept_in_no_database_is_looked_at_too(part, pipe, capsys, tmp_path):
+    config = tmp_path / "guard.toml"
+    config.write_text(f'[api_keys]\nkeyring_file = "{tmp_path}/keyring.json"\n{part}')
+    (tmp_path / "keyring.json").write_text('[{"name": "fixed", "key": "abcdefgh"}]')
+    (tmp_path / "keyring.json").chmod(0o600)
+    pipe("abcdefgh")
+    assert run(["explain", "--config", str(config)]) == 0
+    assert "fixed" in capsys.readouterr().out
+
+
 def test_two_kinds_of_settings(token, capsys):
     assert run(["explain", token, "--config", "a.toml", "--env", "APP"]) == 2
     assert "--config" in capsys.readouterr().err
