@@ -25,11 +25,11 @@ InvalidResponse issuer_mismatch:
     metadata_issuer_with_slash metadata_issuer_other_case metadata_issuer_other_host
 InvalidResponse missing_member:
     metadata_issuer_missing metadata_token_endpoint_missing metadata_authorization_endpoint_missing
-    metadata_jwks_uri_missing token_type_missing token_access_token_missing
+    metadata_jwks_uri_missing token_access_token_missing
 InvalidResponse wrong_member_type:
     metadata_issuer_in_list metadata_token_endpoint_number metadata_scopes_string metadata_scopes_numbers
     metadata_algorithms_string metadata_auth_methods_object metadata_iss_parameter_string
-    token_access_token_number token_expires_in_words token_expires_in_true token_scope_list
+    token_access_token_number token_expires_in_words token_expires_in_true
     token_refresh_token_number token_refresh_token_control_characters token_access_token_empty
     token_access_token_control_characters token_access_token_not_ascii id_token_number
 InvalidResponse bad_endpoint:
@@ -203,6 +203,8 @@ HARMLESS = {
     "metadata_response_types_without_code": "the provider says whether it takes the request when it gets it",
     "jwks_key_string": "what is no key is left out of the set; the token's own key is still there",
     "jwks_small_order_key": "a weak key is left out of the set; the token's own key is still there",
+    "token_scope_list": "Twitch gives scopes so, and they say the same",
+    "token_type_missing": "the token is used as Bearer and in no other way",
     "id_token_refresh_changed_auth_time": "nothing is decided by it after the sign-in",
 }
 ELSEWHERE = ("access_token_", "userinfo_", "device_")

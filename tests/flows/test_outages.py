@@ -110,7 +110,15 @@ MATRIX: dict[str, tuple[Break, type[DoorwardError], str, str]] = {
     "invalid_client": (oauth_error("invalid_client", 401), OAuthError, "invalid_client", "client secret"),
     "invalid_request": (oauth_error("invalid_request"), OAuthError, "invalid_request", "registered"),
     "server_error": (oauth_error("server_error"), ProviderUnavailable, "server_error", "later"),
-    "unknown error": (oauth_error("out_of_cheese"), OAuthError, "oauth_error", "out_of_cheese"),
+    "unknown error": (oauth_error("out_of_cheese"), SignInRequired, "refresh_refused", "out_of_cheese"),
+    "twitch": (
+        failing("token", status=400, body=b'{"error": "Bad Request", "message": "Invalid refresh token"}'),
+        SignInRequired,
+        "refresh_refused",
+        "Invalid refresh token",
+    ),
+    "not a word": (failing("token", status=400, body=b""), SignInRequired, "refresh_refused", "sign in again"),
+    "not a word, 401": (failing("token", status=401, body=b""), InvalidResponse, "unexpected_status", "client secret"),
     "discovery 503": (failing("discovery", status=503), ProviderUnavailable, "server_failure", "metadata"),
     "discovery invalid_grant": (another_word("discovery"), OAuthError, "invalid_grant", "metadata"),
     "keys invalid_grant": (another_word("jwks"), OAuthError, "invalid_grant", "JWK"),
@@ -308,7 +316,7 @@ class TestCarriedThrough:
         assert issuer.count("token", grant_type="refresh_token") == 1
 
     @pytest.mark.parametrize(
-        "lie", ["token_type_mac", "token_expires_in_negative", "token_scope_list", "id_token_number"]
+        "lie", ["token_type_mac", "token_expires_in_negative", "token_expires_in_words", "id_token_number"]
     )
     def test_an_answer_of_no_other_use(
         self, session: doorward.Session, issuer: DevIssuer, clock: MovedClock, token_of: Ask, lie: str

@@ -24,12 +24,21 @@ if TYPE_CHECKING:
 
     from doorward.protocol.metadata import ProviderMetadata
 
-__all__ = ["PendingSignIn", "ValidatedCallback", "build_authorization_request", "join_scopes", "validate_callback"]
+__all__ = [
+    "PendingSignIn",
+    "ValidatedCallback",
+    "build_authorization_request",
+    "challenge_of",
+    "join_scopes",
+    "validate_callback",
+]
 
 _RANDOM = re.compile(r"[A-Za-z0-9_-]{22,512}")  # 22 characters of base64url hold 128 bits
 _CODE_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,512}")
 _CODE = re.compile(r"[\x20-\x7e]{1,8192}")
+_SAID_NO = frozenset({"access_denied", "consent_required", "interaction_required"})
+"""How providers say that the person stopped or declined: the last two, in a browser where they could have gone on."""
 _LONGEST_QUERY = 16_384
 _MOST_PARAMETERS = 50
 
@@ -117,7 +126,7 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         "redirect_uri": redirect_uri,
         "state": state,
         "nonce": nonce,
-        "code_challenge": encode_base64url(hashlib.sha256(code_verifier.reveal().encode()).digest()),
+        "code_challenge": challenge_of(code_verifier),
         "code_challenge_method": "S256",
     } | {name: value for name, value in optional.items() if value is not None}
     endpoint = metadata.authorization_endpoint
@@ -137,6 +146,11 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         iss_required=metadata.iss_parameter_supported,
     )
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{encode_form(parameters.items())}", pending
+
+
+def challenge_of(code_verifier: Secret) -> str:
+    """Return the S256 code challenge (RFC 7636 section 4.2)."""
+    return encode_base64url(hashlib.sha256(code_verifier.reveal().encode()).digest())
 
 
 def join_scopes(scopes: Sequence[str] | None) -> str | None:
@@ -166,7 +180,8 @@ def validate_callback(pending: PendingSignIn, query: str) -> ValidatedCallback:
     Raises:
         CallbackRejected: ``state_unreadable``, ``state_missing``, ``state_repeated``, ``state_mismatch``; then
             ``parameter_repeated``, ``iss_mismatch``, ``iss_missing``, ``code_missing``, ``code_malformed``.
-        SignInCancelled: ``access_denied``: the person, or a policy of the provider, said no.
+        SignInCancelled: The person, or a policy of the provider, said no: ``access_denied``, ``consent_required``,
+            ``interaction_required``.
         OAuthError: Any other error that the provider sent back.
         ProviderUnavailable: ``server_error``, ``temporarily_unavailable``.
 
@@ -175,11 +190,11 @@ def validate_callback(pending: PendingSignIn, query: str) -> ValidatedCallback:
     parameters = _parameters_of_this_sign_in(pending, query)
     _check_issuer(pending, parameters.get("iss"))
     error = parameters.get("error")
-    if error == "access_denied":
+    if error in _SAID_NO:
         description = printable(parameters.get("error_description", ""))
         told = f" ({description})" if description else ""
         message = f"The sign-in was denied{told}. If that was a mistake, sign in again."
-        raise SignInCancelled(message, reason="access_denied")
+        raise SignInCancelled(message, reason=error)
     if error:
         raise oauth_error(error, parameters.get("error_description"), purpose="the authorization endpoint")
     code = parameters.get("code")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import ConfigurationError, InvalidResponse
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, build_form_request
-from doorward.protocol.reading.responses import read_object, refuse_outage
+from doorward.protocol.reading.responses import REVOCATION, SUCCESS, read_object, refuse_outage
 from doorward.protocol.reading.urls import FLAWS, encode_form, url_flaw
 
 if TYPE_CHECKING:
@@ -55,8 +54,7 @@ def build_revocation_request(  # noqa: PLR0913 - keyword-only
         raise ConfigurationError(message, field="revocation_endpoint", reason="no_revocation_endpoint")
     client = _client_for(client, metadata.revocation_endpoint_auth_methods)
     fields = [("token", token.reveal()), ("token_type_hint", token_type_hint)]
-    purpose = "the revocation endpoint"
-    return build_form_request(url, purpose, fields, client, issuer=metadata.issuer, now=now, jti=jti)
+    return build_form_request(url, REVOCATION, fields, client, issuer=metadata.issuer, now=now, jti=jti)
 
 
 def parse_revocation_response(response: HttpResponse, *, request: HttpRequest, now: float) -> None:
@@ -66,7 +64,7 @@ def parse_revocation_response(response: HttpResponse, *, request: HttpRequest, n
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``.
     """
     refuse_outage(response, purpose=request.purpose, now=now)
-    if response.status != HTTPStatus.OK:  # the body of a 200 means nothing here
+    if response.status not in SUCCESS:  # the body of a success means nothing here
         read_object(response, purpose=request.purpose, now=now, request=request)
 
 

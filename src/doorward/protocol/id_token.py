@@ -26,7 +26,7 @@ from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.claims import audience, optional_string, require_numeric_date, require_string, validate_times
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from doorward.protocol.claims import SignedClaims
 
@@ -57,6 +57,7 @@ def validate_id_token(  # noqa: PLR0913 - the rules' inputs, by keyword
     nonce: str | None,
     access_token: str | None = None,
     max_age_s: int | None = None,
+    known_audiences: Collection[str] = (),
     leeway_s: int = 30,
 ) -> IdTokenClaims:
     """Hold a signed ID token against the sign-in it must belong to.
@@ -69,6 +70,8 @@ def validate_id_token(  # noqa: PLR0913 - the rules' inputs, by keyword
         nonce: What was sent; None when none was, and then the token must have none.
         access_token: The access token beside it; ``at_hash`` must fit, where the token has one.
         max_age_s: What was asked of the provider, if anything.
+        known_audiences: Who may be in ``aud`` beside us and the issuer itself where there is no ``azp``: what was asked
+            for. Oracle puts its own address there.
         leeway_s: How far clocks may differ.
 
     Raises:
@@ -77,7 +80,9 @@ def validate_id_token(  # noqa: PLR0913 - the rules' inputs, by keyword
 
     Source: OIDC Core sections 2, 3.1.3.6 and 3.1.3.7.
     """
-    valid = _validate(signed, issuer, client_id, access_token, now=now, leeway_s=leeway_s)
+    valid = _validate(
+        signed, issuer, client_id, access_token, now=now, leeway_s=leeway_s, known_audiences=known_audiences
+    )
     if nonce is None and valid.nonce is not None:
         message = "The ID token has a nonce, though this sign-in sent none: it is of another sign-in. Sign in again."
         raise WrongNonce(message, reason="nonce_unexpected")
@@ -100,6 +105,7 @@ def validate_refreshed_id_token(  # noqa: PLR0913 - the rules' inputs, by keywor
     previous_subject: str | None,
     nonce: str | None,
     access_token: str | None = None,
+    known_audiences: Collection[str] = (),
     leeway_s: int = 30,
 ) -> IdTokenClaims:
     """Hold an ID token that came with a refresh against the one of the sign-in.
@@ -113,6 +119,7 @@ def validate_refreshed_id_token(  # noqa: PLR0913 - the rules' inputs, by keywor
         nonce: The nonce of the sign-in; a refreshed token may lack it, but not have another. None if there was none, or
             if it is not known any more.
         access_token: The access token beside it.
+        known_audiences: As for ``validate_id_token``.
         leeway_s: How far clocks may differ.
 
     Raises:
@@ -121,7 +128,9 @@ def validate_refreshed_id_token(  # noqa: PLR0913 - the rules' inputs, by keywor
 
     Source: OIDC Core section 12.2.
     """
-    valid = _validate(signed, issuer, client_id, access_token, now=now, leeway_s=leeway_s)
+    valid = _validate(
+        signed, issuer, client_id, access_token, now=now, leeway_s=leeway_s, known_audiences=known_audiences
+    )
     if previous_subject is not None and valid.subject != previous_subject:
         message = "The refreshed ID token is about somebody else than the one who signed in. Sign in again."
         raise SubjectChanged(message)
@@ -131,7 +140,14 @@ def validate_refreshed_id_token(  # noqa: PLR0913 - the rules' inputs, by keywor
 
 
 def _validate(  # noqa: PLR0913 - the rules' inputs, by keyword
-    signed: SignedClaims, issuer: str, client_id: str, access_token: str | None, *, now: float, leeway_s: int
+    signed: SignedClaims,
+    issuer: str,
+    client_id: str,
+    access_token: str | None,
+    *,
+    now: float,
+    leeway_s: int,
+    known_audiences: Collection[str],
 ) -> IdTokenClaims:
     claims = signed.claims
     typ = (signed.header.typ or "").lower()
@@ -144,7 +160,7 @@ def _validate(  # noqa: PLR0913 - the rules' inputs, by keyword
             f"The ID token is of another issuer, {printable(named)}, not {issuer}. Check the issuer; sign in again."
         )
         raise UnknownIssuer(message, reason="issuer_mismatch")
-    audiences = _check_audience(claims, client_id)
+    audiences = _check_audience(claims, client_id, (issuer, *known_audiences))
     expires_at = validate_times(claims, now=now, leeway_s=leeway_s).expires_at
     issued_at = require_numeric_date(claims, "iat")
     subject = require_string(claims, "sub")
@@ -158,8 +174,8 @@ def _validate(  # noqa: PLR0913 - the rules' inputs, by keyword
     return IdTokenClaims(named, subject, audiences, expires_at, issued_at, nonce, claims)
 
 
-def _check_audience(claims: Mapping[str, Any], client_id: str) -> tuple[str, ...]:
-    """``aud`` and ``azp``: other audiences are accepted only beside ``azp``, which binds the token to us."""
+def _check_audience(claims: Mapping[str, Any], client_id: str, known: Collection[str]) -> tuple[str, ...]:
+    """``aud`` and ``azp``: other audiences are accepted beside ``azp``, which binds the token to us, or if known."""
     audiences = audience(claims)
     if client_id not in audiences:
         message = "The ID token is meant for another client. Check the client ID; sign in again."
@@ -168,8 +184,12 @@ def _check_audience(claims: Mapping[str, Any], client_id: str) -> tuple[str, ...
     if authorized_party not in (None, client_id):
         message = "The ID token was issued to another client (azp). Check the client ID; sign in again."
         raise WrongAudience(message, reason="authorized_party_mismatch")
-    if authorized_party is None and len(audiences) > 1:
-        message = "The ID token is meant for several clients and does not say which one asked (azp). Tell the provider."
+    others = {*audiences} - {client_id, *known}
+    if authorized_party is None and others:
+        message = (
+            f"The ID token is meant for others too, such as {printable(min(others))}, and does not say which one asked "
+            "(azp). Tell the provider."
+        )
         raise WrongAudience(message, reason="authorized_party_missing")
     return audiences
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from doorward.errors import (
@@ -16,10 +15,10 @@ from doorward.errors import (
     printable,
 )
 from doorward.model import Secret, TokenSet
-from doorward.protocol.authorization import join_scopes
+from doorward.protocol.authorization import challenge_of, join_scopes
 from doorward.protocol.client_auth import NoAuthentication, build_form_request
 from doorward.protocol.reading.answers import VSCHAR, Answer
-from doorward.protocol.reading.responses import clock_skew_s
+from doorward.protocol.reading.responses import SUCCESS, clock_skew_s
 from doorward.protocol.reading.strict_json import loads_object
 from doorward.protocol.reading.urls import FLAWS, url_flaw
 
@@ -44,6 +43,7 @@ __all__ = [
     "parse_device_authorization_response",
     "parse_device_token_response",
     "parse_token_response",
+    "renewed_by_signing_in",
     "salvage_refresh_token",
 ]
 
@@ -157,11 +157,14 @@ def build_device_authorization_request(  # noqa: PLR0913 - the request's paramet
     *,
     now: float,
     jti: str,
+    code_verifier: Secret,
     scopes: Sequence[str] | None = None,
     audience: str | None = None,
     resource: str | None = None,
 ) -> HttpRequest:
     """Ask for a code that the person enters on another device (RFC 8628 section 3.1).
+
+    PKCE goes along: Keycloak wants it here too where the client is set so, and RFC 6749 has others ignore it.
 
     Raises:
         ConfigurationError: The provider has no device flow.
@@ -169,21 +172,29 @@ def build_device_authorization_request(  # noqa: PLR0913 - the request's paramet
     if metadata.device_authorization_endpoint is None:
         message = "The provider offers no sign-in by device code: sign in with a browser instead."
         raise ConfigurationError(message, field="mode", reason="no_device_flow")
-    fields = {"scope": join_scopes(scopes), "audience": audience, "resource": resource}
+    fields = {
+        "scope": join_scopes(scopes),
+        "audience": audience,
+        "resource": resource,
+        "code_challenge": challenge_of(code_verifier),
+        "code_challenge_method": "S256",
+    }
     url = metadata.device_authorization_endpoint
     return build_form_request(url, _DEVICE, fields.items(), client, issuer=metadata.issuer, now=now, jti=jti)
 
 
-def build_device_token_request(
-    metadata: ProviderMetadata, client: Client, device_code: Secret, *, now: float, jti: str
+def build_device_token_request(  # noqa: PLR0913 - keyword-only, most of it
+    metadata: ProviderMetadata, client: Client, device_code: Secret, *, code_verifier: Secret, now: float, jti: str
 ) -> HttpRequest:
     """Ask whether the person has approved (RFC 8628 section 3.4)."""
-    fields = {"grant_type": _DEVICE_GRANT, "device_code": device_code.reveal()}
+    fields = {"grant_type": _DEVICE_GRANT, "device_code": device_code.reveal(), "code_verifier": code_verifier.reveal()}
     return _token_request(metadata, client, fields, now=now, jti=jti)
 
 
 def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: float) -> TokenSet:
     """Return the tokens of a successful answer.
+
+    An answer that names no ``token_type`` means Bearer, which is how its token is used here and nowhere otherwise.
 
     Args:
         response: The answer.
@@ -197,18 +208,18 @@ def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: f
     Source: RFC 6749 sections 5.1 and 5.2, OIDC Core section 3.1.3.3.
     """
     answer = Answer.read(response, request=request, now=now)
-    if answer.text("token_type").lower() != "bearer":
+    token_type = answer.optional_text("token_type")
+    if token_type is not None and token_type.lower() != "bearer":
         message = f"The token from {request.purpose} is no bearer token, and others can't be used. Tell the provider."
         raise InvalidResponse(message, reason="unsupported_token_type")
     life_s = answer.optional_seconds("expires_in", most=_LONGEST_LIFE_S)
-    scope = answer.optional_text("scope")
     return TokenSet(
         access_token=answer.token("access_token"),
         issued_at=now,
         expires_at=None if life_s is None else now + life_s,
         refresh_token=answer.optional_token("refresh_token"),
         id_token=answer.optional_token("id_token"),
-        scopes=None if scope is None else tuple(scope.split()),
+        scopes=answer.words("scope"),
         clock_skew_s=clock_skew_s(response, now=now),
     )
 
@@ -294,7 +305,7 @@ def salvage_refresh_token(response: HttpResponse) -> Secret | None:
         token = loads_object(response.body, what=_TOKEN).get("refresh_token")
     except Malformed:
         return None
-    if response.status != HTTPStatus.OK or not isinstance(token, str) or not VSCHAR.fullmatch(token):
+    if response.status not in SUCCESS or not isinstance(token, str) or not VSCHAR.fullmatch(token):
         return None
     return Secret(token)
 
@@ -308,6 +319,19 @@ def ended_session(error: OAuthError) -> bool:
     if error.error == "invalid_request":
         return error.description.lower().startswith(("refresh token is invalid", "refresh token expired"))
     return error.error == "invalid_grant"
+
+
+def renewed_by_signing_in(error: OAuthError) -> bool:
+    """Say whether this refusal of a refresh most likely means that a new sign-in helps, and nothing else.
+
+    Providers say in words of their own that a refresh token is dead: Twitch ``Bad Request`` (Invalid refresh token),
+    Slack ``invalid_refresh_token``, GitHub ``bad_refresh_token``, others ``invalid_token``. Since such a word may mean
+    something else too, the token is kept (decision 5). The words of RFC 6749 for a client that is wrongly registered
+    mean just that.
+    """
+    if error.error in {"invalid_request", "invalid_scope"}:
+        return "refresh" in error.description.lower()
+    return error.error not in {"invalid_client", "invalid_target", "unauthorized_client", "unsupported_grant_type"}
 
 
 def needs_interaction(error: OAuthError) -> bool:

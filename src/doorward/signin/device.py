@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from doorward.errors import SignInTimeout, UnavailableError
-from doorward.model import Pause, TokenSet
+from doorward.model import Pause, Secret, TokenSet
 from doorward.protocol.token_endpoint import (
     build_device_authorization_request,
     build_device_token_request,
@@ -48,11 +48,13 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
         UnavailableError: An outage, at the start or when the time was up.
         ProviderError: A wrong answer, or a refusal.
     """
+    code_verifier = Secret(entropy.token_urlsafe(32))
     request = build_device_authorization_request(
         metadata,
         client,
         now=clock.now(),
         jti=entropy.token_urlsafe(16),
+        code_verifier=code_verifier,
         scopes=registration.scopes_for(metadata.scopes_supported),
         audience=registration.audience,
         resource=registration.resource,
@@ -66,7 +68,12 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
     while clock.monotonic() + interval_s < deadline:
         yield Pause(interval_s)
         request = build_device_token_request(
-            metadata, client, authorization.device_code, now=clock.now(), jti=entropy.token_urlsafe(16)
+            metadata,
+            client,
+            authorization.device_code,
+            code_verifier=code_verifier,
+            now=clock.now(),
+            jti=entropy.token_urlsafe(16),
         )
         try:
             response = yield from answer_to(request)

@@ -237,6 +237,7 @@ class SigningIn:
                 nonce=nonce,
                 access_token=tokens.access_token.reveal(),
                 max_age_s=self.max_age_s,
+                known_audiences=self.registration.asked_for,
             )
 
     def _save(

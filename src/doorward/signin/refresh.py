@@ -29,6 +29,7 @@ from doorward.protocol.token_endpoint import (
     ended_session,
     needs_interaction,
     parse_token_response,
+    renewed_by_signing_in,
     salvage_refresh_token,
 )
 from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
@@ -51,6 +52,7 @@ _log = logging.getLogger("doorward.refresh")
 LOCK_TIMEOUT_S = 150.0
 """Longer than a refresh can need: metadata, keys, tokens and once more keys take 30 s each at most, a keyring 5."""
 
+_BAD_REQUEST = 400
 _FIRST_BACKOFF_S = 2.0
 _LONGEST_BACKOFF_S = 300.0
 
@@ -133,11 +135,22 @@ class _Refresh:
                 self._back_off(entry, error)
                 message = f"The provider wants to see the person behind profile {entry.profile!r}. Sign in again."
                 raise SignInRequired(message, reason="interaction_required") from error
+            if renewed_by_signing_in(error):
+                self._back_off(entry, error)
+                message = (
+                    f"The provider does not renew profile {entry.profile!r}: {error.message} Most likely its refresh "
+                    "token is no longer good. It is kept; sign in again."
+                )
+                raise SignInRequired(message, reason="refresh_refused") from error
             raise
-        except InvalidResponse:
+        except InvalidResponse as error:
             rotated = salvage_refresh_token(response)
             if rotated is not None:  # the answer is of no use, but the old refresh token is gone all the same
                 self._put(replace(entry, refresh_token=rotated))
+            if response.status == _BAD_REQUEST:
+                self._back_off(entry, error)
+                message = f"Profile {entry.profile!r} was not renewed. {error.message} The token is kept."
+                raise SignInRequired(message, reason="refresh_refused") from error
             raise
 
     def _save(self, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet) -> Flow[ProfileEntry]:
@@ -192,6 +205,7 @@ class _Refresh:
                 previous_subject=None if entry.claims is None else entry.claims["sub"],
                 nonce=None if entry.nonce is None else entry.nonce.reveal(),
                 access_token=tokens.access_token.reveal(),
+                known_audiences=self.registration.asked_for,
             )
 
     def _put(self, entry: ProfileEntry) -> None:

@@ -89,6 +89,11 @@ class Registration:
             message = "scopes must be non-empty words of printable ASCII, such as ('openid', 'email')."
             raise ConfigurationError(message, field="scopes")
 
+    @property
+    def asked_for(self) -> tuple[str, ...]:
+        """The APIs that tokens are asked for, by either name."""
+        return tuple(name for name in (self.audience, self.resource) if name is not None)
+
     def scopes_for(self, supported: Sequence[str] | None) -> tuple[str, ...]:
         """Return the scopes to send, given the provider's ``scopes_supported`` (None when it does not say).
 

@@ -247,11 +247,17 @@ class TestCallback:
         with pytest.raises(SignInCancelled, match=r"^The sign-in was denied\. If"):
             validate_callback(pending(), f"state={STATE}&error=access_denied")
 
+    @pytest.mark.parametrize("error", ["access_denied", "consent_required", "interaction_required"])
+    def test_each_way_to_say_no(self, error):
+        with pytest.raises(SignInCancelled) as caught:
+            validate_callback(pending(), f"state={STATE}&error={error}")
+        assert caught.value.reason == error
+
     @pytest.mark.parametrize(
         ("error", "kind"),
         [
             ("invalid_scope", OAuthError),
-            ("interaction_required", OAuthError),
+            ("login_required", OAuthError),
             ("<script>", OAuthError),
             ("server_error", ProviderUnavailable),
             ("temporarily_unavailable", ProviderUnavailable),

@@ -144,6 +144,26 @@ def test_what_is_allowed(changes, by):
     assert by(changes)
 
 
+@pytest.mark.parametrize("by", [validate, validate_refreshed])
+@pytest.mark.parametrize(
+    ("aud", "known", "good"),
+    [
+        (["app", ISSUER], (), True),
+        (["app", "https://api.example.org", ISSUER], ("https://api.example.org",), True),
+        (["app", "named"], ("named",), True),
+        (["app", "named", "other"], ("named",), False),
+        (["app", f"{ISSUER}/"], (), False),
+        (["named", ISSUER], ("named",), False),
+    ],
+)
+def test_several_audiences_without_azp(aud, known, good, by):
+    if good:
+        assert by({"aud": aud}, known_audiences=known)
+    else:
+        assert refused({"aud": aud}, by=by, known_audiences=known)[0] is WrongAudience
+        assert refused({"aud": aud, "azp": "other"}, by=by, known_audiences=known)[0] is WrongAudience
+
+
 @pytest.mark.parametrize("typ", [None, "JWT", "jwt", "ID"])
 def test_types(typ):
     assert validate(typ=typ)

@@ -34,6 +34,7 @@ from doorward.protocol.token_endpoint import (
     parse_device_authorization_response,
     parse_device_token_response,
     parse_token_response,
+    renewed_by_signing_in,
     salvage_refresh_token,
 )
 
@@ -45,6 +46,7 @@ PUBLIC = Client("app")
 NOW = 1_800_000_000.0
 AT = {"now": NOW, "jti": "unique"}
 REQUEST = HttpRequest("POST", METADATA.token_endpoint, "the token endpoint")
+VERIFIER = Secret("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
 TOKENS = {"access_token": "at", "token_type": "Bearer"}
 DEVICE = {
     "device_code": "dc",
@@ -121,19 +123,28 @@ class TestRequests:
         assert "client_assertion" in form(build_client_credentials_request(METADATA, client, **AT))
 
     def test_device_authorization(self):
-        request = build_device_authorization_request(METADATA, PUBLIC, **AT, scopes=("openid",), audience="x")
+        request = build_device_authorization_request(
+            METADATA, PUBLIC, **AT, code_verifier=VERIFIER, scopes=("openid",), audience="x"
+        )
         assert (request.url, request.purpose) == (f"{ISSUER}/device", "the device authorization endpoint")
-        assert form(request) == {"client_id": "app", "scope": "openid", "audience": "x"}
+        asked = form(request)
+        challenge = asked.pop("code_challenge"), asked.pop("code_challenge_method")
+        assert challenge == ("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", "S256")  # RFC 7636 appendix B
+        assert asked == {"client_id": "app", "scope": "openid", "audience": "x"}
 
     def test_no_device_flow(self):
         metadata = ProviderMetadata(ISSUER, f"{ISSUER}/a", f"{ISSUER}/t", f"{ISSUER}/j")
-        error = refused(build_device_authorization_request, metadata, PUBLIC, **AT)
+        error = refused(build_device_authorization_request, metadata, PUBLIC, **AT, code_verifier=VERIFIER)
         assert (type(error), error.reason) == (ConfigurationError, "no_device_flow")
 
     def test_device_token(self):
         client = Client("app", SecretBasic(Secret("pw")))  # Google wants its secret here
-        request = build_device_token_request(METADATA, client, Secret("dc"), **AT)
-        assert form(request) == {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": "dc"}
+        request = build_device_token_request(METADATA, client, Secret("dc"), **AT, code_verifier=VERIFIER)
+        assert form(request) == {
+            "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+            "device_code": "dc",
+            "code_verifier": VERIFIER.reveal(),
+        }
         assert "authorization" in request.headers
 
 
@@ -157,13 +168,24 @@ class TestTokens:
     def test_only_bearer(self, token_type):
         assert refused(parse, TOKENS | {"token_type": token_type}).reason == "unsupported_token_type"
 
-    @pytest.mark.parametrize("name", ["access_token", "token_type"])
-    def test_what_must_be_there(self, name):
-        assert refused(parse, TOKENS | {name: None}).reason == "missing_member"
+    def test_what_must_be_there(self):
+        assert refused(parse, TOKENS | {"access_token": None}).reason == "missing_member"
+
+    def test_a_token_without_a_type_is_used_as_bearer(self):
+        assert parse({"access_token": "at"}).access_token == Secret("at")
 
     @pytest.mark.parametrize(
         ("expires_in", "life_s"),
-        [(0, 0), (3599, 3599), ("3600", 3600), (631_138_518, 631_138_518), (2**63, 100 * 365 * 86_400), (None, None)],
+        [
+            (0, 0),
+            (3599, 3599),
+            (3599.5, 3599),
+            ("3600", 3600),
+            ("3600.0", 3600),
+            (631_138_518, 631_138_518),
+            (None, None),
+            *((endless, 100 * 365 * 86_400) for endless in (2**63, 1e300)),
+        ],
     )
     def test_lifetimes(self, expires_in, life_s):
         tokens = parse(TOKENS | {"expires_in": expires_in})
@@ -175,8 +197,6 @@ class TestTokens:
             (-1, "negative_duration"),
             ("-3600", "negative_duration"),
             (True, "wrong_member_type"),
-            (3599.5, "wrong_member_type"),
-            (1e300, "wrong_member_type"),
             ("", "wrong_member_type"),
             ("1e3", "wrong_member_type"),
             ("2027-01-15", "wrong_member_type"),
@@ -200,11 +220,13 @@ class TestTokens:
         tokens = parse(TOKENS | {"refresh_token": nothing, "id_token": nothing})
         assert (tokens.refresh_token, tokens.id_token) == (None, None)
 
-    @pytest.mark.parametrize(("scope", "scopes"), [("", ()), ("a", ("a",)), (" a  b ", ("a", "b")), (None, None)])
+    @pytest.mark.parametrize(
+        ("scope", "scopes"), [("", ()), ("a", ("a",)), (" a  b ", ("a", "b")), (["a", "b"], ("a", "b")), (None, None)]
+    )
     def test_scopes(self, scope, scopes):
         assert parse(TOKENS | {"scope": scope}).scopes == scopes
 
-    @pytest.mark.parametrize("scope", [["openid"], 1, False])
+    @pytest.mark.parametrize("scope", [["openid", 1], 1, False])
     def test_scopes_that_are_none(self, scope):
         assert refused(parse, TOKENS | {"scope": scope}).reason == "wrong_member_type"
 
@@ -357,6 +379,28 @@ class TestEndOfASession:
     )
     def test_what_does_not(self, error, description):
         assert not ended_session(OAuthError("x", error=error, description=description))
+
+    @pytest.mark.parametrize(
+        ("error", "description", "helps"),
+        [
+            ("Bad Request", "Invalid refresh token", True),
+            ("invalid_request", "The refresh token is invalid", True),
+            ("invalid_token", "", True),
+            ("invalid_refresh_token", "", True),
+            ("bad_refresh_token", "", True),
+            ("status 400", "Token has been revoked", True),
+            ("invalid_request", "client_id is missing", False),
+            ("invalid_scope", "", False),
+            ("invalid_client", "Invalid refresh token", False),
+            ("unauthorized_client", "", False),
+            ("unsupported_grant_type", "", False),
+            ("invalid_target", "", False),
+        ],
+    )
+    def test_what_a_new_sign_in_helps_against_though_the_token_is_kept(self, error, description, helps):
+        refusal = OAuthError("x", error=error, description=description)
+        assert renewed_by_signing_in(refusal) is helps
+        assert not ended_session(refusal)
 
     def test_a_person_may_be_wanted_though_the_token_lives(self):
         assert needs_interaction(OAuthError("x", error="interaction_required"))

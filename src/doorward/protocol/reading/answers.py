@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["VSCHAR", "Answer"]
 
 VSCHAR = re.compile(r"[\x21-\x7e]+")
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+_NUMBER = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,9})?")
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -76,6 +76,13 @@ class Answer(msgspec.Struct, frozen=True):
             raise self._wrong(name, "a list of strings")
         return tuple(value)
 
+    def words(self, name: str) -> tuple[str, ...] | None:
+        """Return the words of a string, or None; Twitch gives them as a list."""
+        if isinstance(self.body.get(name), list):
+            return self.texts(name)
+        value = self.optional_text(name)
+        return None if value is None else tuple(value.split())
+
     def flag(self, name: str) -> bool:
         """Return a boolean that is false when absent."""
         value = self.body.get(name)
@@ -91,18 +98,21 @@ class Answer(msgspec.Struct, frozen=True):
         return value
 
     def optional_seconds(self, name: str, *, most: int) -> int | None:
-        """Return a duration or None. Some providers write the number as a string; one too long becomes ``most``."""
+        """Return a duration or None, its whole seconds; one too long becomes ``most``.
+
+        Some providers write the number as a string, and some with a fraction (``3599.0``).
+        """
         value = self.body.get(name)
         if value is None:
             return None
-        if isinstance(value, str) and _INTEGER.fullmatch(value):
-            value = int(value)
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise self._wrong(name, "a whole number")
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            value = float(value)
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self._wrong(name, "a number")
         if value < 0:
             message = f"{sentence(self.purpose)} gave a negative {name}. Tell the provider."
             raise InvalidResponse(message, reason="negative_duration")
-        return min(value, most)
+        return int(min(value, most))
 
     def _missing(self, name: str) -> InvalidResponse:
         message = f"{sentence(self.purpose)} gave no {name}. Check that the issuer is an OpenID Connect provider."

@@ -18,13 +18,25 @@ from doorward.protocol.reading.strict_json import loads_object
 if TYPE_CHECKING:
     from doorward.model import HttpRequest, HttpResponse
 
-__all__ = ["clock_skew_s", "oauth_error", "read_object", "refuse_outage", "retry_after_s", "sentence"]
+__all__ = [
+    "REVOCATION",
+    "SUCCESS",
+    "clock_skew_s",
+    "oauth_error",
+    "read_object",
+    "refuse_outage",
+    "retry_after_s",
+    "sentence",
+]
 
 _LONGEST_RETRY_AFTER_S = 86_400.0
 _SECONDS = re.compile(r"[0-9]{1,10}")
 _DATE = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_OK, _TOO_MANY_REQUESTS, _SERVER_FAILED = 200, 429, 500  # http.HTTPStatus takes a millisecond to import
+SUCCESS = frozenset({200, 201})
+"""Some token endpoints answer 201, as if a token were a resource."""
+_TOO_MANY_REQUESTS, _SERVER_FAILED = 429, 500  # http.HTTPStatus takes a millisecond to import
+_UNPROVEN = frozenset({401, 403})
 _REDIRECTS = range(300, 400)
 _NOT_NOW = frozenset({408, _TOO_MANY_REQUESTS})
 _TRANSIENT_ERRORS = frozenset({"server_error", "temporarily_unavailable"})
@@ -40,7 +52,9 @@ _PUBLIC_FIELDS = frozenset(
         "token_type_hint",
     }
 )
+REVOCATION = "the revocation endpoint"
 _SHORTEST_SECRET = 4
+_IN_BETWEEN = "A login page or a proxy may stand in between; else tell the provider."
 _NOTHING = r"(?!)"  # a pattern that never matches
 _NEXT_STEP = {
     "access_denied": "The person or a policy of the provider said no.",
@@ -54,6 +68,13 @@ _NEXT_STEP = {
     "login_required": "Sign in again.",
     "unauthorized_client": "Have this way to get tokens allowed where the client is registered.",
     "unsupported_grant_type": "The provider does not offer this way to get tokens: choose another.",
+}
+
+_MOST_LIKELY = {
+    "authorization_code": "Most likely the code was too old, or the redirect URI is another one: sign in again.",
+    "client_credentials": _NEXT_STEP["unauthorized_client"],
+    "refresh_token": "Most likely the refresh token is no longer good: sign in again.",
+    "revocation": "Many providers revoke nothing for a client without a secret.",
 }
 
 
@@ -87,7 +108,7 @@ def refuse_outage(response: HttpResponse, *, purpose: str, now: float) -> None:
         reason = "too_many_requests" if status == _TOO_MANY_REQUESTS else "server_failure"
         raise ProviderUnavailable(f"{name} can't answer now ({status}). {hint}", reason=reason, retry_after_s=wait_s)
     if status in _REDIRECTS:
-        message = f"{name} answered with a redirect ({status}), and none is followed. Check the issuer's address."
+        message = f"{name} answered with a redirect ({status}), and none is followed. {_IN_BETWEEN}"
         raise InvalidResponse(message, reason="redirect")
 
 
@@ -113,7 +134,10 @@ def oauth_error(
 def read_object(
     response: HttpResponse, *, purpose: str, now: float, request: HttpRequest | None = None
 ) -> dict[str, Any]:
-    """Return the JSON object of a 200 answer, or raise what the answer really was.
+    """Return the JSON object of a successful answer, or raise what the answer really was.
+
+    Not all say why they refuse as RFC 6749 has it: ``message`` stands for ``error_description`` (Twitch), and in a
+    failure ``error_code`` for ``error`` (Databricks).
 
     Args:
         response: What came back.
@@ -123,28 +147,41 @@ def read_object(
 
     Raises:
         ProviderUnavailable: 5xx, 408, 429, ``server_error`` or ``temporarily_unavailable``.
-        OAuthError: An OAuth error with any other status; some send 200.
+        OAuthError: An OAuth error with any other status (some send 200), or a failure that says why in other words.
         InvalidResponse: ``redirect``, ``form_encoded``, ``not_json``, ``invalid_json``, ``malformed_error``, or
-            ``unexpected_status`` for a failure without an OAuth error.
+            ``unexpected_status`` for a failure that does not say why.
     """
     refuse_outage(response, purpose=purpose, now=now)
-    name, succeeded = sentence(purpose), response.status == _OK
+    name, succeeded = sentence(purpose), response.status in SUCCESS
     try:
         body = _json_body(response, name)
     except InvalidResponse as error:
         if succeeded or error.reason == "form_encoded":
             raise
         body = {}
-    refused = body.get("error")
+    refused, why = body.get("error"), body.get("error_description", body.get("message"))
+    if refused is None and why and not succeeded:
+        refused = body.get("error_code") or f"status {response.status}"
     if isinstance(refused, str) and refused:
-        raise oauth_error(refused, body.get("error_description"), purpose=purpose, request=request)
+        raise oauth_error(refused, why, purpose=purpose, request=request)
     if not succeeded:
-        message = f"{name} answered {response.status} without saying why. Check the issuer's address."
+        message = f"{name} answered {response.status} without saying why. {_most_likely(response.status, request)}"
         raise InvalidResponse(message, reason="unexpected_status")
     if refused not in (None, "") or body.get("ok") is False:
         message = f"{name} reported an error in a form that can't be read. Check the client's registration."
         raise InvalidResponse(message, reason="malformed_error")
     return body
+
+
+def _most_likely(status: int, request: HttpRequest | None) -> str:
+    """Say what a failure without a word means at this endpoint, and what helps."""
+    form = dict(parse_qsl((request.body or b"").decode())) if request else {}
+    if not request or not form:
+        return "Check the issuer, and whether this can be read from here without signing in."
+    if status in _UNPROVEN:
+        return _NEXT_STEP["invalid_client"]
+    asked = "revocation" if request.purpose == REVOCATION else form.get("grant_type", "")
+    return _MOST_LIKELY.get(asked, "Most likely this client may not ask for that: check how it is registered.")
 
 
 def _json_body(response: HttpResponse, name: str) -> dict[str, Any]:
@@ -154,7 +191,7 @@ def _json_body(response: HttpResponse, name: str) -> dict[str, Any]:
         raise InvalidResponse(message, reason="form_encoded")
     if media_type != "application/json" and not media_type.endswith("+json"):
         kind = printable(media_type) or "something without a type"
-        message = f"{name} answered {kind}, not JSON. Check the issuer's address; a login page may stand in between."
+        message = f"{name} answered {kind}, not JSON. {_IN_BETWEEN}"
         raise InvalidResponse(message, reason="not_json")
     try:
         return loads_object(response.body, what=f"The answer of {name}")

@@ -16,6 +16,7 @@ READERS = {
     "token": lambda answer: answer.token("m"),
     "optional_token": lambda answer: answer.optional_token("m"),
     "texts": lambda answer: answer.texts("m"),
+    "words": lambda answer: answer.words("m"),
     "flag": lambda answer: answer.flag("m"),
     "seconds": lambda answer: answer.seconds("m", most=100),
     "optional_seconds": lambda answer: answer.optional_seconds("m", most=100),
@@ -45,6 +46,11 @@ def of(value):
         ("seconds", 2**63, 100),
         ("seconds", "42", 42),
         ("seconds", "007", 7),
+        ("seconds", 59.9, 59),
+        ("seconds", "59.0", 59),
+        ("seconds", 1e300, 100),
+        ("words", "a  b", ("a", "b")),
+        ("words", ["a", "b"], ("a", "b")),
         ("optional_seconds", 5, 5),
     ],
 )
@@ -78,7 +84,8 @@ def test_what_must_be_there(reader):
         *[("optional_token", value) for value in (" ", "a\r\nb", 0, False, [])],
         *[("texts", value) for value in ("a", {"a": 1}, ["a", 1], [None], 0)],
         *[("flag", value) for value in ("true", 1, 0, [])],
-        *[("seconds", value) for value in (True, 1.5, 60.0, "", " 60", "6e1", "0x10", "٣", "9" * 19, [60], {})],
+        *[("words", value) for value in (1, {}, ["a", 1])],
+        *[("seconds", value) for value in (True, "", " 60", "1.", ".5", "nan", "6e1", "0x10", "٣", "9" * 19, [60], {})],
     ],
 )
 def test_wrong_types(reader, value):

@@ -88,7 +88,8 @@ def test_redirects_are_not_followed(status):
         (400, b'{"error": {"code": 403}}', "application/json", "unexpected_status"),
         (400, b'{"error":', "application/json", "unexpected_status"),
         (204, b"", "", "unexpected_status"),
-        (201, b"{}", "application/json", "unexpected_status"),
+        (202, b"{}", "application/json", "unexpected_status"),
+        (201, b"", "application/json", "invalid_json"),
         (103, b"{}", "application/json", "unexpected_status"),
     ],
 )
@@ -107,6 +108,48 @@ def test_an_oauth_error_is_one_with_any_status(status):
         "The token endpoint refused: invalid_client (who?). "
         "Check the client ID, the client secret, and how this client is registered to authenticate."
     )
+
+
+@pytest.mark.parametrize(
+    ("body", "error", "description"),
+    [
+        ({"status": 400, "error": "Bad Request", "message": "Invalid token"}, "Bad Request", "Invalid token"),
+        ({"error_code": "INVALID_GRANT", "message": "expired"}, "INVALID_GRANT", "expired"),
+        ({"message": "no"}, "status 400", "no"),
+    ],
+    ids=["twitch", "databricks", "a message alone"],
+)
+def test_a_refusal_in_other_words_is_one(body, error, description):
+    told = refused(400, body)
+    assert (type(told), told.error, told.description) == (OAuthError, error, description)
+    assert type(refused(400, {"message": ["x"]})) is OAuthError
+    assert read_object(HttpResponse(200, JSON, b'{"message": "welcome"}'), purpose="x", now=0) == {"message": "welcome"}
+
+
+def test_created_is_a_success():
+    assert read_object(HttpResponse(201, JSON, b'{"a": 1}'), purpose="the token endpoint", now=0) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "purpose", "says"),
+    [
+        (400, b"grant_type=refresh_token&refresh_token=planted", "the token endpoint", "sign in again"),
+        (400, b"grant_type=authorization_code&code=planted", "the token endpoint", "redirect URI"),
+        (400, b"grant_type=client_credentials", "the token endpoint", "Have this way to get tokens allowed"),
+        (400, b"grant_type=x", "the token endpoint", "how it is registered"),
+        (401, b"grant_type=refresh_token&refresh_token=planted", "the token endpoint", "client secret"),
+        (403, b"token=planted", "the introspection endpoint", "client secret"),
+        (400, b"token=planted", "the revocation endpoint", "without a secret"),
+        (404, None, "the provider's JWK Set", "Check the issuer,"),
+    ],
+)
+def test_a_failure_without_a_word_says_what_it_most_likely_means(status, body, purpose, says):
+    request = HttpRequest("POST" if body else "GET", "https://id.example.org/x", purpose, body=body)
+    with pytest.raises(InvalidResponse, match=says) as caught:
+        read_object(HttpResponse(status), purpose=purpose, now=0, request=request)
+    assert caught.value.reason == "unexpected_status"
+    assert "planted" not in caught.value.message
+    assert "issuer's address" not in caught.value.message
 
 
 def test_an_unknown_oauth_error_keeps_its_name_but_is_no_slug():

@@ -1,0 +1,59 @@
+"""The device flow, driven by hand: what it asks, and how long it waits in between."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import parse_qsl
+
+from doorward.model import HttpResponse, Pause
+from doorward.protocol.authorization import challenge_of
+from doorward.protocol.client_auth import Client
+from doorward.protocol.metadata import ProviderMetadata
+from doorward.secret import Secret
+from doorward.signin.device import obtain_tokens_by_device
+from doorward.signin.prompt import TerminalPrompt
+from doorward.signin.registration import Registration
+from doorward.system import SystemClock, SystemEntropy
+
+ISSUER = "https://id.example.org"
+METADATA = ProviderMetadata(ISSUER, ISSUER, f"{ISSUER}/t", ISSUER, device_authorization_endpoint=f"{ISSUER}/d")
+DEVICE = {"device_code": "dc", "user_code": "A", "verification_uri": ISSUER, "expires_in": 600, "interval": 1}
+
+
+def drive(*answers):
+    """Run the flow on these answers; return the forms that it sent and the pauses that it made."""
+    forms, pauses, rest = [], [], list(answers)
+    flow = obtain_tokens_by_device(
+        Registration(ISSUER, "cli"),
+        METADATA,
+        Client("cli"),
+        prompt=TerminalPrompt(),
+        timeout_s=500,
+        clock=SystemClock(),
+        entropy=SystemEntropy(),
+    )
+    step = next(flow)
+    try:
+        while True:
+            if isinstance(step, Pause):
+                pauses.append(step.seconds)
+                step = flow.send(None)
+            else:
+                forms.append(dict(parse_qsl(step.body.decode())))
+                status, body = rest.pop(0)
+                step = flow.send(HttpResponse(status, {"content-type": "application/json"}, json.dumps(body).encode()))
+    except StopIteration:
+        return forms, pauses
+
+
+def test_pkce_goes_along():
+    (asked, polled), _ = drive((200, DEVICE), (200, {"access_token": "at"}))
+    assert asked["code_challenge_method"] == "S256"
+    assert asked["code_challenge"] == challenge_of(Secret(polled["code_verifier"]))
+
+
+def test_slow_down_lengthens_each_later_wait():
+    slower, pending = (400, {"error": "slow_down"}), (400, {"error": "authorization_pending"})
+    longer = (400, {"error": "slow_down", "interval": 30})
+    _, pauses = drive((200, DEVICE), pending, slower, pending, slower, longer, (200, {"access_token": "at"}))
+    assert pauses == [1, 1, 6, 6, 11, 30]
