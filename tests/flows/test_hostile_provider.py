@@ -184,8 +184,6 @@ AlgorithmNotAllowed alg_symmetric:
     id_token_alg_hs256_public_key id_token_symmetric_key
 AlgorithmNotAllowed alg_not_allowed:
     id_token_alg_unannounced
-UnknownKey no_kid:
-    id_token_kid_missing
 Malformed header_jwk:
     id_token_embedded_key
 UnknownKey jwk_rsa_too_small:
@@ -200,6 +198,7 @@ WrongType typ_mismatch:
 """Class and reason, and the lies that they refuse."""
 
 HARMLESS = {
+    "id_token_kid_missing": "each key of the provider that fits is tried, four at most",
     "metadata_response_types_without_code": "the provider says whether it takes the request when it gets it",
     "jwks_key_string": "what is no key is left out of the set; the token's own key is still there",
     "jwks_small_order_key": "a weak key is left out of the set; the token's own key is still there",

@@ -39,6 +39,8 @@ _METADATA = "the provider's metadata"
 _JWKS = "the provider's JWK Set"
 _METADATA_LIMIT_BYTES = 256 * 1024
 _JWKS_LIMIT_BYTES = 1024 * 1024
+_TYPES_OF_PLAIN_FILES = frozenset({"", "text/plain", "application/octet-stream", "binary/octet-stream"})
+"""What servers call a JWK Set that lies there as a file."""
 _NOTHING_THERE = frozenset({404, 405, 410})  # not found, method not allowed, gone
 _TENANT = "{tenantid}"
 _TENANT_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -252,7 +254,7 @@ def parse_jwks_response(response: HttpResponse, *, now: float) -> JwkSet:
     Raises:
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object`` and ``jwk.parse_jwk_set``.
     """
-    read_object(response, purpose=_JWKS, now=now)
+    read_object(response, purpose=_JWKS, now=now, other_types=_TYPES_OF_PLAIN_FILES)
     return parse_jwk_set(response.body)
 
 

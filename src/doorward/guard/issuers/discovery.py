@@ -75,9 +75,7 @@ def _read_token(path: str) -> Secret:
         raise ConfigurationError(message, field="jwks_token_file", reason="token_unreadable") from None
     token = content.decode("ascii", "replace").strip()
     if not token or len(content) > _LONGEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
-        message = (
-            f"jwks_token_file {printable(path)} holds no bearer token. Name a file that holds one alone."
-        )
+        message = f"jwks_token_file {printable(path)} holds no bearer token. Name a file that holds one alone."
         raise ConfigurationError(message, field="jwks_token_file", reason="no_token")
     return Secret(token)
 

@@ -7,18 +7,21 @@ here: there is no timer, and an issuer that nobody uses is not asked.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from doorward.errors import DoorwardError, ProviderUnavailable, UnavailableError, printable
+from doorward.errors import DoorwardError, ProviderUnavailable, UnavailableError, UnknownKey, printable
 from doorward.guard.issuers.claim_rules import ClaimRules
 from doorward.guard.issuers.discovery import OneDeadline, fetch_keys
 from doorward.protocol.jwk import JwkSet
 
 if TYPE_CHECKING:
-    from doorward.errors import BadSignature, UnknownKey
+    import threading
+
+    from doorward.errors import BadSignature
     from doorward.guard.issuers.issuer import Issuer
-    from doorward.guard.issuers.key_rings import KeyRings
-    from doorward.guard.work import Job, Work
+    from doorward.guard.work import Job, Work, Workers
+    from doorward.http.client import HttpClient
+    from doorward.ports import Clock
 
 __all__ = ["KeyRing"]
 
@@ -40,7 +43,24 @@ _MOST_WAITING: Final = 64
 """How many may wait for one fetch: more than the threads of a usual server, so that only tasks come to it; and few
 enough that an issuer which hangs holds little for the seconds until that is known."""
 _PUBLISHED_WITHIN_S: Final = 60.0
-"""By when a key stands everywhere once its issuer signs with it: caches in between may lag, and clocks differ."""
+"""By when a key stands everywhere once its issuer signs with it: caches in between may lag, and clocks differ. So it is
+for a key that nobody has seen. Where the key is there and the signature does not fit, the token is forged, unless its
+issuer put a new key in the place of the old one after the fetch."""
+
+
+class _Rings(Protocol):
+    """What a ring needs of ``KeyRings``."""
+
+    clock: Clock
+    refresh_s: float
+    max_stale_s: float
+    cooldown_s: float
+    fetch_timeout_s: float
+    lock: threading.Lock
+    workers: Workers
+    patient_workers: Workers
+
+    def client(self, issuer: Issuer) -> HttpClient: ...
 
 
 class KeyRing:
@@ -75,7 +95,7 @@ class KeyRing:
         "keys",
     )
 
-    def __init__(self, issuer: Issuer, rings: KeyRings) -> None:
+    def __init__(self, issuer: Issuer, rings: _Rings) -> None:
         self.issuer = issuer
         self.claim_rules = ClaimRules(issuer)
         self.keys = issuer.static_keys or _NONE
@@ -160,7 +180,8 @@ class KeyRing:
                 self._asked_at = rings.clock.monotonic()
                 flight = self._start()
             if flight is None:
-                if type(made_at) in {int, float} and made_at <= self._fetched_at - _PUBLISHED_WITHIN_S:
+                lag_s = _PUBLISHED_WITHIN_S if isinstance(doubt, UnknownKey) else 0.0
+                if type(made_at) in {int, float} and made_at <= self._fetched_at - lag_s:
                     raise doubt
                 raise self._unknowable(now) from doubt
         landed = yield from self._wait(flight)

@@ -16,6 +16,8 @@ from doorward.errors import InvalidResponse, Malformed, OAuthError, ProviderUnav
 from doorward.protocol.reading.strict_json import loads_object
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from doorward.model import HttpRequest, HttpResponse
 
 __all__ = [
@@ -132,7 +134,12 @@ def oauth_error(
 
 
 def read_object(
-    response: HttpResponse, *, purpose: str, now: float, request: HttpRequest | None = None
+    response: HttpResponse,
+    *,
+    purpose: str,
+    now: float,
+    request: HttpRequest | None = None,
+    other_types: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the JSON object of a successful answer, or raise what the answer really was.
 
@@ -144,6 +151,7 @@ def read_object(
         purpose: The endpoint in words, for messages.
         now: Epoch seconds, for a Retry-After date.
         request: What was asked, so that its secrets are taken out of messages.
+        other_types: Media types that will do besides JSON's.
 
     Raises:
         ProviderUnavailable: 5xx, 408, 429, ``server_error`` or ``temporarily_unavailable``.
@@ -154,7 +162,7 @@ def read_object(
     refuse_outage(response, purpose=purpose, now=now)
     name, succeeded = sentence(purpose), response.status in SUCCESS
     try:
-        body = _json_body(response, name)
+        body = _json_body(response, name, other_types)
     except InvalidResponse as error:
         if succeeded or error.reason == "form_encoded":
             raise
@@ -184,12 +192,13 @@ def _most_likely(status: int, request: HttpRequest | None) -> str:
     return _MOST_LIKELY.get(asked, "Most likely this client may not ask for that: check how it is registered.")
 
 
-def _json_body(response: HttpResponse, name: str) -> dict[str, Any]:
+def _json_body(response: HttpResponse, name: str, other_types: Collection[str]) -> dict[str, Any]:
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/x-www-form-urlencoded":
         message = f"{name} answered form-encoded though JSON was asked for, so it can't be used. Tell the provider."
         raise InvalidResponse(message, reason="form_encoded")
-    if media_type != "application/json" and not media_type.endswith("+json"):
+    is_json = media_type == "application/json" or media_type.endswith("+json")
+    if not is_json and media_type not in other_types:
         kind = printable(media_type) or "something without a type"
         message = f"{name} answered {kind}, not JSON. {_IN_BETWEEN}"
         raise InvalidResponse(message, reason="not_json")
