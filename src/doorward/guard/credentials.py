@@ -30,6 +30,7 @@ class Request(msgspec.Struct, frozen=True):
     scopes: Sequence[str]
     resource: str | None
     digest: bytes
+    recorded: bool = False  # it was let in already, and so it stands in the audit: only a refusal is news
 
     __rich_repr__ = shows_nothing
 

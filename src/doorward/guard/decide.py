@@ -204,7 +204,7 @@ def _remember(config: Configuration, attempt: _Attempt, accepted: Accepted) -> N
 
 
 def _let_in(config: Configuration, attempt: _Attempt, accepted: Accepted) -> Principal:
-    if config.audit is not None:
+    if config.audit is not None and not attempt.request.recorded:
         config.audit.record(accepted_decision(attempt.request, accepted, now=attempt.now))
     return accepted.principal
 

@@ -215,20 +215,22 @@ class Guard:
         client_ip: str | None = None,
         scopes: Sequence[str] = (),
         resource: str | None = None,
+        recorded: bool = False,
     ) -> Principal | Work[Principal]:
         """Decide as far as it goes without waiting: for adapters, which wait in a way of their own.
 
         Returns:
             Who is calling; or, where something has to be waited for, the work that finds out (see ``work``). Work that
-            is dropped lets nobody in. Arguments and errors are those of ``authenticate``.
+            is dropped lets nobody in. Arguments and errors are those of ``authenticate``; ``recorded``: this request
+            was let in already, and is asked about again for more scopes, so that only a refusal is news to the audit.
         """
         config, now, digest = self._configuration, self._now(), self._digest(authorization)
         if scopes:
             scopes = _names(scopes)
         accepted = config.accepted.get(digest)
         if accepted is None or not holds(config, accepted, scopes, now):
-            return decide(config, Request(authorization, client_ip, scopes, resource, digest), now)
-        if config.audit is not None:
+            return decide(config, Request(authorization, client_ip, scopes, resource, digest, recorded), now)
+        if config.audit is not None and not recorded:
             request = Request(authorization, client_ip, scopes, resource, digest)
             config.audit.record(accepted_decision(request, accepted, now=now))
         return accepted.principal
@@ -273,6 +275,11 @@ class Guard:
     def revocations(self) -> Revocations:
         """What is no longer good: ``guard.revocations.revoke(…)`` counts from the next request on."""
         return self._configuration.revocations
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """The URLs of the issuers whose signed tokens are trusted."""
+        return tuple(ring.issuer.url for ring in self._configuration.rings.values())
 
     @property
     def trusted_proxies(self) -> Networks:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.guard.addresses import Networks, client_address
 from doorward.guard.work import afinish
+from doorward.integrations.credential_places import (
+    AUTHORIZATION,
+    CredentialPlaces,
+    websocket_token,
+    without_websocket_token,
+)
 from doorward.integrations.identity_headers import IdentityHeaders
+from doorward.integrations.long_lived import LongLived, check_recheck_s
+from doorward.integrations.protected_resource import ProtectedResource
 from doorward.integrations.public_paths import PublicPaths
 from doorward.integrations.refusals import REFUSED, Refusals
 from doorward.model import Principal
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
     from doorward.guard.work import Work
     from doorward.integrations.refusals import Refusal
 
-__all__ = ["ASGIApp", "Doorkeeper", "GuardMiddleware"]
+__all__ = ["ASGIApp", "Doorkeeper", "GuardMiddleware", "ProtectedResource"]
 
 _Scope: TypeAlias = MutableMapping[str, Any]
 _Message: TypeAlias = MutableMapping[str, Any]
@@ -32,6 +40,7 @@ _Send: TypeAlias = Callable[[_Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _AUTHORIZATION = b"authorization"
+_PREFLIGHT = b"access-control-request-method"
 _LONGEST_RESOURCE = 300
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
@@ -42,23 +51,46 @@ class Doorkeeper:
     Args:
         guard: who decides.
         trusted_proxies: networks whose ``X-Forwarded-For`` is believed; None for the guard's own.
+        credentials: where the credential may be.
+        allowed_origins: whose pages may send a cookie.
     """
 
-    def __init__(self, guard: Guard, *, trusted_proxies: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        trusted_proxies: Iterable[str] | None = None,
+        credentials: Iterable[str] = AUTHORIZATION,
+        allowed_origins: Iterable[str] = (),
+    ) -> None:
         self.guard = guard
+        self.places = CredentialPlaces(credentials, allowed_origins=allowed_origins)
         self._trusted = None if trusted_proxies is None else Networks.parse(trusted_proxies, field="trusted_proxies")
 
-    def ask(self, scope: _Scope, authorization: str | None, scopes: Sequence[str]) -> Principal | Work[Principal]:
-        """Return what ``Guard.begin`` returns for a request."""
+    def ask(
+        self, scope: _Scope, authorization: str | None, scopes: Sequence[str], *, again: bool = False
+    ) -> Principal | Work[Principal]:
+        """Return what ``Guard.begin`` returns for a request. ``again``: it was let in already, and is in the audit."""
         guard = self.guard
         resource = _resource(scope) if guard.keeps_records else None  # else nobody wants to know
-        return guard.begin(authorization, client_ip=self._client_address(scope), scopes=scopes, resource=resource)
+        client_ip = self._client_address(scope)
+        if again:
+            return guard.begin(authorization, client_ip=client_ip, scopes=scopes, resource=resource, recorded=True)
+        return guard.begin(authorization, client_ip=client_ip, scopes=scopes, resource=resource)
 
-    async def admit(self, scope: _Scope, scopes: Sequence[str]) -> Principal:
-        """Return who is calling. Raises what ``Guard.authenticate`` raises."""
-        answer = self.ask(
-            scope, _authorization([value for name, value in scope["headers"] if name == _AUTHORIZATION]), scopes
-        )
+    def credential(self, scope: _Scope) -> str | None:
+        """Return what the guard is asked about. Raises Forbidden where a cookie may come from another site's page."""
+        if self.places.is_usual:
+            return _authorization([value for name, value in scope["headers"] if name == _AUTHORIZATION])
+        return self.places.find(scope)
+
+    async def admit(self, scope: _Scope, scopes: Sequence[str], *, optional: bool = False) -> Principal | None:
+        """Return who is calling; None where nobody says who, and that is ``optional``. Errors are the guard's."""
+        credential = self.credential(scope)
+        if credential is None and optional:
+            return None
+        again = scope.get("doorward.guard") is self.guard and scope["doorward.principal"] is not None
+        answer = self.ask(scope, credential, scopes, again=again)
         return answer if isinstance(answer, Principal) else await afinish(answer)
 
     def _client_address(self, scope: _Scope) -> str | None:
@@ -75,24 +107,38 @@ class GuardMiddleware:
     """Lets in whom the guard lets in; everybody else is answered 401, 403, 429 or 503, and the application not called.
 
     The application finds the ``Principal`` in ``scope["doorward.principal"]``, None on a public path, where nobody is
-    asked for a credential. Headers that claim an identity are stripped from every request, on public paths too. The
-    Authorization header stays: some applications call others in the caller's name.
+    asked for a credential. Headers that claim an identity are stripped from every request, on public paths too, after
+    the credential was read. The Authorization header stays: some applications call others in the caller's name.
 
-    A WebSocket is judged once, when it opens: an application that keeps one open for long looks at the principal's
-    ``expires_at`` itself. The preflight requests of CORS carry no credential: put the CORS middleware outside this one.
+    A preflight request of CORS carries no credential and passes. For a page of another origin to read a refusal, put
+    the CORS middleware outside this one. A response that is streamed is judged once, when it begins.
 
     Args:
         app: the application. Every HTTP and WebSocket request for it passes here; any other kind of scope is refused.
         guard: who decides. Its keys are fetched ahead when the server starts; whoever made it closes it.
         public_paths: what needs no credential, by whatever method: a path, exactly as it is sent, or all below one
             (``/static/*``). Always the whole path, with the mount points of Starlette and the server's ``root_path``.
+        optional_paths: what may be asked for without a credential, as ``public_paths`` names it. A good one is told to
+            the application, and a bad one is refused.
+        credentials: where the credential may be: ``authorization``, ``header:NAME`` such as ``header:x-api-key``,
+            ``cookie:NAME``, ``websocket-protocol`` for a browser's ``new WebSocket(url, ["bearer", token])``. Two that
+            differ are refused. A cookie counts where there is no other, and opens nothing to a request that another
+            site may have had a browser make.
+        allowed_origins: origins besides the application's own whose pages may send the cookie.
+        recheck_s: for how long what was decided of a WebSocket holds, at most until its credential expires. After that
+            nothing passes before the guard was asked again. None: it holds for as long as it is open.
         trusted_proxies: addresses and networks whose ``X-Forwarded-For`` is believed, read from its right end; without
             it, those of the guard's settings. Servers may believe some themselves and change the peer's address before
             it gets here, as uvicorn does by default for 127.0.0.1 (``--no-proxy-headers``).
         scopes: what every request needs.
         realm: named in the challenges.
-        resource_metadata: URL named in the challenges, by which a client learns where to get a token (RFC 9728).
+        resource: what this application says of itself by RFC 9728: it is served to everybody at its well-known place,
+            and named in the challenges.
+        resource_metadata: the URL named in the challenges, where the document is elsewhere. Where it is at a well-known
+            place of this application, it is served there, unless that is a public path of it.
         identity_headers: names to strip besides those that are known, each maybe with a ``*`` at its end.
+        only_headers: names that reach the application, besides those of HTTP itself; every other header is stripped.
+            Known names of identities are stripped all the same.
 
     Raises:
         ConfigurationError: one of the settings; names it.
@@ -104,42 +150,87 @@ class GuardMiddleware:
         guard: Guard,
         *,
         public_paths: Iterable[str] = (),
+        optional_paths: Iterable[str] = (),
+        credentials: Iterable[str] = AUTHORIZATION,
+        allowed_origins: Iterable[str] = (),
+        recheck_s: float | None = 60,
         trusted_proxies: Iterable[str] | None = None,
         scopes: Collection[str] = (),
         realm: str | None = None,
+        resource: ProtectedResource | None = None,
         resource_metadata: str | None = None,
         identity_headers: Iterable[str] = (),
+        only_headers: Iterable[str] | None = None,
     ) -> None:
         self._app = app
         self._guard = guard
-        self._doorkeeper = Doorkeeper(guard, trusted_proxies=trusted_proxies)
+        self._doorkeeper = Doorkeeper(
+            guard, trusted_proxies=trusted_proxies, credentials=credentials, allowed_origins=allowed_origins
+        )
         self._public = PublicPaths(public_paths)
+        self._optional = PublicPaths(optional_paths, field="optional_paths")
+        check_recheck_s(recheck_s)
+        self._recheck_s = recheck_s
+        if resource is not None and resource_metadata is None:
+            resource_metadata = resource.metadata_url
+        self._resource = resource or ProtectedResource.at(resource_metadata)
         self._refusals = Refusals(realm=realm, resource_metadata=resource_metadata, scopes=scopes)
         self._scopes = tuple(scopes)
-        self._stripped = IdentityHeaders(identity_headers)
+        self._stripped = IdentityHeaders(identity_headers, only=only_headers)
 
     async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._pass_lifespan(scope, receive, send)
             return
-        stripped = self._stripped
-        headers = [header for header in scope["headers"] if not stripped[header[0]]]
         inner = {
             **scope,
-            "headers": headers,
+            "headers": list(scope["headers"]),
             "doorward.guard": self._guard,
             "doorward.scopes": self._scopes,
             "doorward.principal": None,
         }
-        if not self._public.includes(scope["path"], scope.get("raw_path")):
-            given = [value for name, value in headers if name == _AUTHORIZATION]
+        path, raw_path = scope["path"], scope.get("raw_path")
+        credential = None
+        if not self._public.includes(path, raw_path) and not _is_preflight(inner):
+            if self._resource is not None and self._resource.is_asked_for(scope):
+                await _send_document(self._resource.document(self._guard.issuers), scope, send)
+                return
             try:
-                answer = self._doorkeeper.ask(inner, _authorization(given), self._scopes)
-                inner["doorward.principal"] = answer if isinstance(answer, Principal) else await afinish(answer)
+                credential = self._doorkeeper.credential(inner)
+                if credential is not None or not self._optional.includes(path, raw_path):
+                    answer = self._doorkeeper.ask(inner, credential, self._scopes)
+                    inner["doorward.principal"] = answer if isinstance(answer, Principal) else await afinish(answer)
             except REFUSED as error:
                 await _send_refusal(self._refusals.answer(error), scope, send)
                 return
-        await self._app(inner, receive, send)
+        stripped = self._stripped  # only now: a credential may stand in one of them
+        inner["headers"] = [header for header in inner["headers"] if not stripped[header[0]]]
+        if scope["type"] == "http":
+            await self._app(inner, receive, send)
+        else:
+            await self._pass_websocket(inner, credential, receive, send)
+
+    async def _pass_websocket(self, inner: _Scope, credential: str | None, receive: _Receive, send: _Send) -> None:
+        """Call the application, which never sees the token among the subprotocols, and judge the connection anew."""
+        if self._doorkeeper.places.takes_websocket_protocol and websocket_token(inner) is not None:
+            inner.update(without_websocket_token(inner))
+            send = _choosing_bearer(send)
+        principal = inner["doorward.principal"]
+        if principal is None or self._recheck_s is None:
+            await self._app(inner, receive, send)
+            return
+        judged = LongLived(
+            receive,
+            send,
+            ask=lambda: self._doorkeeper.ask(inner, credential, self._scopes, again=True),
+            principal=principal,
+            recheck_s=self._recheck_s,
+        )
+        try:
+            await self._app(inner, judged.receive, judged.send)
+        except Exception:
+            if not judged.ended:  # else it only says that it could not go on
+                raise
 
     async def _pass_lifespan(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "lifespan":
@@ -154,6 +245,28 @@ class GuardMiddleware:
         await self._app(scope, receive, send)
 
 
+def _is_preflight(scope: _Scope) -> bool:
+    """Say whether a browser asks what CORS allows: without a credential, before the request that has one.
+
+    Source: Fetch section 3.3.2.
+    """
+    if scope.get("method") != "OPTIONS":
+        return False
+    names = {name for name, _ in scope["headers"]}
+    return _PREFLIGHT in names and b"origin" in names
+
+
+def _choosing_bearer(send: _Send) -> _Send:
+    """Have ``bearer`` chosen where the application chooses no subprotocol: browsers end a connection without one."""
+
+    async def choosing(message: _Message) -> None:
+        if message["type"] == "websocket.accept" and message.get("subprotocol") is None:
+            message = {**message, "subprotocol": "bearer"}
+        await send(message)
+
+    return choosing
+
+
 def _authorization(given: list[bytes]) -> str | None:
     """Make one value of those of all Authorization headers."""
     # Several are one list (RFC 9110 section 5.3), and no credential has a comma: the guard refuses and records it.
@@ -165,6 +278,17 @@ def _resource(scope: _Scope) -> str:
     path = scope["path"].replace("?", "%3F")  # it was sent encoded: the log cuts off what looks like a query
     resource = f"{scope.get('method', 'WEBSOCKET')} {path}"
     return resource if len(resource) <= _LONGEST_RESOURCE and resource.isprintable() else printable(resource)
+
+
+async def _send_document(body: bytes, scope: _Scope, send: _Send) -> None:
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"max-age=3600"),
+        (b"access-control-allow-origin", b"*"),  # a page that wants to sign in there reads it too; it holds no secret
+    ]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
 async def _send_refusal(refusal: Refusal, scope: _Scope, send: _Send) -> None:

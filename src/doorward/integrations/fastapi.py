@@ -7,13 +7,24 @@ No postponed annotations in this module: FastAPI reads those of an object that i
 """
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from doorward.errors import ConfigurationError
 from doorward.integrations.asgi import Doorkeeper
+from doorward.integrations.credential_places import AUTHORIZATION
 from doorward.integrations.refusals import REFUSED, Refusals
 
 try:
     from fastapi import HTTPException, WebSocketException, status
-    from fastapi.openapi.models import HTTPBearer, OpenIdConnect
+    from fastapi.openapi.models import (
+        APIKey,
+        HTTPBearer,
+        OAuth2,
+        OAuthFlowAuthorizationCode,
+        OAuthFlows,
+        OpenIdConnect,
+    )
+    from fastapi.openapi.models import SecurityBase as SecurityModel
     from fastapi.requests import HTTPConnection
     from fastapi.security import SecurityScopes
     from fastapi.security.base import SecurityBase
@@ -44,9 +55,15 @@ class Authenticate(SecurityBase):
         guard: who decides.
         scopes: what every route that uses it needs.
         openid_issuer: an issuer, for the OpenAPI document: its discovery address is named there as an
-            ``openIdConnect`` scheme, so that tools know where to get a token. None: a ``http`` ``bearer`` scheme.
-        scheme_name: what the scheme is called there.
-        trusted_proxies, realm, resource_metadata: as for ``GuardMiddleware``.
+            ``openIdConnect`` scheme, so that tools know where to get a token. None: a ``http`` ``bearer`` scheme, or
+            one of an API key where ``credentials`` starts with a header or a cookie.
+        authorization_url, token_url: the issuer's endpoints, for the document too: with both, the button of Swagger UI
+            signs people in by authorization code. Have it use PKCE: ``FastAPI(swagger_ui_init_oauth={"clientId": …,
+            "usePkceWithAuthorizationCodeGrant": True})``.
+        scheme_name: what the scheme is called there; else ``doorward``, with the issuer's host or the header's name
+            behind it where the document has one. Two guards that both take plain bearer tokens need two names.
+        optional: give None to a request without a credential. A bad one is refused all the same.
+        credentials, allowed_origins, trusted_proxies, realm, resource_metadata: as for ``GuardMiddleware``.
 
     Raises:
         ConfigurationError: one of the settings; names it.
@@ -58,21 +75,39 @@ class Authenticate(SecurityBase):
         *,
         scopes: "Collection[str]" = (),
         openid_issuer: str | None = None,
-        scheme_name: str = "doorward",
+        authorization_url: str | None = None,
+        token_url: str | None = None,
+        scheme_name: str | None = None,
+        optional: bool = False,
+        credentials: "Iterable[str]" = AUTHORIZATION,
+        allowed_origins: "Iterable[str]" = (),
         trusted_proxies: "Iterable[str] | None" = None,
         realm: str | None = None,
         resource_metadata: str | None = None,
     ) -> None:
-        self.scheme_name = scheme_name
-        if openid_issuer is None:
-            self.model = HTTPBearer()
-        else:
+        places = credentials if isinstance(credentials, str) else tuple(credentials)
+        self._doorkeeper = Doorkeeper(
+            guard, trusted_proxies=trusted_proxies, credentials=places, allowed_origins=allowed_origins
+        )
+        self._optional = optional
+        if (authorization_url is None) != (token_url is None):
+            message = "authorization_url and token_url go together: give both, or neither."
+            raise ConfigurationError(message, field="token_url", reason="endpoint_missing")
+        if authorization_url is not None and token_url is not None:
+            flow = OAuthFlowAuthorizationCode(
+                authorizationUrl=authorization_url, tokenUrl=token_url, scopes=dict.fromkeys(scopes, "")
+            )
+            self.model: SecurityModel = OAuth2(flows=OAuthFlows(authorizationCode=flow))
+        elif openid_issuer is not None:
             self.model = OpenIdConnect(openIdConnectUrl=openid_issuer.removesuffix("/") + _DISCOVERY)
-        self._doorkeeper = Doorkeeper(guard, trusted_proxies=trusted_proxies)
+        else:
+            self.model = _model_of(places[0])
+        told = urlsplit(openid_issuer or authorization_url or "").hostname or places[0].partition(":")[2]
+        self.scheme_name = scheme_name or "-".join(filter(None, ("doorward", told)))
         self._refusals = Refusals(realm=realm, resource_metadata=resource_metadata, scopes=scopes)
         self._scopes = frozenset(scopes)
 
-    async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> "Principal":
+    async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> "Principal | None":
         scope = connection.scope
         needed = self._scopes.union(security_scopes.scopes)
         # To hold a scope is not all: for some, the guard asks the issuer whether the token is still good.
@@ -81,9 +116,16 @@ class Authenticate(SecurityBase):
             if known is not None:
                 return known
         try:
-            return await self._doorkeeper.admit(scope, sorted(needed))
+            return await self._doorkeeper.admit(scope, sorted(needed), optional=self._optional)
         except REFUSED as error:
             refusal = self._refusals.answer(error)
         if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
             raise WebSocketException(status.WS_1008_POLICY_VIOLATION)
         raise HTTPException(refusal.status, dict(refusal.content), dict(refusal.headers))
+
+
+def _model_of(place: str) -> SecurityModel:
+    kind, _, name = place.partition(":")
+    if kind in {"header", "cookie"}:
+        return APIKey.model_validate({"in": kind, "name": name})
+    return HTTPBearer()

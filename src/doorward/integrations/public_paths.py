@@ -27,23 +27,25 @@ class PublicPaths:
     Args:
         paths: each from the root of the server, whatever the application is mounted at.
 
+        field: what the setting is called.
+
     Raises:
-        ConfigurationError: field ``public_paths``.
+        ConfigurationError: one of the paths; names the field.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
+    def __init__(self, paths: Iterable[str], *, field: str = "public_paths") -> None:
         if isinstance(paths, str):
-            message = "public_paths is one text: give a list of paths."
-            raise ConfigurationError(message, field="public_paths", reason="not_a_list")
+            message = f"{field} is one text: give a list of paths."
+            raise ConfigurationError(message, field=field, reason="not_a_list")
         given = list(paths)
         for path in given:
             plain = path.removesuffix("*") if path.endswith(_SUBTREE) else path
             if not plain or "*" in plain or not _PLAIN.fullmatch(plain):
                 message = (
-                    "public_paths has a path that can't be public. Write plain paths such as /health, or /static/* for "
+                    f"{field} has a path that can't be public. Write plain paths such as /health, or /static/* for "
                     "all below one: no other wildcard, no percent-encoding, no dot segments, no query."
                 )
-                raise ConfigurationError(message, field="public_paths", reason="not_a_plain_path")
+                raise ConfigurationError(message, field=field, reason="not_a_plain_path")
         self._exact = frozenset(path for path in given if not path.endswith(_SUBTREE))
         self._below = tuple(path.removesuffix("*") for path in given if path.endswith(_SUBTREE))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 
 import httpx2
+import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -19,6 +22,7 @@ from doorward.errors import (
     Forbidden,
     MissingCredential,
     ProviderUnavailable,
+    Revoked,
     Throttled,
 )
 from doorward.guard.addresses import Networks
@@ -26,7 +30,9 @@ from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.audit.log import AuditLog
 from doorward.guard.guard import Guard
 from doorward.integrations.asgi import GuardMiddleware
+from doorward.integrations.protected_resource import ProtectedResource
 from doorward.model import Principal
+from doorward.system import SystemClock
 
 ALICE = Principal("https://id.example.org", "alice", scopes=("read",))
 
@@ -42,8 +48,11 @@ class ScriptedGuard:
         self.warmed_up = 0
         self._refuses_with = refuses_with or Expired("x")
 
-    def begin(self, authorization, *, client_ip=None, scopes=(), resource=None):
+    issuers = ("https://id.example.org",)
+
+    def begin(self, authorization, *, client_ip=None, scopes=(), resource=None, recorded=False):
         self.asked.append((authorization, client_ip, tuple(scopes), resource))
+        self.recorded = recorded
         if authorization is None:
             raise MissingCredential("x")
         if authorization != "Bearer good":
@@ -216,9 +225,86 @@ async def test_the_answer_to_head_has_no_body(guard, app):
     assert (sent[0]["status"], sent[1]["body"]) == (401, b"")
 
 
-async def test_a_preflight_request_is_no_exception(guard, app):
-    sent = await ask(GuardMiddleware(app, guard), http_scope(method="OPTIONS", headers=[("origin", "https://x")]))
-    assert sent[0]["status"] == 401
+PREFLIGHT = [("origin", "https://app.example.org"), ("access-control-request-method", "GET")]
+
+
+async def test_a_preflight_request_passes_and_brings_nobody(guard, app):
+    guarded = GuardMiddleware(app, guard)
+    sent = await ask(guarded, http_scope(method="OPTIONS", headers=[*PREFLIGHT, BEARER, ("x-auth-user", "admin")]))
+    assert sent[0]["status"] == 200
+    assert app.scopes[0]["doorward.principal"] is None
+    assert b"x-auth-user" not in dict(app.scopes[0]["headers"])
+    assert guard.asked == []
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("OPTIONS", PREFLIGHT[:1]), ("OPTIONS", PREFLIGHT[1:]), ("OPTIONS", []), ("GET", PREFLIGHT), ("POST", PREFLIGHT)],
+)
+async def test_what_is_no_preflight_request_needs_a_credential(guard, app, method, headers):
+    sent = await ask(GuardMiddleware(app, guard), http_scope(method=method, headers=headers))
+    assert (sent[0]["status"], app.scopes) == (401, [])
+
+
+async def test_an_optional_path_knows_who_says_so_and_refuses_a_bad_credential(guard, app):
+    guarded = GuardMiddleware(app, guard, optional_paths=["/", "/open/*"])
+    for path, headers, status, principal in [
+        ("/", [], 200, None),
+        ("/open/x", [BEARER], 200, ALICE),
+        ("/open/x", [("authorization", "Bearer bad")], 401, None),
+        ("/notes", [], 401, None),
+    ]:
+        app.scopes.clear()
+        sent = await ask(guarded, http_scope(path, headers=headers))
+        assert sent[0]["status"] == status
+        assert [seen["doorward.principal"] for seen in app.scopes] == ([principal] if status == 200 else [])
+
+
+async def test_only_named_headers_reach_the_application(guard, app):
+    guarded = GuardMiddleware(app, guard, only_headers=["x-page", "x-auth-user"])
+    given = [("host", "x"), ("content-type", "text/plain"), ("x-page", "2"), ("x-own-idea", "y"), ("x-auth-user", "z")]
+    await ask(guarded, http_scope(headers=[*given, BEARER]))
+    assert [name for name, _ in app.scopes[0]["headers"]] == [b"host", b"content-type", b"x-page", b"authorization"]
+
+
+# What a client that was refused can learn
+
+
+async def test_the_document_of_the_resource_is_served_to_everybody(guard, app):
+    resource = ProtectedResource("https://api.example.org/v1/", scopes_supported=["read"], name="Notes")
+    guarded = GuardMiddleware(app, guard, resource=resource)
+    refused = await ask(guarded, http_scope())
+    where = "https://api.example.org/.well-known/oauth-protected-resource/v1"
+    assert headers_of(refused)["www-authenticate"] == f'Bearer resource_metadata="{where}"'
+    sent = await ask(guarded, http_scope("/.well-known/oauth-protected-resource/v1"))
+    assert json.loads(sent[1]["body"]) == {
+        "resource": "https://api.example.org/v1/",
+        "authorization_servers": ["https://id.example.org"],
+        "bearer_methods_supported": ["header"],
+        "scopes_supported": ["read"],
+        "resource_name": "Notes",
+    }
+    assert headers_of(sent)["content-type"] == "application/json"
+    assert guard.asked[1:] == []
+    for scope in (
+        http_scope("/.well-known/oauth-protected-resource/v1", method="POST"),
+        http_scope("/.well-known/oauth-protected-resource"),
+        websocket_scope(path="/.well-known/oauth-protected-resource/v1"),
+    ):
+        sent = await ask(guarded, scope)
+        assert sent[0].get("status", 401) == 401
+    assert app.scopes == []
+
+
+async def test_metadata_at_a_place_of_the_application_is_served_unless_it_does_so_itself(guard, app):
+    place = "https://api.example.org/.well-known/oauth-protected-resource"
+    path = "/.well-known/oauth-protected-resource"
+    sent = await ask(GuardMiddleware(app, guard, resource_metadata=place), http_scope(path))
+    assert json.loads(sent[1]["body"])["resource"] == "https://api.example.org"
+    sent = await ask(GuardMiddleware(app, guard, resource_metadata=place, public_paths=[path]), http_scope(path))
+    assert sent[1]["body"] == b"in"
+    elsewhere = GuardMiddleware(app, guard, resource_metadata="https://api.example.org/metadata")
+    assert (await ask(elsewhere, http_scope(path)))[0]["status"] == 401
 
 
 async def test_headers_that_claim_an_identity_are_stripped_where_a_credential_is_needed_and_where_not(guard, app):
@@ -304,6 +390,111 @@ async def test_a_websocket_is_refused_before_it_opens(guard, app):
 async def test_a_websocket_with_a_good_credential_opens(guard, app):
     await ask(GuardMiddleware(app, guard), websocket_scope(headers=[(b"authorization", b"Bearer good")]))
     assert app.scopes[0]["doorward.principal"] is ALICE
+
+
+class Live:
+    """An open WebSocket: the messages that come, and those that were sent."""
+
+    def __init__(self, *texts):
+        self.comes = [{"type": "websocket.connect"}, *({"type": "websocket.receive", "text": text} for text in texts)]
+        self.sent = []
+
+    async def receive(self):
+        return self.comes.pop(0) if self.comes else {"type": "websocket.disconnect", "code": 1000}
+
+    async def send(self, message):
+        self.sent.append(message)
+
+
+async def echo(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
+
+
+class Passing(ScriptedGuard):
+    """A guard that says no after it has said yes ``times``."""
+
+    def __init__(self, times, refuses_with, expires_at=None):
+        super().__init__(refuses_with)
+        self.times = times
+        self.principal = msgspec.structs.replace(ALICE, expires_at=expires_at)
+
+    def begin(self, authorization, **asked):
+        super().begin(authorization, **asked)
+        self.times -= 1
+        if self.times < 0:
+            raise self._refuses_with
+        return self.principal
+
+
+@pytest.fixture
+def passing_time(monkeypatch):
+    """Each look at the monotonic clock is half a minute after the one before."""
+    looks = itertools.count(0, 30)
+    monkeypatch.setattr(SystemClock, "monotonic", lambda _: float(next(looks)))
+
+
+@pytest.mark.usefixtures("passing_time")
+class TestAnOpenWebSocket:
+    OPENS = websocket_scope(headers=[(b"authorization", b"Bearer good")])
+
+    @pytest.mark.parametrize("error", [Expired("x"), Revoked("x"), Forbidden("x"), Throttled("x", retry_after_s=1)])
+    async def test_nothing_passes_once_the_credential_is_no_longer_good(self, error):
+        guard, live = Passing(1, error), Live("a", "b", "c", "d")
+        await GuardMiddleware(echo, guard)(self.OPENS, live.receive, live.send)
+        assert live.sent[-1]["type"] == "websocket.close"
+        assert live.sent[-1]["code"] == 1008
+        assert len(live.sent) < 6
+        assert guard.recorded, "what was let in is in the audit already"
+
+    async def test_as_long_as_it_is_good_all_passes(self):
+        guard, live = Passing(100, Expired("x")), Live("a", "b", "c")
+        await GuardMiddleware(echo, guard)(self.OPENS, live.receive, live.send)
+        assert [message.get("text") for message in live.sent] == [None, "a", "b", "c"]
+        assert len(guard.asked) > 1
+
+    async def test_an_outage_ends_nobodys_connection(self):
+        guard, live = Passing(1, ProviderUnavailable("x")), Live("a", "b", "c")
+        await GuardMiddleware(echo, guard)(self.OPENS, live.receive, live.send)
+        assert [message.get("text") for message in live.sent] == [None, "a", "b", "c"]
+
+    async def test_one_that_only_sends_is_stopped_too(self):
+        async def ticker(scope, receive, send):
+            await receive()
+            await send({"type": "websocket.accept"})
+            while True:
+                await send({"type": "websocket.send", "text": "tick"})
+
+        guard, live = Passing(1, Expired("x")), Live()
+        await GuardMiddleware(ticker, guard)(self.OPENS, live.receive, live.send)
+        assert live.sent[-1]["type"] == "websocket.close"
+
+    async def test_where_nobody_wants_that_it_is_judged_once(self):
+        guard, live = Passing(1, Expired("x")), Live("a", "b", "c")
+        await GuardMiddleware(echo, guard, recheck_s=None)(self.OPENS, live.receive, live.send)
+        assert len(live.sent) == 4
+
+    async def test_a_mistake_of_the_application_stays_one(self):
+        async def broken(scope, receive, send):
+            raise ZeroDivisionError
+
+        live = Live()
+        with pytest.raises(ZeroDivisionError):
+            await GuardMiddleware(broken, ScriptedGuard())(self.OPENS, live.receive, live.send)
+
+
+async def test_a_websocket_ends_when_its_token_expires():
+    guard, live = Passing(1, Expired("x"), expires_at=1.0), Live("a")  # long ago: it is judged again within a second
+    real = live.receive
+
+    async def later():
+        await asyncio.sleep(1.1)
+        return await real()
+
+    await GuardMiddleware(echo, guard, recheck_s=3600)(TestAnOpenWebSocket.OPENS, later, live.send)
+    assert [message["type"] for message in live.sent] == ["websocket.accept", "websocket.close"]
 
 
 async def test_when_the_server_starts_keys_are_fetched_and_the_application_starts_too(guard, app):

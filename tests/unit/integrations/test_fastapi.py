@@ -5,6 +5,7 @@ Routes in a function name what is local to it, which FastAPI could not find by p
 
 import subprocess
 import sys
+from contextlib import closing
 from typing import Annotated
 
 import httpx2
@@ -20,6 +21,7 @@ from doorward.errors import (
     StoreError,
     Throttled,
 )
+from doorward.guard import ApiKeys, Guard
 from doorward.guard.addresses import Networks
 from doorward.integrations.asgi import GuardMiddleware
 from doorward.integrations.fastapi import Authenticate
@@ -38,7 +40,9 @@ class ScriptedGuard:
         self.asked = []
         self._refuses_with = refuses_with or Expired("x")
 
-    def begin(self, authorization, *, client_ip=None, scopes=(), resource=None):
+    issuers = ()
+
+    def begin(self, authorization, *, client_ip=None, scopes=(), resource=None, recorded=False):
         self.asked.append((authorization, client_ip, list(scopes), resource))
         if authorization is None:
             raise MissingCredential("x")
@@ -212,9 +216,72 @@ def test_the_openapi_document_can_name_the_issuer(guard, issuer):
     }
 
 
-def test_a_wrong_setting_stops_the_start(guard):
+def test_two_guards_in_one_application_keep_their_schemes(guard):
+    people = Authenticate(guard, authorization_url="https://id.example.org/a", token_url="https://id.example.org/t")
+    programs = Authenticate(ScriptedGuard(), credentials=["header:x-api-key"])
+    app = application(people)
+
+    @app.get("/jobs")
+    def jobs(caller: Annotated[Principal, Depends(programs)]) -> str:
+        return caller.subject
+
+    document = app.openapi()
+    assert document["components"]["securitySchemes"] == {
+        "doorward-id.example.org": {
+            "type": "oauth2",
+            "flows": {
+                "authorizationCode": {
+                    "authorizationUrl": "https://id.example.org/a",
+                    "tokenUrl": "https://id.example.org/t",
+                    "scopes": {},
+                }
+            },
+        },
+        "doorward-x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
+    assert document["paths"]["/jobs"]["get"]["security"] == [{"doorward-x-api-key": []}]
+
+
+async def test_a_credential_may_be_optional_and_a_bad_one_is_refused(guard):
+    app, auth = FastAPI(), Authenticate(guard, optional=True)
+
+    @app.get("/")
+    def page(caller: Annotated[Principal | None, Depends(auth)]) -> str:
+        return caller.subject if caller else "nobody"
+
+    assert (await get(app, "/")).json() == "nobody"
+    assert (await get(app, "/", "Bearer good")).json() == "alice"
+    assert (await get(app, "/", "Bearer bad")).status_code == 401
+
+
+async def test_a_request_that_passes_middleware_and_dependency_is_recorded_once():
+    decisions = []
+
+    class Audit:
+        def record(self, decision):
+            decisions.append((decision.outcome, decision.resource))
+
+    keys = ApiKeys.memory()
+    secret, _ = keys.create("n", scopes=["read"])
+    with closing(Guard([], keys, audit=Audit())) as guard:
+        app = GuardMiddleware(application(Authenticate(guard)), guard)
+        for path, status in (("/notes", 200), ("/read", 200), ("/read", 200), ("/write", 403)):
+            assert (await get(app, path, f"Bearer {secret.reveal()}")).status_code == status
+    assert decisions == [
+        ("accepted", "GET /notes"),
+        ("accepted", "GET /read"),
+        ("accepted", "GET /read"),
+        ("accepted", "GET /write"),
+        ("forbidden", "GET /write"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"scopes": "read"}, {"authorization_url": "https://x"}, {"credentials": "authorization"}]
+)
+def test_a_wrong_setting_stops_the_start(guard, settings):
     with pytest.raises(ConfigurationError):
-        Authenticate(guard, scopes="read")
+        Authenticate(guard, **settings)
 
 
 def test_its_name_loads_when_it_is_used():

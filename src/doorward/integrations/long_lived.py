@@ -1,0 +1,102 @@
+"""Judges a WebSocket again while it is open: its token may expire, or be revoked.
+
+Nothing waits in the background. The connection is judged where something passes: nothing more goes out or comes in once
+its credential is no longer good.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from doorward.errors import ConfigurationError, UnavailableError
+from doorward.guard.work import afinish
+from doorward.integrations.refusals import REFUSED
+from doorward.model import Principal
+from doorward.system import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, MutableMapping
+
+    from doorward.guard.work import Work
+
+    _Message: TypeAlias = MutableMapping[str, Any]
+
+__all__ = ["ConnectionEnded", "LongLived", "check_recheck_s"]
+
+_POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
+_AT_LEAST_S = 1.0
+_MOST_S = 86_400
+
+
+class ConnectionEnded(OSError):
+    """What an application meets that goes on sending. Frameworks take an OSError here for a client that went away."""
+
+
+def check_recheck_s(seconds: float | None) -> None:
+    """Raise ConfigurationError if it is no span that a connection can be judged after."""
+    is_number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if seconds is not None and not (is_number and _AT_LEAST_S <= seconds <= _MOST_S):
+        message = f"recheck_s is a number of seconds from {_AT_LEAST_S:g} to {_MOST_S}, or None for never."
+        raise ConfigurationError(message, field="recheck_s", reason="seconds_out_of_range")
+
+
+class LongLived:
+    """One open WebSocket. ``receive`` and ``send`` take the place of the server's.
+
+    Args:
+        receive: the server's.
+        send: the server's.
+        ask: asks the guard again, as when the connection opened.
+        principal: what it said then.
+        recheck_s: for how long that holds at most.
+    """
+
+    def __init__(
+        self,
+        receive: Callable[[], Awaitable[_Message]],
+        send: Callable[[_Message], Awaitable[None]],
+        *,
+        ask: Callable[[], Principal | Work[Principal]],
+        principal: Principal,
+        recheck_s: float,
+    ) -> None:
+        self._receive, self._send, self._ask, self._recheck_s = receive, send, ask, recheck_s
+        self._clock = SystemClock()
+        self._holds_until = self._next(principal)
+        self.ended = False
+
+    async def receive(self) -> _Message:
+        """Return the next message, or that the connection has ended."""
+        if not self.ended:
+            message = await self._receive()
+            if message["type"] != "websocket.receive" or await self._still_good():
+                return message
+        return {"type": "websocket.disconnect", "code": _POLICY_VIOLATION, "reason": ""}
+
+    async def send(self, message: _Message) -> None:
+        """Send a message. Raises ConnectionEnded where the connection has ended."""
+        if self.ended or (message["type"] == "websocket.send" and not await self._still_good()):
+            raise ConnectionEnded("The credential of this connection is no longer good.")
+        await self._send(message)
+
+    async def _still_good(self) -> bool:
+        if self._clock.monotonic() < self._holds_until:
+            return True
+        try:
+            answer = self._ask()
+            principal = answer if isinstance(answer, Principal) else await afinish(answer)
+        except UnavailableError:  # an outage ends nobody's connection: they are judged again soon
+            self._holds_until = self._clock.monotonic() + _AT_LEAST_S
+            return True
+        except REFUSED:
+            self.ended = True
+            await self._send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
+            return False
+        self._holds_until = self._next(principal)
+        return True
+
+    def _next(self, principal: Principal) -> float:
+        left_s = self._recheck_s
+        if principal.expires_at is not None:
+            left_s = min(left_s, max(principal.expires_at - self._clock.now(), _AT_LEAST_S))
+        return self._clock.monotonic() + left_s
