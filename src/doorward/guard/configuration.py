@@ -13,6 +13,7 @@ import msgspec
 
 from doorward.errors import ConfigurationError, Inactive, printable
 from doorward.guard.addresses import Networks
+from doorward.guard.audit.folding import Folds
 from doorward.guard.cache import BoundedCache
 from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.issuers.key_rings import KeyRings
@@ -86,6 +87,7 @@ class Configuration(msgspec.Struct, frozen=True, eq=False):
     trusted_proxies: Networks
     grants: Grants | None
     audit: Audit | None
+    folds: Folds | None
     accepted: BoundedCache[Accepted]
     rejected: BoundedCache[Rejected]
     inactive: BoundedCache[Inactive]
@@ -103,6 +105,8 @@ class Configuration(msgspec.Struct, frozen=True, eq=False):
     def close(self, *, but: Configuration | None = None) -> None:
         """Close what holds threads, files or connections, but not what another configuration goes on with."""
         kept = [] if but is None else but.closeable()
+        if self.folds is not None:  # while the audit can still be written
+            self.folds.close()
         for part in self.closeable():
             if not any(part is each for each in kept):
                 part.close()
@@ -148,6 +152,7 @@ def configure(options: Options, *, clock: Clock, previous: Configuration | None 
         trusted_proxies=Networks.parse(options.trusted_proxies, field="trusted_proxies"),
         grants=options.grants,
         audit=options.audit,
+        folds=None if options.audit is None else Folds(options.audit),
         accepted=BoundedCache(size),
         rejected=BoundedCache(min(size, _REJECTED_SIZE)),
         inactive=BoundedCache(_REJECTED_SIZE),

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from doorward.errors import Malformed, printable
+from doorward.errors import Malformed
 from doorward.protocol.reading.strict_json import loads_object
 from doorward.vault.times import format_instant
 
@@ -46,6 +46,8 @@ _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\Z')
 _HEX = re.compile(r"[0-9a-f]{64}")
 _HEAD = re.compile(rb"(head ([0-9]{20}) ([0-9a-f]{64})) ([0-9a-f]{64})\n")
 _LONGEST_TEXT = 300
+_CUT = r"\cut:sha256:"
+_LAST_OF_FOUR_DIGITS = 0xFFFF
 
 HEAD_BYTES = 156
 
@@ -76,6 +78,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """Method and path. A query is left out, whoever hands one in: it may hold a secret."""
     scopes: tuple[str, ...] = ()
     """The scopes that were needed."""
+    count: int = 1
+    """Of how many decisions this is the last, all of one network and throttled, from ``since`` on (epoch seconds)."""
+    since: float | None = None
 
 
 class Link(NamedTuple):
@@ -105,7 +110,7 @@ class Line:
 
 
 def describe(decision: Decision) -> dict[str, str]:
-    """Return a decision as members of a line: printable, bounded, and without those that say nothing."""
+    """Return a decision as members of a line: printable, bounded, told apart, and without those that say nothing."""
     members = {
         "outcome": decision.outcome,
         "code": decision.code,
@@ -118,12 +123,40 @@ def describe(decision: Decision) -> dict[str, str]:
         "client_ip": decision.client_ip,
         "resource": decision.resource.partition("?")[0],
         "scopes": " ".join(decision.scopes),
+        "count": str(decision.count) if decision.count > 1 else "",
+        "since": "" if decision.since is None else format_instant(decision.since),
     }
-    return {
-        name: text if len(text) <= _LONGEST_TEXT and text.isprintable() else printable(text)
-        for name, text in members.items()
-        if text
-    }
+    return {name: _told(text) for name, text in members.items() if text}
+
+
+def _told(text: str) -> str:
+    r"""Return a text on one line, of at most 300 characters, so that two that differ never read alike.
+
+    What does not show is escaped as ``\u200b``, and a backslash as two. What is too long is cut, and ends in
+    ``\cut:sha256:`` and a digest of the whole, which no escaped text holds.
+    """
+    if len(text) <= _LONGEST_TEXT and text.isprintable() and "\\" not in text:
+        return text
+    escaped = [_escaped(character) for character in text[: _LONGEST_TEXT + 1]]
+    if len(text) <= _LONGEST_TEXT and sum(map(len, escaped)) <= _LONGEST_TEXT:
+        return "".join(escaped)
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    left, kept = _LONGEST_TEXT - len(_CUT) - len(digest), ""
+    for piece in escaped:
+        if len(piece) > left:
+            break
+        left -= len(piece)
+        kept += piece
+    return f"{kept}{_CUT}{digest}"
+
+
+def _escaped(character: str) -> str:
+    if character == "\\":
+        return "\\\\"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= _LAST_OF_FOUR_DIGITS else f"\\U{code:08x}"
 
 
 def build_line(members: Mapping[str, Any], after: Link, *, at: float, key: bytes | None) -> tuple[bytes, Link]:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import resource
 import signal
 import stat
@@ -135,6 +136,32 @@ def test_text_from_outside_stays_inside_its_member(path, text):
     written = json.loads(line)
     assert all(str(value).isprintable() and len(str(value)) <= 300 for value in written.values())
     assert verify(path).ok
+
+
+LOOK_ALIKE = [
+    "alice", "alice\u200b", "\u202ealice", "alice\n", "alice ", " alice", "al  ice", "al ice", "al\u00a0ice",
+    "\x00alice", "alice\\n", r"alice\u200b", r"alice\\u200b", "\ud800", "\U000e0001", "a" * 300, "a" * 301,
+    "a" * 400 + "1", "a" * 400 + "2", "\u200b" * 300, "\u200b" * 299 + "a", "\\" * 300, "\\" * 299,
+]  # fmt: skip
+
+
+def test_names_that_differ_never_read_alike():
+    told = [describe(decision(subject=text))["subject"] for text in LOOK_ALIKE]
+    forged = [describe(decision(subject=text))["subject"] for text in told]  # whoever calls themselves like a line
+    assert len(set(told)) == len(LOOK_ALIKE)
+    assert not set(forged[LOOK_ALIKE.index("a" * 301) :]) & set(told)
+    assert all(text.isprintable() and len(text) <= 300 for text in told)
+
+
+@pytest.mark.parametrize("text", [text for text in LOOK_ALIKE if len(text) < 50])
+def test_what_was_escaped_can_be_read_back(text):
+    told = describe(decision(subject=text))["subject"]
+    shown = re.sub(
+        r"\\(\\|u[0-9a-f]{4}|U[0-9a-f]{8})",
+        lambda found: "\\" if found[1] == "\\" else chr(int(found[1][1:], 16)),
+        told,
+    )
+    assert shown == text
 
 
 def test_the_hash_covers_the_line_without_its_hash():
