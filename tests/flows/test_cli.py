@@ -702,6 +702,26 @@ class TestLogout:
         assert said.count("revoked at") == 2
         assert said.count("to sign out, open: ") == 1
 
+    def test_all_forgets_what_was_set_aside_too(self, signed_in: DevIssuer) -> None:
+        login(signed_in, "--profile", "bad")
+        path = Path(Vault().folder, "profile-bad.json")
+        path.write_text(path.read_text()[:-1])
+        doorward_cli("status")
+        assert len(list(Path(Vault().folder).glob("*.corrupt-*"))) == 1
+
+        done = doorward_cli("logout", "--all")
+
+        assert "Nobody is signed in as profile 'bad'. What was left of it here is removed." in done.stdout
+        assert list(Path(Vault().folder).iterdir()) == []
+
+    def test_all_goes_on_where_one_cannot_be_removed(self, signed_in: DevIssuer) -> None:
+        path = Path(Vault().folder, "profile-a.json")
+        path.mkdir()
+        done = doorward_cli("logout", "--all")
+        assert done.returncode == 1
+        assert "Profile a could not be removed here: " in done.stdout
+        assert Vault().names() == ["a"]
+
     def test_twice_is_no_mistake(self, signed_in: DevIssuer) -> None:
         doorward_cli("logout")
         done = doorward_cli("logout")

@@ -171,6 +171,51 @@ def test_a_tampered_file_is_told_and_hides_no_other(service: Service, doorward_h
     ]
 
 
+def spoil(home: Path, name: str) -> Path:
+    """Make the entry of an institution one that nobody can read, its cookies still in it."""
+    file = home / "vault" / f"institution-{name}.json"
+    file.write_text(file.read_text()[:-1])
+    return file
+
+
+@pytest.mark.parametrize("name", ["aaa", "zzz"])
+def test_a_corrupt_institution_hides_none_from_status(service: Service, doorward_home: Path, name: str) -> None:
+    keep(service)
+    keep(service, name)
+    spoil(doorward_home, name)
+    done = cli("status", "--json")
+    told = {each["institution"]: (each["state"], each["reason"]) for each in json_of(done)}
+    assert (done.returncode, told) == (3, {"uni": ("valid", "target_shown"), name: ("expired", "tampered")})
+
+
+@pytest.mark.parametrize("is_told_of", [False, True], ids=["found at the sign-out", "set aside before"])
+@pytest.mark.parametrize("arguments", [("--all",), ("bad",)])
+def test_signing_out_forgets_a_corrupt_institution(
+    service: Service, doorward_home: Path, arguments: tuple[str, ...], *, is_told_of: bool
+) -> None:
+    keep(service)
+    keep(service, "bad")
+    spoil(doorward_home, "bad")
+    if is_told_of:
+        cli("status")
+        assert [PLANTED in each.read_text() for each in (doorward_home / "vault").glob("*.corrupt-*")] == [True]
+    done = cli("logout", *arguments)
+    assert done.returncode == 1
+    assert "bad is removed here. What was left of it could not be used" in done.stdout
+    left = Vault().institutions.names()
+    assert left == ([] if arguments == ("--all",) else ["uni"])
+    assert [each.name for each in (doorward_home / "vault").iterdir()] == [f"institution-{name}.json" for name in left]
+
+
+def test_signing_out_needs_no_settings_that_can_be_read(service: Service, doorward_home: Path) -> None:
+    keep(service)
+    (doorward_home / "doorward.toml").write_text("[institutions")
+    done = cli("logout", "--all")
+    assert done.returncode == 1
+    assert "not valid TOML" in done.stdout
+    assert list((doorward_home / "vault").iterdir()) == []
+
+
 def test_logout_ends_it_here_and_there(service: Service) -> None:
     keep(service)
     done = cli("logout")
@@ -201,7 +246,7 @@ def test_logout_of_several_wants_a_name(service: Service) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("login", "jcu.edu.au"), "Give a target"),
+        (("login", "jcu.edu.au"), "Give a --target"),
         (("login", "http://portal.example"), "https"),
         (("login", ""), "empty"),
         (("login", "jcu.edu.au", "--target", "http://a.example"), "https"),

@@ -35,6 +35,8 @@ _log = logging.getLogger("doorward.institution")
 
 _HOUR_S = 3600.0
 _LOGOUT_S = 10.0
+UNTOLD = "What was left of it could not be used, so its service was not told."
+"""Of cookies that went unread: the service may still take them."""
 _UNKNOWN_TTL_S = 10.0
 """An outage is not believed for longer."""
 
@@ -196,7 +198,9 @@ class InstitutionSession:
         forget = keeper.changing(lambda: keeper.vault.institutions.forget(self.name), in_any_case=True)
         removed = finish(forget, keeper.clock)
         self._forget_check()
-        return Cleared(removed) if entry is None else self._end_at_service(entry)
+        if entry is not None:
+            return self._end_at_service(entry)
+        return Cleared(removed, signed_out=False, problem=UNTOLD) if removed else Cleared(removed=False)
 
     def clear_session(self) -> None:
         """Do as ``clear`` does, without a word on how it went."""

@@ -153,6 +153,21 @@ class Shelf(_Of[_E]):
                     found.append(name)
         return found
 
+    def held_names(self) -> list[str]:
+        """Return the names under which anything is held, in lower case, sorted: what to forget to forget all.
+
+        Besides those of ``names``, these are names of which only what was set aside is there, or what a killed writer
+        left. Raises the same.
+        """
+        found = set()
+        for file in files.list_private_files(self._folder):
+            held = files.original_name(file)
+            name = held.partition(f"{self._kind.noun}-")[2].removesuffix(".json")
+            with suppress(ConfigurationError):
+                if held in {self._kind.file_of(name), *self._kind.besides(name)}:
+                    found.add(name)
+        return sorted(found)
+
     def export(self, name: str) -> dict[str, Any]:
         """Return what is held under a name as JSON values, each secret as ``<secret>``.
 

@@ -100,6 +100,10 @@ class Vault:
         """Return the profiles that have an entry, in lower case, sorted."""
         return self._profiles.names()
 
+    def held_names(self) -> list[str]:
+        """Return the profiles of which anything is held. See ``Shelf.held_names``."""
+        return self._profiles.held_names()
+
     def export(self, profile: str) -> dict[str, Any]:
         """Return what is held about a profile as JSON values, each secret as ``<secret>``. See ``Shelf.export``."""
         return self._profiles.export(profile)

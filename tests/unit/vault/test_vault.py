@@ -78,6 +78,24 @@ class TestPutAndGet:
         assert vault.names() == ["a.json", "alice@example.org", "home", "profile-work", "work", "x.json.corrupt-1"]
         assert all(vault.get(name).profile.lower() == name for name in vault.names())
 
+    def test_what_is_held_is_known_by_name_whatever_it_is(self, vault, make_entry, folder):
+        vault.put(make_entry(profile="whole"))
+        for file in (
+            "profile-aside.json.corrupt-20261121T222640Z-01234567",
+            ".profile-killed.json.0123456789abcdef.tmp",
+            "unanswered-profile-asked.json",
+            "unanswered-profile-profile-x.json",
+            "institution-uni.json.corrupt-20261121T222640Z-01234567",
+            "profile-..json",
+            "notes.txt",
+        ):
+            write_file(folder, file, b"planted")
+        held = vault.held_names()
+        assert held == ["aside", "asked", "killed", "profile-x", "whole"]
+        assert vault.institutions.held_names() == ["uni"]
+        assert all(vault.forget(name) for name in held)
+        assert vault.held_names() == []
+
     @pytest.mark.parametrize(
         "odd",
         [

@@ -10,8 +10,9 @@ from doorward.cli.ending import FAILED, SIGN_IN_NEEDED, UNAVAILABLE, error_objec
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_json, print_note, print_table, print_text
 from doorward.cli.view import duration_in_words
-from doorward.errors import ConfigurationError, CorruptEntry, DoorwardError, printable
+from doorward.errors import ConfigurationError, CorruptEntry, DoorwardError, StoreError, VaultError, printable
 from doorward.institution import Institution
+from doorward.institution.session import UNTOLD, Cleared, Status
 from doorward.institution.settings import read_institutions
 from doorward.system import SystemClock
 from doorward.vault.times import format_instant
@@ -19,7 +20,7 @@ from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from doorward.institution.observations import Verdict
-    from doorward.institution.session import Cleared, InstitutionSession, Status
+    from doorward.institution.session import InstitutionSession
     from doorward.institution.settings import NamedInstitution
     from doorward.vault.institution_entries import InstitutionEntry
 
@@ -27,6 +28,7 @@ __all__ = ["command"]
 
 _HEADER = ("NAME", "SIGNED IN", "LAST PROVEN", "WHERE")
 _WHERE = 3
+_SETTINGS = "settings"
 
 _SAID = {
     "elsewhere": "Waiting for you in the browser window: sign in there as you always do. Ctrl-C stops.",
@@ -97,9 +99,12 @@ def _status(*, name: str | None, as_json: bool) -> int:
     Exit codes, besides those of every command:
       0  all hold
       3  some do not: sign in again
+      1  some have settings that are wrong
       4  some could not be asked
     """  # noqa: D301 - click's mark for lines to be left alone
-    found = [(each, _open(each).status) for each in ([name] if name else Vault().institutions.names())]
+    found = [
+        (each, _standing_of(each, alone=bool(name))) for each in ([name] if name else Vault().institutions.names())
+    ]
     if as_json:
         print_json(
             [{"institution": each, "state": at.state, "reason": at.reason, "message": at.message} for each, at in found]
@@ -110,7 +115,11 @@ def _status(*, name: str | None, as_json: bool) -> int:
         for each, at in found:
             print_text(_standing(each, at))
     states = {at.state for _, at in found}
-    return SIGN_IN_NEEDED if "expired" in states else UNAVAILABLE if "unknown" in states else 0
+    if "expired" in states:
+        return SIGN_IN_NEEDED
+    if any(at.reason == _SETTINGS for _, at in found):
+        return FAILED
+    return UNAVAILABLE if "unknown" in states else 0
 
 
 @command.command("logout", short_help="Sign out, and remove what is held here.")
@@ -123,11 +132,11 @@ def _logout(*, name: str | None, every: bool, as_json: bool) -> int:
     Exits with 1 if the service still takes the session.
     """
     vault = Vault()
-    names = vault.institutions.names() if every or not name else [name]
+    names = vault.institutions.held_names() if every or not name else [name]
     if len(names) > 1 and not every:
         message = f"You are signed in at {', '.join(names)}. Say which to leave, or give --all."
         raise ConfigurationError(message, field="NAME", reason="name_missing")
-    ended = [(each, _open(each).clear()) for each in names]
+    ended = [(each, _left(each, vault)) for each in names]
     if as_json:
         print_json(
             [
@@ -231,6 +240,34 @@ def _open(name: str) -> InstitutionSession:
     return Institution.named(name).session()
 
 
+def _standing_of(name: str, *, alone: bool) -> Status:
+    """Ask whether one holds. One that can't be used hides none of the others."""
+    try:
+        return _open(name).status
+    except CorruptEntry as error:
+        return Status("expired", "tampered", error.message)
+    except DoorwardError as error:
+        if alone:
+            raise
+        reason = _SETTINGS if isinstance(error, ConfigurationError) else error.reason or error.code
+        return Status("unknown", reason, error.message)
+
+
+def _left(name: str, vault: Vault) -> Cleared:
+    """Sign out of one. What can't be read any more is removed all the same, what was set aside of it too."""
+    try:
+        return _open(name).clear()
+    except (ConfigurationError, VaultError) as error:
+        try:
+            removed = vault.institutions.forget(name)
+        except StoreError as refused:  # the others go in any case
+            return Cleared(removed=False, signed_out=False, problem=refused.message)
+        if not removed:
+            raise
+        is_told = isinstance(error, CorruptEntry) or error.reason == "unknown_institution"
+        return Cleared(removed=True, signed_out=False, problem=UNTOLD if is_told else error.message)
+
+
 def _explain(institution: Institution) -> None:
     """Print what the browser showed, and what it meant, with the seconds since the beginning."""
     history = institution.history
@@ -243,13 +280,13 @@ def _standing(name: str, at: Status) -> str:
     again = f"doorward institution login {name}"
     if at.reason == "no_session":
         return f"{name}: nobody is signed in. Sign in with: {again}"
-    remedy = f" Sign in again with: {again}" if at.state == "expired" else ""
+    remedy = f" Sign in again with: {again}" if at.state == "expired" and at.reason != "tampered" else ""
     return f"{name}: {at.state}. {at.message}{remedy}"
 
 
 def _farewell(name: str, done: Cleared) -> str:
     if not done.removed:
-        return f"Nobody is signed in at {name}."
+        return f"{name} is not removed: {done.problem}" if done.problem else f"Nobody is signed in at {name}."
     if done.signed_out:
         return f"Signed out of {name}: ended at the service, and removed here."
     if done.problem is not None:

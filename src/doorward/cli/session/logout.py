@@ -13,6 +13,7 @@ from doorward.errors import (
     ConfigurationError,
     CorruptEntry,
     SignInRequired,
+    StoreError,
     UnavailableError,
     VaultError,
     printable,
@@ -35,7 +36,7 @@ def command(*, profile: str, every: bool, browser: bool, as_json: bool) -> int:
     Exits with 1 if a session could not be revoked: the provider may then honour it until it expires.
     """
     vault = Vault()
-    farewells = [_sign_out(name, vault) for name in (vault.names() if every else [profile])]
+    farewells = [_sign_out(name, vault) for name in (vault.held_names() if every else [profile])]
     if as_json:
         print_json([farewell.to_object() for farewell in farewells])
     elif not farewells:
@@ -61,8 +62,11 @@ class _Farewell:
     logout_url: str | None = None
 
     def in_words(self) -> str:
+        if not self.issuer and self.problem is None:
+            left = " What was left of it here is removed." if self.removed else ""
+            return f"Nobody is signed in as profile {self.profile!r}.{left}"
         if not self.removed:
-            return f"Nobody is signed in as profile {self.profile!r}."
+            return f"Profile {self.profile} could not be removed here: {self.problem}"
         if self.revoked:
             return f"Signed out of profile {self.profile}: revoked at {self.issuer}, and removed here."
         if self.problem is not None:
@@ -86,15 +90,17 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
         entry = vault.get(profile)
         if entry is None:
             with vault.lock(profile) as lock:
-                if lock.try_acquire() and vault.get(profile) is None:
-                    vault.forget(profile)  # what was set aside earlier goes too
-            return _Farewell(profile)
+                gone = lock.try_acquire() and vault.get(profile) is None and vault.forget(profile)
+            return _Farewell(profile, removed=gone)  # what was set aside earlier
         done = _session(profile, vault).sign_out()
     except SignInRequired:  # another process was faster
         return _Farewell(profile)
     except (VaultError, UnavailableError) as error:
-        vault.forget(profile)
         problem = "its file could not be read." if isinstance(error, CorruptEntry) else error.message
+        try:
+            vault.forget(profile)
+        except StoreError as refused:  # the other profiles go in any case
+            return _Farewell(profile, problem=refused.message)
         return _Farewell(profile, removed=True, problem=problem)
     return _Farewell(
         profile,
