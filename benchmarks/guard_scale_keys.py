@@ -41,7 +41,7 @@ _FILL = f"""
 INSERT INTO doorward_api_keys
 WITH RECURSIVE numbers(n) AS (SELECT CAST(:first AS INTEGER) UNION ALL SELECT n + 1 FROM numbers WHERE n < :last)
 SELECT 'id' || CAST(n AS TEXT), '{"0" * 48}', 'pepper', 'service-' || CAST(n AS TEXT), 1, 0, '["orders:read"]', '[]',
-    0, 1700000000 + n, 'benchmark', NULL, NULL, '', NULL, NULL
+    0, 1700000000 + n, 'benchmark', NULL, NULL, '', NULL, NULL, ''
 FROM numbers
 """  # noqa: S608 - nothing from outside
 
@@ -69,10 +69,10 @@ def _show(report: Report, chosen: argparse.Namespace, where: str, url: str) -> N
         calls: dict[str, Callable[[int], object]] = {
             "show, by name": lambda number: keys.show(f"service-{number}"),
             "show, by id": lambda number: keys.show(f"id{number}"),
-            "rotate": lambda number: keys.rotate(f"service-{number}"),
+            "create": lambda number: keys.create(f"new-{number}"),
+            "rotate": lambda number: keys.rotate(f"new-{number}"),  # only what has a seal is rotated
             "revoke, by name": lambda number: keys.revoke(f"service-{number}"),
             "revoke, by id": lambda number: keys.revoke(f"id{(number + 1) % count}"),
-            "create": lambda number: keys.create(f"new-{number}"),
         }
         goals = {}
         for name, call in calls.items():
