@@ -43,7 +43,7 @@ _AMBIENT = {
     "SSH_CONNECTION", "SSL_CERT_DIR", "SSL_CERT_FILE", "WAYLAND_DISPLAY",
 }  # fmt: skip
 
-_OURS = {"DOORWARD_REQUIRE_PEERS", "DOORWARD_WYCHEPROOF"}
+_OURS = {"DOORWARD_REQUIRE_PEERS"}
 
 
 def pytest_configure() -> None:

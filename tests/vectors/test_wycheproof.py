@@ -8,7 +8,6 @@ signature where it is not. What can't be carried over is a signature that is wro
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,7 @@ from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, parse_jwk_set
 from doorward.protocol.jws import parse_jws, verify_jws
 from doorward.protocol.key_material import CURVES
 
-REPOSITORY = Path(__file__).parents[2]
-FOLDER = Path(os.environ.get("DOORWARD_WYCHEPROOF", REPOSITORY.parent / "shared" / "peers" / "vectors"))
+FOLDER = Path(__file__).with_name("wycheproof")
 
 SYMMETRIC = "we take no symmetric keys: whoever checks a token could make one"
 CURVE_NAME = "the key says alg ES521, which does not exist; the token says ES512"
@@ -62,10 +60,6 @@ def verdict(token: str, jwk_set: object) -> str:
 
 
 def load(name: str) -> dict[str, object]:
-    if not (FOLDER / name).is_file():
-        # Not among the peers that scripts/peers installs: no package registry has them.
-        leave = pytest.fail if "DOORWARD_WYCHEPROOF" in os.environ else pytest.skip
-        leave(f"{name} is missing: let DOORWARD_WYCHEPROOF name a folder with Project Wycheproof's vectors")
     return json.loads((FOLDER / name).read_text())
 
 

@@ -285,6 +285,23 @@ def test_what_is_no_certificate_is_refused(kind, x5c):
     assert reason({**kind, "x5c": x5c}) == "jwk_x5c_malformed"
 
 
+def test_a_certificate_that_is_too_long_is_not_read():
+    private_key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "id.example")])
+    builder = x509.CertificateBuilder(name, name, private_key.public_key(), 1, LONG_AGO, LONG_AGO)
+    kind = {"kty": "EC", "crv": "P-256"}
+    for octets, readable in ((1_000, True), (16_384, False)):
+        filled = builder.add_extension(
+            x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(octets)), critical=False
+        )
+        der = filled.sign(private_key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+        jwk = {**kind, "x5c": [base64.b64encode(der).decode()]}
+        if readable:
+            assert parse_jwk(jwk).kty == "EC"
+        else:
+            assert reason(jwk) == "jwk_x5c_malformed"
+
+
 @pytest.mark.parametrize(
     ("said", "made", "expected"),
     [

@@ -684,6 +684,27 @@ def test_an_issuer_that_is_down_is_not_asked_for_a_sign(ring, publisher, clock):
     assert kids(ring.keys) == ["a", "b"]
 
 
+def test_in_an_outage_a_sign_does_not_wait_for_the_next_try(ring, publisher, clock):
+    current(ring, clock)
+    publisher.go_down()
+    newer(ring, ring.keys, clock)
+    publisher.hold()
+    clock.moved_s += 1
+    assert current(ring, clock) == ["a"]  # which tries again aside
+    assert ring.waiting == 0
+    with pytest.raises(ProviderUnavailable, match="can't be asked"):
+        next(ring.newer(ring.keys, UNKNOWN, None, clock.now()))  # at the first step: there is nothing to wait for
+    publisher.let_go()
+    landed(ring)
+
+
+@pytest.mark.parametrize(("age_s", "answer"), [(1, "bad_signature"), (0, "bad_signature"), (-1, "keys_fetched_lately")])
+def test_a_signature_that_does_not_fit_is_doubted_only_for_a_key_made_since(ring, clock, age_s, answer):
+    current(ring, clock)
+    newer(ring, ring.keys, clock)
+    assert newer(ring, ring.keys, clock, BadSignature("no"), made_at=clock.now() - age_s) == answer
+
+
 def test_an_issuer_that_hangs_is_waited_for_once(rings_of, publisher, clock):
     ring = impatient(rings_of, publisher, clock)
     publisher.hold()
