@@ -425,7 +425,7 @@ def test_our_own_credentials_are_refused(make: Make, ask, token: str, settings) 
 )
 @pytest.mark.parametrize("where", ["introspect", "discovery"])
 def test_an_outage_is_no_verdict(make: Make, ask, issuer: DevIssuer, token: str, where: str, fault, reason) -> None:
-    asking = make(timeout_s=1)
+    asking = make(timeout_s=1 if fault["kind"] == "hang" else 30)  # a busy machine gets its answer all the same
     issuer.fail(where, **fault, times=None)
     error = refused(ask, asking, token)
     assert isinstance(error, UnavailableError)
