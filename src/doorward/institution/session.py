@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from doorward.institution.steps import Steps
     from doorward.vault.institution_entries import InstitutionEntry
 
-__all__ = ["Cleared", "InstitutionSession", "Status"]
+__all__ = ["UNTOLD", "Cleared", "InstitutionSession", "Status"]
 
 _log = logging.getLogger("doorward.institution")
 
