@@ -16,15 +16,16 @@ from doorward.guard.work import afinish
 from doorward.integrations.credential_places import (
     AUTHORIZATION,
     CredentialPlaces,
-    websocket_token,
-    without_websocket_token,
+    websocket_tokens,
+    without_websocket_tokens,
 )
 from doorward.integrations.identity_headers import IdentityHeaders
 from doorward.integrations.long_lived import LongLived, check_recheck_s
 from doorward.integrations.protected_resource import ProtectedResource
 from doorward.integrations.public_paths import PublicPaths
 from doorward.integrations.refusals import REFUSED, Refusals
-from doorward.model import Principal
+from doorward.model import Principal, Secret
+from doorward.system import SystemClock
 
 if TYPE_CHECKING:
     from doorward.guard.guard import Guard
@@ -80,6 +81,8 @@ class Doorkeeper:
 
     def credential(self, scope: _Scope) -> str | None:
         """Return what the guard is asked about. Raises Forbidden where a cookie may come from another site's page."""
+        if scope.get("doorward.guard") is self.guard and isinstance(found := scope.get("doorward.credential"), Secret):
+            return found.reveal()  # the middleware found it in a place that the application does not see
         if self.places.is_usual:
             return _authorization([value for name, value in scope["headers"] if name == _AUTHORIZATION])
         return self.places.find(scope)
@@ -188,6 +191,7 @@ class GuardMiddleware:
             "doorward.guard": self._guard,
             "doorward.scopes": self._scopes,
             "doorward.principal": None,
+            "doorward.credential": None,
         }
         path, raw_path = scope["path"], scope.get("raw_path")
         credential = None
@@ -203,6 +207,8 @@ class GuardMiddleware:
             except REFUSED as error:
                 await _send_refusal(self._refusals.answer(error), scope, send)
                 return
+        if credential is not None and not self._doorkeeper.places.is_usual:
+            inner["doorward.credential"] = Secret(credential)  # for FastAPI's dependency, which may need more scopes
         stripped = self._stripped  # only now: a credential may stand in one of them
         inner["headers"] = [header for header in inner["headers"] if not stripped[header[0]]]
         if scope["type"] == "http":
@@ -212,9 +218,11 @@ class GuardMiddleware:
 
     async def _pass_websocket(self, inner: _Scope, credential: str | None, receive: _Receive, send: _Send) -> None:
         """Call the application, which never sees the token among the subprotocols, and judge the connection anew."""
-        if self._doorkeeper.places.takes_websocket_protocol and websocket_token(inner) is not None:
-            inner.update(without_websocket_token(inner))
-            send = _choosing_bearer(send)
+        if self._doorkeeper.places.takes_websocket_protocol:
+            tokens, others = websocket_tokens(inner)
+            if tokens:
+                inner.update(without_websocket_tokens(inner, others))
+                send = _choosing_bearer(send)
         principal = inner["doorward.principal"]
         if principal is None or self._recheck_s is None:
             await self._app(inner, receive, send)
@@ -225,6 +233,7 @@ class GuardMiddleware:
             ask=lambda: self._doorkeeper.ask(inner, credential, self._scopes, again=True),
             principal=principal,
             recheck_s=self._recheck_s,
+            clock=SystemClock(),
         )
         try:
             await self._app(inner, judged.receive, judged.send)

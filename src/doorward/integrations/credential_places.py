@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from doorward.errors import ConfigurationError, Forbidden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping, Sequence
+    from collections.abc import Iterable, MutableMapping
 
-__all__ = ["AUTHORIZATION", "CredentialPlaces", "websocket_token", "without_websocket_token"]
+__all__ = ["AUTHORIZATION", "CredentialPlaces", "websocket_tokens", "without_websocket_tokens"]
 
 AUTHORIZATION: Final = ("authorization",)
 
@@ -72,8 +72,8 @@ class CredentialPlaces:
             if header in self._headers:
                 text = value.decode("latin-1")
                 found.append(text if header == b"authorization" else _as_bearer(text))
-        if self.takes_websocket_protocol and (token := websocket_token(scope)) is not None:
-            found.append(_as_bearer(token))
+        if self.takes_websocket_protocol:
+            found += map(_as_bearer, websocket_tokens(scope)[0])
         if not found and self._cookies:
             found = [_as_bearer(value) for name, value in _cookies(scope) if name in self._cookies]
             if found and not self._is_of_this_site(scope):
@@ -99,24 +99,25 @@ class CredentialPlaces:
         return origin.lower() in own
 
 
-def websocket_token(scope: MutableMapping[str, Any]) -> str | None:
-    """Return what a WebSocket offers after the subprotocol ``bearer``."""
-    offered: Sequence[str] = scope.get("subprotocols") or ()
-    if _BEARER not in offered:
-        return None
-    after = list(offered).index(_BEARER) + 1
-    return offered[after] if after < len(offered) else ""
+def websocket_tokens(scope: MutableMapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Return what a WebSocket offers after each subprotocol ``bearer``, and the subprotocols besides."""
+    tokens: list[str] = []
+    others: list[str] = []
+    offered = iter(scope.get("subprotocols") or ())
+    for name in offered:
+        if name == _BEARER:
+            tokens.append(next(offered, ""))
+        else:
+            others.append(name)
+    return tokens, others
 
 
-def without_websocket_token(scope: MutableMapping[str, Any]) -> dict[str, Any]:
-    """Return the members of a scope that held the token, without it."""
-    offered = list(scope["subprotocols"])
-    at = offered.index(_BEARER)
-    rest = offered[:at] + offered[at + 2 :]
+def without_websocket_tokens(scope: MutableMapping[str, Any], others: list[str]) -> dict[str, Any]:
+    """Return the members of a scope that held tokens, with the ``others`` alone."""
     headers = [header for header in scope["headers"] if header[0] != b"sec-websocket-protocol"]
-    if rest:
-        headers.append((b"sec-websocket-protocol", ", ".join(rest).encode("latin-1")))
-    return {"subprotocols": rest, "headers": headers}
+    if others:
+        headers.append((b"sec-websocket-protocol", ", ".join(others).encode("latin-1")))
+    return {"subprotocols": others, "headers": headers}
 
 
 def _as_bearer(value: str) -> str:

@@ -63,7 +63,8 @@ class Authenticate(SecurityBase):
         scheme_name: what the scheme is called there; else ``doorward``, with the issuer's host or the header's name
             behind it where the document has one. Two guards that both take plain bearer tokens need two names.
         optional: give None to a request without a credential. A bad one is refused all the same.
-        credentials, allowed_origins, trusted_proxies, realm, resource_metadata: as for ``GuardMiddleware``.
+        credentials, allowed_origins, trusted_proxies, realm, resource_metadata: as for ``GuardMiddleware``. Without it,
+            an application chooses the subprotocol ``bearer`` itself, and sees the token.
 
     Raises:
         ConfigurationError: one of the settings; names it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 
 import httpx2
@@ -22,7 +21,6 @@ from doorward.errors import (
     Forbidden,
     MissingCredential,
     ProviderUnavailable,
-    Revoked,
     Throttled,
 )
 from doorward.guard.addresses import Networks
@@ -32,7 +30,6 @@ from doorward.guard.guard import Guard
 from doorward.integrations.asgi import GuardMiddleware
 from doorward.integrations.protected_resource import ProtectedResource
 from doorward.model import Principal
-from doorward.system import SystemClock
 
 ALICE = Principal("https://id.example.org", "alice", scopes=("read",))
 
@@ -413,88 +410,77 @@ async def echo(scope, receive, send):
         await send({"type": "websocket.send", "text": message["text"]})
 
 
-class Passing(ScriptedGuard):
-    """A guard that says no after it has said yes ``times``."""
+OPENS = websocket_scope(headers=[(b"authorization", b"Bearer good")])
 
-    def __init__(self, times, refuses_with, expires_at=None):
-        super().__init__(refuses_with)
-        self.times = times
-        self.principal = msgspec.structs.replace(ALICE, expires_at=expires_at)
+
+class OnceGuard(ScriptedGuard):
+    """Lets in once somebody whose token has ended already, as a leeway does; then refuses."""
 
     def begin(self, authorization, **asked):
         super().begin(authorization, **asked)
-        self.times -= 1
-        if self.times < 0:
-            raise self._refuses_with
-        return self.principal
+        if len(self.asked) > 1:
+            raise Expired("x")
+        return msgspec.structs.replace(ALICE, expires_at=1.0)
 
 
-@pytest.fixture
-def passing_time(monkeypatch):
-    """Each look at the monotonic clock is half a minute after the one before."""
-    looks = itertools.count(0, 30)
-    monkeypatch.setattr(SystemClock, "monotonic", lambda _: float(next(looks)))
+@pytest.mark.parametrize(("recheck_s", "sent"), [(3600, ["accept", "close"]), (None, ["accept", "send"])])
+async def test_a_websocket_is_judged_again_unless_nobody_wants_that(recheck_s, sent):
+    guard, live = OnceGuard(), Live("a")
+
+    async def a_second_later():
+        await asyncio.sleep(1.1 if live.sent else 0)
+        return await live.receive()
+
+    await GuardMiddleware(echo, guard, recheck_s=recheck_s)(OPENS, a_second_later, live.send)
+    assert [message["type"].partition(".")[2] for message in live.sent] == sent
+    assert guard.recorded == (recheck_s is not None), "what was let in is in the audit already"
 
 
-@pytest.mark.usefixtures("passing_time")
-class TestAnOpenWebSocket:
-    OPENS = websocket_scope(headers=[(b"authorization", b"Bearer good")])
-
-    @pytest.mark.parametrize("error", [Expired("x"), Revoked("x"), Forbidden("x"), Throttled("x", retry_after_s=1)])
-    async def test_nothing_passes_once_the_credential_is_no_longer_good(self, error):
-        guard, live = Passing(1, error), Live("a", "b", "c", "d")
-        await GuardMiddleware(echo, guard)(self.OPENS, live.receive, live.send)
-        assert live.sent[-1]["type"] == "websocket.close"
-        assert live.sent[-1]["code"] == 1008
-        assert len(live.sent) < 6
-        assert guard.recorded, "what was let in is in the audit already"
-
-    async def test_as_long_as_it_is_good_all_passes(self):
-        guard, live = Passing(100, Expired("x")), Live("a", "b", "c")
-        await GuardMiddleware(echo, guard)(self.OPENS, live.receive, live.send)
-        assert [message.get("text") for message in live.sent] == [None, "a", "b", "c"]
-        assert len(guard.asked) > 1
-
-    async def test_an_outage_ends_nobodys_connection(self):
-        guard, live = Passing(1, ProviderUnavailable("x")), Live("a", "b", "c")
-        await GuardMiddleware(echo, guard)(self.OPENS, live.receive, live.send)
-        assert [message.get("text") for message in live.sent] == [None, "a", "b", "c"]
-
-    async def test_one_that_only_sends_is_stopped_too(self):
-        async def ticker(scope, receive, send):
-            await receive()
-            await send({"type": "websocket.accept"})
-            while True:
-                await send({"type": "websocket.send", "text": "tick"})
-
-        guard, live = Passing(1, Expired("x")), Live()
-        await GuardMiddleware(ticker, guard)(self.OPENS, live.receive, live.send)
-        assert live.sent[-1]["type"] == "websocket.close"
-
-    async def test_where_nobody_wants_that_it_is_judged_once(self):
-        guard, live = Passing(1, Expired("x")), Live("a", "b", "c")
-        await GuardMiddleware(echo, guard, recheck_s=None)(self.OPENS, live.receive, live.send)
-        assert len(live.sent) == 4
-
-    async def test_a_mistake_of_the_application_stays_one(self):
-        async def broken(scope, receive, send):
-            raise ZeroDivisionError
-
-        live = Live()
-        with pytest.raises(ZeroDivisionError):
-            await GuardMiddleware(broken, ScriptedGuard())(self.OPENS, live.receive, live.send)
-
-
-async def test_a_websocket_ends_when_its_token_expires():
-    guard, live = Passing(1, Expired("x"), expires_at=1.0), Live("a")  # long ago: it is judged again within a second
-    real = live.receive
-
-    async def later():
+async def test_a_websocket_that_only_sends_is_stopped_without_an_error():
+    async def ticker(scope, receive, send):
+        await receive()
+        await send({"type": "websocket.accept"})
         await asyncio.sleep(1.1)
-        return await real()
+        while True:
+            await send({"type": "websocket.send", "text": "tick"})
 
-    await GuardMiddleware(echo, guard, recheck_s=3600)(TestAnOpenWebSocket.OPENS, later, live.send)
+    live = Live()
+    await GuardMiddleware(ticker, OnceGuard())(OPENS, live.receive, live.send)
     assert [message["type"] for message in live.sent] == ["websocket.accept", "websocket.close"]
+
+
+async def test_a_mistake_of_the_application_stays_one():
+    async def broken(scope, receive, send):
+        raise ZeroDivisionError
+
+    live = Live()
+    with pytest.raises(ZeroDivisionError):
+        await GuardMiddleware(broken, ScriptedGuard())(OPENS, live.receive, live.send)
+
+
+async def test_a_token_among_the_subprotocols_opens_and_is_not_shown_to_the_application(guard, app):
+    live = Live()
+    offered = ["chat", "bearer", "good"]
+    header = (b"sec-websocket-protocol", b"chat, bearer, good")
+
+    async def accepting(scope, receive, send):
+        await app(scope, receive, send)
+        await send({"type": "websocket.accept"})
+
+    guarded = GuardMiddleware(accepting, guard, credentials=["websocket-protocol"])
+    await guarded(websocket_scope(subprotocols=offered, headers=[header]), live.receive, live.send)
+    (seen,) = app.scopes
+    assert seen["doorward.principal"] is ALICE
+    assert (seen["subprotocols"], seen["headers"]) == (["chat"], [(b"sec-websocket-protocol", b"chat")])
+    assert "good" not in repr(seen)
+    assert live.sent == [{"type": "websocket.accept", "subprotocol": "bearer"}]
+
+
+async def test_a_guard_within_another_does_not_take_the_credential_of_the_other(guard, app):
+    inner = ScriptedGuard()
+    guarded = GuardMiddleware(GuardMiddleware(app, inner), guard, credentials=["header:x-api-key"])
+    sent = await ask(guarded, http_scope(headers=[("x-api-key", "good")]))
+    assert (sent[0]["status"], inner.asked[0][0]) == (401, None)
 
 
 async def test_when_the_server_starts_keys_are_fetched_and_the_application_starts_too(guard, app):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doorward.errors import ConfigurationError, Forbidden
-from doorward.integrations.credential_places import CredentialPlaces, without_websocket_token
+from doorward.integrations.credential_places import CredentialPlaces, websocket_tokens, without_websocket_tokens
 
 ALL = ("authorization", "header:X-API-Key", "cookie:__Host-session", "websocket-protocol")
 
@@ -32,6 +32,8 @@ def websocket(*protocols, **headers):
         (websocket("bearer", "t"), "Bearer t"),
         (websocket("chat", "bearer", "t"), "Bearer t"),
         (websocket("bearer"), "Bearer "),
+        (websocket("bearer", "t", "bearer", "t"), "Bearer t"),
+        (websocket("bearer", "t", "bearer", "u"), "Bearer t, Bearer u"),
         (websocket("chat"), None),
         # the same one twice is one
         (http(authorization="Bearer a", x_api_key="a"), "Bearer a"),
@@ -100,12 +102,16 @@ def test_a_cookie_opens_nothing_to_what_another_site_may_have_made(scope):
 
 
 def test_an_application_never_sees_the_token_among_the_subprotocols():
-    scope = websocket("chat", "bearer", "t", sec_websocket_protocol="chat, bearer, t", host="x")
-    assert without_websocket_token(scope) == {
-        "subprotocols": ["chat"],
-        "headers": [(b"host", b"x"), (b"sec-websocket-protocol", b"chat")],
+    offered = ["chat", "bearer", "t", "v2", "bearer", "u"]
+    scope = websocket(*offered, sec_websocket_protocol=", ".join(offered), host="x")
+    tokens, others = websocket_tokens(scope)
+    assert (tokens, others) == (["t", "u"], ["chat", "v2"])
+    assert without_websocket_tokens(scope, others) == {
+        "subprotocols": ["chat", "v2"],
+        "headers": [(b"host", b"x"), (b"sec-websocket-protocol", b"chat, v2")],
     }
-    assert without_websocket_token(websocket("bearer", "t")) == {"subprotocols": [], "headers": []}
+    alone = websocket("bearer", "t", sec_websocket_protocol="bearer, t")
+    assert without_websocket_tokens(alone, []) == {"subprotocols": [], "headers": []}
 
 
 @pytest.mark.parametrize(

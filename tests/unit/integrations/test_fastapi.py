@@ -151,6 +151,14 @@ async def test_scopes_that_the_middleware_did_not_ask_for_are_the_guards_to_judg
     assert guard.asked[-1][2] == ["write"], "the guard refuses, and so records it"
 
 
+async def test_a_credential_that_the_middleware_took_away_counts_for_the_dependency_too(guard):
+    app = GuardMiddleware(application(Authenticate(guard)), guard, credentials=["header:x-goog-iap-jwt-assertion"])
+    assert (await get(app, "/read", **{"x-goog-iap-jwt-assertion": "good"})).json() == "alice"
+    assert [asked[0] for asked in guard.asked] == ["Bearer good", "Bearer good"]
+    other = GuardMiddleware(application(Authenticate(ScriptedGuard())), guard, credentials=["header:x-api-key"])
+    assert (await get(other, "/read", **{"x-api-key": "good"})).status_code == 401, "of another guard"
+
+
 async def test_on_a_public_path_of_the_middleware_the_dependency_still_asks(guard):
     app = GuardMiddleware(application(Authenticate(guard)), guard, public_paths=["/notes"])
     assert (await get(app, "/notes")).status_code == 401
