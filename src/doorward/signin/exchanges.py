@@ -78,7 +78,7 @@ def issuer_of(metadata: ProviderMetadata, signed: SignedClaims) -> str:
         return metadata.issuer
     tenant, issuer = signed.claims.get("tid"), signed.claims.get("iss")
     named = metadata.issuer.replace("{tenantid}", tenant) if isinstance(tenant, str) else ""
-    if named != issuer or not issuer_matches(metadata.issuer, named):
+    if named != issuer or named == metadata.issuer or not issuer_matches(metadata.issuer, named):
         message = "The ID token of a multi-tenant issuer names no tenant (tid). Sign in with your own tenant's issuer."
         raise MissingClaim(message, reason="tenant_missing")
     return named

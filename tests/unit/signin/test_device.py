@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from urllib.parse import parse_qsl
 
+import pytest
+
+from doorward.errors import ProviderUnavailable, SignInTimeout
 from doorward.model import HttpResponse, Pause
 from doorward.protocol.authorization import challenge_of
 from doorward.protocol.client_auth import Client
@@ -20,16 +23,25 @@ METADATA = ProviderMetadata(ISSUER, ISSUER, f"{ISSUER}/t", ISSUER, device_author
 DEVICE = {"device_code": "dc", "user_code": "A", "verification_uri": ISSUER, "expires_in": 600, "interval": 1}
 
 
+class PausedClock(SystemClock):
+    """Goes on by pauses alone."""
+
+    passed_s = 0.0
+
+    def monotonic(self):
+        return self.passed_s
+
+
 def drive(*answers):
-    """Run the flow on these answers; return the forms that it sent and the pauses that it made."""
-    forms, pauses, rest = [], [], list(answers)
+    """Run the flow on these answers, the last for good; return the forms that it sent and the pauses that it made."""
+    forms, pauses, rest, clock = [], [], list(answers), PausedClock()
     flow = obtain_tokens_by_device(
         Registration(ISSUER, "cli"),
         METADATA,
         Client("cli"),
         prompt=TerminalPrompt(),
         timeout_s=500,
-        clock=SystemClock(),
+        clock=clock,
         entropy=SystemEntropy(),
     )
     step = next(flow)
@@ -37,10 +49,11 @@ def drive(*answers):
         while True:
             if isinstance(step, Pause):
                 pauses.append(step.seconds)
+                clock.passed_s += step.seconds
                 step = flow.send(None)
             else:
                 forms.append(dict(parse_qsl(step.body.decode())))
-                status, body = rest.pop(0)
+                status, body = rest.pop(0) if len(rest) > 1 else rest[0]
                 step = flow.send(HttpResponse(status, {"content-type": "application/json"}, json.dumps(body).encode()))
     except StopIteration:
         return forms, pauses
@@ -57,3 +70,13 @@ def test_slow_down_lengthens_each_later_wait():
     longer = (400, {"error": "slow_down", "interval": 30})
     _, pauses = drive((200, DEVICE), pending, slower, pending, slower, longer, (200, {"access_token": "at"}))
     assert pauses == [1, 1, 6, 6, 11, 30]
+
+
+@pytest.mark.parametrize(
+    ("last", "error"),
+    [((503, {}), ProviderUnavailable), ((400, {"error": "authorization_pending"}), SignInTimeout)],
+    ids=["an outage", "nobody"],
+)
+def test_an_outage_at_the_end_is_told_for_the_person_may_have_answered(last, error):
+    with pytest.raises(error):
+        drive((200, DEVICE), (503, {}), last)
