@@ -739,7 +739,7 @@ class TestLogout:
 @pytest.mark.usefixtures("person")
 class TestIssuer:
     def test_signs_people_in_until_it_is_stopped(self) -> None:
-        with Terminal("issuer", "--client-id", "app", "--user", "carol", "--sign-in-as", "carol") as terminal:
+        with Terminal("issuer", "--client-id", "app", "--sign-in-as", "carol") as terminal:
             command = terminal.wait_for(r"\ndoorward (login .* --insecure-loopback-http)\s")[1]
             done = doorward_cli(*command.split(), "--json")
             assert json_of(done)["email"] == "carol@example.org"

@@ -332,6 +332,7 @@ class TestWithoutABrowser:
         with pytest.raises(SignInRequired, match="doorward login") as required:
             sign_in(prompt=None, timeout_s=20)
         assert required.value.reason == "not_attended"
+        assert "--device" in required.value.message, "DevIssuer offers a code"
         assert not any(request.endpoint == "authorize" for request in issuer.requests)
 
     def test_a_browser_that_fails_is_told_of(self, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,8 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except click.ClickException as error:
         where = getattr(getattr(error, "ctx", None), "command_path", "doorward")
-        return ending.usage(f"{error.format_message()} See: {where} --help", arguments)
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        return ending.usage(f"{message}. See: {where} --help", arguments)
     except DoorwardError as error:
         return ending.failed(_in_words_typed(error, arguments), arguments)
     except Exception as error:  # the last resort: a person sees no traceback

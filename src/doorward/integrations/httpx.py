@@ -114,7 +114,10 @@ def _parse_origin(origin: str, *, loopback_http: bool) -> _Origin:
             flaw, why = "http_port_80", "is http on port 80, from where httpx carries a token on to port 443"
         else:
             return parts.scheme, host, port
-    message = f"An origin for tokens {why}. Write each as https://host or https://host:port."
+    message = (
+        f"An origin for tokens {why}. Write each as https://host or https://host:port. For development on this "
+        "computer, allow http with insecure_loopback_http=True."
+    )
     raise ConfigurationError(message, field="origins", reason=flaw)
 
 

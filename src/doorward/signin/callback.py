@@ -94,6 +94,8 @@ class Question:
     def _in_words(self, why: NoBrowser) -> None:
         if not self.attended:
             message = f"{why} Nobody is at a terminal here to do so: run `doorward login` in one."
+            if self.device_offered:
+                message += " Or sign in with a code, on any device: `doorward login --device`."
             raise SignInRequired(message, reason="not_attended")
         self._say_in_words(str(why))
 

@@ -54,6 +54,14 @@ def test_an_address_that_lacks_https_is_given_back_with_it(typed, meant, capsys)
     assert f"such as {meant}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("typed", [["completion"], ["status", "extra"], ["issuer", "--port", "x"]])
+def test_what_is_wrong_is_one_line_that_ends_where_help_is(typed, capsys):
+    assert run(typed) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("doorward: ")
+    assert f". See: doorward {typed[0]} --help" in line
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_a_script_for_the_shell(shell, capsys):
     assert run(["completion", shell]) == 0

@@ -60,7 +60,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     """
     with DevIssuer(port=port) as issuer:
         issuer.add_client(client_id)
-        for name in users or ("alice", "bob"):
+        for name in [*(users or ("alice", "bob")), *([person] if person else [])]:
             issuer.add_user(name, email=f"{name}@example.org")
         if person is not None:
             issuer.sign_in_as(person)

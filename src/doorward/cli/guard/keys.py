@@ -54,7 +54,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, value: str | 
         return 0.0
     found = re.fullmatch(r"([0-9]{1,6})([smhdw])", value)
     if found is None:
-        raise click.BadParameter(f"{printable(repr(value))} is no time span. Give one like 90d, 24h, 30m or 0s.")
+        raise click.BadParameter(f"{printable(repr(value))} is no time span. Give one like 90d, 24h or 30m.")
     return int(found[1]) * float(_UNITS_S[found[2]])
 
 
