@@ -105,11 +105,13 @@ class Configuration(msgspec.Struct, frozen=True, eq=False):
     def close(self, *, but: Configuration | None = None) -> None:
         """Close what holds threads, files or connections, but not what another configuration goes on with."""
         kept = [] if but is None else but.closeable()
-        if self.folds is not None:  # while the audit can still be written
-            self.folds.close()
-        for part in self.closeable():
-            if not any(part is each for each in kept):
-                part.close()
+        try:
+            if self.folds is not None:  # while the audit can still be written
+                self.folds.close()
+        finally:
+            for part in self.closeable():
+                if not any(part is each for each in kept):
+                    part.close()
 
     def closeable(self) -> list[Any]:
         """Return the parts that can be closed: an audit of the caller's own making need not."""

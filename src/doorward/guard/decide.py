@@ -226,15 +226,10 @@ def _refuse(config: Configuration, attempt: _Attempt, error: DoorwardError) -> T
         if attempt.signed and not attempt.repeated and isinstance(error, _FINAL):
             until = now + _REJECTED_TTL_S
             config.rejected.put(request.digest, Rejected(type(error), error.message, error.reason, now, until))
-    if config.audit is not None and config.folds is not None:
+    if config.folds is not None:
         error = instead or error
         decision = refused_decision(request, error, attempt.credential, attempt.accepted, now=now)
-        if now >= config.folds.due_at:
-            config.folds.close_due(now)
-        if isinstance(error, Throttled):
-            config.folds.record(decision, config.throttle.network(request.client_ip))
-        else:
-            config.audit.record(decision)
+        config.folds.record(decision, config.throttle.network(request.client_ip))
     return instead
 
 

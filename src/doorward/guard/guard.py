@@ -14,7 +14,7 @@ from doorward.guard.cache import digester
 from doorward.guard.configuration import Options, configure
 from doorward.guard.credentials import Request, signed_part
 from doorward.guard.decide import decide, holds
-from doorward.guard.record import accepted_decision
+from doorward.guard.record import accepted_decision, refused_decision
 from doorward.guard.revocation.revocation_list import fingerprint
 from doorward.guard.work import afinish, finish
 from doorward.model import Principal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
+    from doorward.errors import Forbidden, InvalidCredential
     from doorward.guard.addresses import Networks
     from doorward.guard.api_keys.api_keys import ApiKeys
     from doorward.guard.configuration import Audit
@@ -260,6 +261,20 @@ class Guard:
             request = Request(authorization, client_ip, scopes, resource, digest)
             config.audit.record(accepted_decision(request, accepted, now=now))
         return accepted.principal
+
+    def record_refusal(
+        self, error: InvalidCredential | Forbidden, *, client_ip: str | None = None, resource: str | None = None
+    ) -> None:
+        """Record that an adapter refused a request by itself, and so did not ask.
+
+        Raises:
+            StoreError: the audit can't record it.
+        """
+        config = self._configuration
+        if config.folds is not None:
+            request = Request(None, client_ip, (), resource, b"")
+            decision = refused_decision(request, error, "", None, now=self._now())
+            config.folds.record(decision, config.throttle.network(client_ip))
 
     def explain(self, credential: str) -> Explanation:
         """Say step by step why a token or API key is accepted or refused. Nothing is throttled, cached or recorded.

@@ -10,7 +10,7 @@ import json
 from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from doorward.errors import ConfigurationError, DoorwardError, printable
+from doorward.errors import ConfigurationError, DoorwardError, Forbidden, printable
 from doorward.guard.addresses import Networks, client_address
 from doorward.guard.work import afinish
 from doorward.integrations.credential_places import (
@@ -42,6 +42,8 @@ ASGIApp: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
 
 _AUTHORIZATION = b"authorization"
 _PREFLIGHT = b"access-control-request-method"
+_NOT_IN_PREFLIGHT = frozenset({b"authorization", b"cookie", b"content-type"})
+_OVERRIDES = (b"x-http-method", b"x-method-override")  # by which some frameworks take a request for another
 _LONGEST_RESOURCE = 300
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
@@ -80,20 +82,32 @@ class Doorkeeper:
         return guard.begin(authorization, client_ip=client_ip, scopes=scopes, resource=resource)
 
     def credential(self, scope: _Scope) -> str | None:
-        """Return what the guard is asked about. Raises Forbidden where a cookie may come from another site's page."""
-        if scope.get("doorward.guard") is self.guard and isinstance(found := scope.get("doorward.credential"), Secret):
-            return found.reveal()  # the middleware found it in a place that the application does not see
+        """Return what the guard is asked about, which behind a middleware of the same guard is what that one found.
+
+        Raises:
+            Forbidden: there is a cookie alone, and another site's page may have sent it. The guard records that.
+        """
+        if self._is_behind_middleware(scope):
+            found: Secret | None = scope["doorward.credential"]
+            return _authorization(scope) if found is None else found.reveal()
         if self.places.is_usual:
-            return _authorization([value for name, value in scope["headers"] if name == _AUTHORIZATION])
-        return self.places.find(scope)
+            return _authorization(scope)
+        try:
+            return self.places.find(scope)
+        except Forbidden as error:
+            resource = _resource(scope) if self.guard.keeps_records else None
+            self.guard.record_refusal(error, client_ip=self._client_address(scope), resource=resource)
+            raise
+
+    def _is_behind_middleware(self, scope: _Scope) -> bool:
+        return scope.get("doorward.guard") is self.guard and scope["doorward.principal"] is not None
 
     async def admit(self, scope: _Scope, scopes: Sequence[str], *, optional: bool = False) -> Principal | None:
         """Return who is calling; None where nobody says who, and that is ``optional``. Errors are the guard's."""
         credential = self.credential(scope)
         if credential is None and optional:
             return None
-        again = scope.get("doorward.guard") is self.guard and scope["doorward.principal"] is not None
-        answer = self.ask(scope, credential, scopes, again=again)
+        answer = self.ask(scope, credential, scopes, again=self._is_behind_middleware(scope))
         return answer if isinstance(answer, Principal) else await afinish(answer)
 
     def _client_address(self, scope: _Scope) -> str | None:
@@ -195,7 +209,8 @@ class GuardMiddleware:
         }
         path, raw_path = scope["path"], scope.get("raw_path")
         credential = None
-        if not self._public.includes(path, raw_path) and not _is_preflight(inner):
+        is_preflight = _is_preflight(inner)
+        if not is_preflight and not self._public.includes(path, raw_path):
             if self._resource is not None and self._resource.is_asked_for(scope):
                 await _send_document(self._resource.document(self._guard.issuers), scope, send)
                 return
@@ -207,10 +222,13 @@ class GuardMiddleware:
             except REFUSED as error:
                 await _send_refusal(self._refusals.answer(error), scope, send)
                 return
-        if credential is not None and not self._doorkeeper.places.is_usual:
-            inner["doorward.credential"] = Secret(credential)  # for FastAPI's dependency, which may need more scopes
+            if credential is not None and not self._doorkeeper.places.is_usual:
+                inner["doorward.credential"] = Secret(credential)  # for FastAPI's dependency, which may ask for more
         stripped = self._stripped  # only now: a credential may stand in one of them
         inner["headers"] = [header for header in inner["headers"] if not stripped[header[0]]]
+        if is_preflight:
+            await _pass_preflight(self._app, inner, send)
+            return
         if scope["type"] == "http":
             await self._app(inner, receive, send)
         else:
@@ -255,14 +273,25 @@ class GuardMiddleware:
 
 
 def _is_preflight(scope: _Scope) -> bool:
-    """Say whether a browser asks what CORS allows: without a credential, before the request that has one.
+    """Say whether a browser asks what CORS allows: before the request, without its body and without a credential.
 
-    Source: Fetch section 3.3.2.
+    Source: Fetch sections 3.3.2 and 4.8.
     """
     if scope.get("method") != "OPTIONS":
         return False
-    names = {name for name, _ in scope["headers"]}
-    return _PREFLIGHT in names and b"origin" in names
+    headers = dict(scope["headers"])
+    has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+    return {b"origin", _PREFLIGHT} <= headers.keys() and not has_body and headers.keys().isdisjoint(_NOT_IN_PREFLIGHT)
+
+
+async def _pass_preflight(app: ASGIApp, inner: _Scope, send: _Send) -> None:
+    """Call the application with nothing that could make another request of it."""
+    inner["headers"] = [header for header in inner["headers"] if not header[0].startswith(_OVERRIDES)]
+
+    async def nothing() -> _Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    await app(inner, nothing, send)
 
 
 def _choosing_bearer(send: _Send) -> _Send:
@@ -276,9 +305,10 @@ def _choosing_bearer(send: _Send) -> _Send:
     return choosing
 
 
-def _authorization(given: list[bytes]) -> str | None:
+def _authorization(scope: _Scope) -> str | None:
     """Make one value of those of all Authorization headers."""
     # Several are one list (RFC 9110 section 5.3), and no credential has a comma: the guard refuses and records it.
+    given = [value for name, value in scope["headers"] if name == _AUTHORIZATION]
     return b", ".join(given).decode("latin-1") if given else None
 
 

@@ -127,7 +127,8 @@ def _as_bearer(value: str) -> str:
 def _cookies(scope: MutableMapping[str, Any]) -> list[tuple[str, str]]:
     lines = b"; ".join(value for name, value in scope["headers"] if name == b"cookie").decode("latin-1")
     pairs = (pair.partition("=") for pair in lines.split(";"))
-    return [(name.strip(), value.strip().strip('"')) for name, _, value in pairs]
+    # Blanks alone are taken off: browsers let a site set "\xa0__Host-x", which is no name of ours.
+    return [(name.strip(" \t"), value.strip(" \t").strip('"')) for name, _, value in pairs]
 
 
 def _origins(given: Iterable[str]) -> frozenset[str]:

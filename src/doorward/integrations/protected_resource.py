@@ -51,9 +51,10 @@ class ProtectedResource:
         """Return the resource whose document is at a URL; None where it is not a place that RFC 9728 gives it."""
         try:
             parts = urlsplit(metadata_url or "")
-            if not parts.path.startswith(_WELL_KNOWN) or parts.query:
+            own_path = parts.path.removeprefix(_WELL_KNOWN)
+            if own_path == parts.path or own_path[:1] not in {"", "/"} or parts.query:
                 return None
-            return cls(f"{parts.scheme}://{parts.netloc}{parts.path.removeprefix(_WELL_KNOWN)}")
+            return cls(f"{parts.scheme}://{parts.netloc}{own_path}")
         except (ConfigurationError, ValueError):
             return None
 

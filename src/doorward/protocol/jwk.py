@@ -98,6 +98,8 @@ class JwkSet:
         for key in named:  # the same key may stand there twice
             if alg in key.algorithms and all(key.public_key != other.public_key for other in fitting):
                 fitting.append(key)
+            if len(fitting) > _MOST_UNNAMED:  # compared with no more of them: strangers can ask for it
+                break
         if not fitting:
             raise UnknownKey(
                 "No key of the issuer fits the token's algorithm; get a new token.", reason="key_algorithm_mismatch"

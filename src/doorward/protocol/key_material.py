@@ -202,7 +202,7 @@ def _from_certificate(jwk: Mapping[str, Any], *numbers: str) -> object:
 
     try:
         return x509.load_der_x509_certificate(binascii.a2b_base64(first, strict_mode=True)).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         raise unusable("has no readable certificate (x5c)", "jwk_x5c_malformed") from None
 
 

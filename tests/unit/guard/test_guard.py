@@ -817,3 +817,19 @@ def test_an_audit_that_fails_is_asked_once(clock, token, scopes):
     with pytest.raises(StoreError):
         guard.authenticate(bearer(token()), scopes=scopes)
     assert [each.outcome for each in heard.decisions] == ["accepted"]
+
+
+def test_a_refusal_by_an_adapter_is_recorded():
+    decisions = []
+
+    class Kept:
+        def record(self, decision):
+            decisions.append(decision)
+
+    for audit in (Kept(), None):
+        guard = Guard([], ApiKeys.memory(), audit=audit)
+        guard.record_refusal(Forbidden("x", reason="cross_site_request"), client_ip="192.0.2.7", resource="POST /notes")
+        guard.close()
+    (decision,) = decisions
+    assert (decision.outcome, decision.reason) == ("forbidden", "cross_site_request")
+    assert (decision.client_ip, decision.resource, decision.kind) == ("192.0.2.7", "POST /notes", "none")

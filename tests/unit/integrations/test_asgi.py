@@ -58,6 +58,9 @@ class ScriptedGuard:
             raise Forbidden("x", missing_scopes=missing)
         return ALICE
 
+    def record_refusal(self, error, *, client_ip=None, resource=None):
+        self.asked.append((error.reason, client_ip, (), resource))
+
     def warm_up(self):
         self.warmed_up += 1
 
@@ -225,18 +228,40 @@ async def test_the_answer_to_head_has_no_body(guard, app):
 PREFLIGHT = [("origin", "https://app.example.org"), ("access-control-request-method", "GET")]
 
 
-async def test_a_preflight_request_passes_and_brings_nobody(guard, app):
-    guarded = GuardMiddleware(app, guard)
-    sent = await ask(guarded, http_scope(method="OPTIONS", headers=[*PREFLIGHT, BEARER, ("x-auth-user", "admin")]))
+async def test_a_preflight_request_passes_and_brings_nobody_and_nothing(guard):
+    seen = []
+
+    async def takes_all(scope, receive, send):
+        seen.append((scope["doorward.principal"], dict(scope["headers"]), await receive()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    claims = [("x-auth-user", "admin"), ("x-http-method-override", "DELETE"), ("x-method-override", "DELETE")]
+    guarded = GuardMiddleware(takes_all, guard)
+    sent = await ask(guarded, http_scope(method="OPTIONS", headers=[*PREFLIGHT, ("content-length", "0"), *claims]))
     assert sent[0]["status"] == 200
-    assert app.scopes[0]["doorward.principal"] is None
-    assert b"x-auth-user" not in dict(app.scopes[0]["headers"])
+    ((principal, headers, message),) = seen
+    assert principal is None
+    assert sorted(headers) == [b"access-control-request-method", b"content-length", b"origin"]
+    assert message == {"type": "http.request", "body": b"", "more_body": False}
     assert guard.asked == []
 
 
 @pytest.mark.parametrize(
     ("method", "headers"),
-    [("OPTIONS", PREFLIGHT[:1]), ("OPTIONS", PREFLIGHT[1:]), ("OPTIONS", []), ("GET", PREFLIGHT), ("POST", PREFLIGHT)],
+    [
+        ("OPTIONS", PREFLIGHT[:1]),
+        ("OPTIONS", PREFLIGHT[1:]),
+        ("OPTIONS", []),
+        ("GET", PREFLIGHT),
+        ("POST", PREFLIGHT),
+        ("options", PREFLIGHT),
+        ("OPTIONS", [*PREFLIGHT, ("content-length", "8")]),
+        ("OPTIONS", [*PREFLIGHT, ("transfer-encoding", "chunked")]),
+        ("OPTIONS", [*PREFLIGHT, ("content-type", "application/json")]),
+        ("OPTIONS", [*PREFLIGHT, ("cookie", "session=x")]),
+        ("OPTIONS", [*PREFLIGHT, ("authorization", "Bearer bad")]),
+    ],
 )
 async def test_what_is_no_preflight_request_needs_a_credential(guard, app, method, headers):
     sent = await ask(GuardMiddleware(app, guard), http_scope(method=method, headers=headers))
@@ -300,8 +325,10 @@ async def test_metadata_at_a_place_of_the_application_is_served_unless_it_does_s
     assert json.loads(sent[1]["body"])["resource"] == "https://api.example.org"
     sent = await ask(GuardMiddleware(app, guard, resource_metadata=place, public_paths=[path]), http_scope(path))
     assert sent[1]["body"] == b"in"
-    elsewhere = GuardMiddleware(app, guard, resource_metadata="https://api.example.org/metadata")
-    assert (await ask(elsewhere, http_scope(path)))[0]["status"] == 401
+    for other in ("/metadata", "/.well-known/oauth-protected-resource-v2", f"{path}.evil.example"):
+        elsewhere = GuardMiddleware(app, guard, resource_metadata=f"https://api.example.org{other}")
+        assert (await ask(elsewhere, http_scope(path)))[0]["status"] == 401
+        assert (await ask(elsewhere, http_scope(other)))[0]["status"] == 401
 
 
 async def test_headers_that_claim_an_identity_are_stripped_where_a_credential_is_needed_and_where_not(guard, app):
@@ -387,6 +414,15 @@ async def test_a_websocket_is_refused_before_it_opens(guard, app):
 async def test_a_websocket_with_a_good_credential_opens(guard, app):
     await ask(GuardMiddleware(app, guard), websocket_scope(headers=[(b"authorization", b"Bearer good")]))
     assert app.scopes[0]["doorward.principal"] is ALICE
+
+
+async def test_a_cookie_from_another_sites_page_is_refused_and_recorded(guard, app):
+    guarded = GuardMiddleware(app, guard, credentials=["cookie:session"])
+    given = [("cookie", "session=good"), ("sec-fetch-site", "cross-site")]
+    sent = await ask(guarded, http_scope(method="POST", headers=given))
+    assert (sent[0]["status"], app.scopes) == (403, [])
+    assert guard.asked == [("cross_site_request", "192.0.2.7", (), "POST /notes")]
+    assert (await ask(guarded, http_scope(headers=given)))[0]["status"] == 200
 
 
 class Live:

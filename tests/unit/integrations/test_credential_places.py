@@ -11,7 +11,7 @@ ALL = ("authorization", "header:X-API-Key", "cookie:__Host-session", "websocket-
 
 
 def http(method="GET", **headers):
-    given = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    given = [(name.replace("_", "-").encode(), value.encode("latin-1", "replace")) for name, value in headers.items()]
     return {"type": "http", "method": method, "scheme": "https", "headers": given}
 
 
@@ -29,6 +29,7 @@ def websocket(*protocols, **headers):
         (http(x_api_key="Bearer dw_k"), "Bearer dw_k"),
         (http(cookie="a=b; __Host-session=t; c=d"), "Bearer t"),
         (http(cookie="session=t"), None),
+        *[(http(cookie=f"{blank}__Host-session=t"), None) for blank in ("\xa0", "\x85", "\x0b", "\x1f", "\u3000")],
         (websocket("bearer", "t"), "Bearer t"),
         (websocket("chat", "bearer", "t"), "Bearer t"),
         (websocket("bearer"), "Bearer "),

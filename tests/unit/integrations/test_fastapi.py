@@ -159,6 +159,13 @@ async def test_a_credential_that_the_middleware_took_away_counts_for_the_depende
     assert (await get(other, "/read", **{"x-api-key": "good"})).status_code == 401, "of another guard"
 
 
+async def test_behind_the_middleware_nobody_else_can_come_in_by_another_place(guard):
+    """Else a request would have two callers, and the audit know of one."""
+    app = GuardMiddleware(application(Authenticate(guard, credentials=["header:x-api-key"])), guard)
+    assert (await get(app, "/read", "Bearer good", **{"x-api-key": "bad"})).json() == "alice"
+    assert [asked[0] for asked in guard.asked] == ["Bearer good", "Bearer good"]
+
+
 async def test_on_a_public_path_of_the_middleware_the_dependency_still_asks(guard):
     app = GuardMiddleware(application(Authenticate(guard)), guard, public_paths=["/notes"])
     assert (await get(app, "/notes")).status_code == 401

@@ -285,6 +285,14 @@ def test_what_is_no_certificate_is_refused(kind, x5c):
     assert reason({**kind, "x5c": x5c}) == "jwk_x5c_malformed"
 
 
+def test_a_certificate_of_a_version_that_nobody_knows_is_refused():
+    whole = base64.b64decode(certificate(ec.generate_private_key(ec.SECP256R1())))
+    version_3, version_2 = bytes.fromhex("a003020102"), bytes.fromhex("a003020101")
+    assert whole.count(version_3) == 1
+    second = base64.b64encode(whole.replace(version_3, version_2)).decode()
+    assert reason({"kty": "EC", "crv": "P-256", "x5c": [second]}) == "jwk_x5c_malformed"
+
+
 def test_a_certificate_that_is_too_long_is_not_read():
     private_key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "id.example")])

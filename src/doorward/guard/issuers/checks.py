@@ -51,6 +51,12 @@ _LONGEST_NAME: Final = 512
 _NOT_TO_ASK: Final = frozenset({"no_host", "not_https"})
 _MOST_PATHS: Final = 20
 _INSIDE: Final = frozenset({"internal", "local", "svc"})
+_NETWORKS_INSIDE: Final = tuple(
+    map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "::1/128", "fc00::/7"))
+)
+"""RFC 1918, RFC 4193 and loopback. ``is_private`` holds much more."""
+_LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
+_NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 def wrong(field: str, is_what: str, reason: str) -> ConfigurationError:
@@ -154,9 +160,13 @@ def check_ways_to_keys(
 def _is_inside(host: str) -> bool:
     """Say whether a host can only be of a network inside, by its name or address."""
     try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return "." not in host or host.rsplit(".", 1)[-1] in _INSIDE or host.endswith((".home.arpa", ".cluster.local"))
+        address = ipaddress.ip_address(host)
+    except ValueError:  # resolvers read numbers, in any base, as addresses
+        labels = host.split(".")
+        if not all(map(_LABEL.fullmatch, labels)) or _NUMBER.fullmatch(labels[-1]):
+            return False
+        return len(labels) == 1 or labels[-1] in _INSIDE or host.endswith(".home.arpa")
+    return any(address in network for network in _NETWORKS_INSIDE)
 
 
 def check_path(field: str, value: object) -> None:

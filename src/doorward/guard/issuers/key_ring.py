@@ -6,6 +6,7 @@ here: there is no timer, and an issuer that nobody uses is not asked.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from doorward.ports import Clock
 
 __all__ = ["KeyRing"]
+
+_log = logging.getLogger("doorward.guard")
 
 _NONE: Final = JwkSet(())
 _NEVER: Final = float("-inf")
@@ -181,8 +184,9 @@ class KeyRing:
                 flight = self._start()
             if flight is None:
                 lag_s = _PUBLISHED_WITHIN_S if isinstance(doubt, UnknownKey) else 0.0
-                if type(made_at) in {int, float} and made_at <= self._fetched_at - lag_s:
-                    raise doubt
+                is_time = type(made_at) in {int, float}
+                if is_time and not self._fetched_at - lag_s < made_at <= now + self.issuer.leeway_s:
+                    raise doubt  # older than the keys, or of a time to come, which nobody may write
                 raise self._unknowable(now) from doubt
         landed = yield from self._wait(flight)
         with rings.lock:
@@ -268,9 +272,12 @@ class KeyRing:
         asked_s = error.retry_after_s if isinstance(error, UnavailableError) else None
         self._failures += 1
         self._failed_at = self._rings.clock.now()
+        is_news = self._failures == 1
         self._wait_s = min(max(backoff_s, asked_s or 0.0), _MOST_BACKOFF_S)
         self.failure = error.message if isinstance(error, DoorwardError) else f"Unexpected: {type(error).__name__}."
         self._set_fresh_until()
+        if is_news:  # once an outage, for a service that keeps no audit
+            _log.warning("The keys of %s could not be fetched. %s", printable(self.issuer.url), self.failure)
 
     def _set_fresh_until(self) -> None:
         rings = self._rings

@@ -149,7 +149,29 @@ def test_http_inside_where_it_is_allowed_to_one_url(host):
     ("settings", "reason"),
     [
         ({"jwks_url": "http://keys.example.org/jwks", "insecure_jwks_http": True}, "not_inside"),
-        ({"jwks_url": "http://8.8.8.8/jwks", "insecure_jwks_http": True}, "not_inside"),
+        *[
+            ({"jwks_url": f"http://{host}/jwks", "insecure_jwks_http": True}, "not_inside")
+            for host in [
+                "8.8.8.8",
+                "134744072",
+                "0x08080808",
+                "01001004010",
+                "8.8.2056",
+                "[2001:0:808:808::1]",
+                "0.0.0.1",
+                "169.254.169.254",
+                "100.64.0.1",
+                "255.255.255.255",
+                "198.18.0.1",
+                "[::ffff:8.8.8.8]",
+                "[64:ff9b::808:808]",
+                "keycloak.",
+                "a..internal",
+                "x.0x8",
+                "10.0.0.1.example.org",
+                "internal.example.org",
+            ]
+        ],
         ({"jwks_url": "ftp://keycloak/jwks", "insecure_jwks_http": True}, "not_https"),
         ({"jwks_url": "http://u@keycloak/jwks", "insecure_jwks_http": True}, "has_userinfo"),
         ({"insecure_jwks_http": True}, "jwks_url_missing"),
