@@ -83,7 +83,8 @@ class App:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         caller = scope["doorward.principal"] and scope["doorward.principal"].subject
-        self.reached.append((scope.get("method", "WEBSOCKET"), caller))
+        if scope["path"] != "/favicon.ico":  # a browser asks for it now and then, unbidden
+            self.reached.append((scope.get("method", "WEBSOCKET"), caller))
         if scope["type"] == "http":
             headers = [(b"content-type", b"text/html" if scope["path"] == "/page" else b"text/plain")]
             await send({"type": "http.response.start", "status": 200, "headers": headers})

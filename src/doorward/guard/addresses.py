@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket  # at the start, not at the first request: a fork amid an import leaves the child waiting for it forever
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -105,8 +106,6 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: Netw
         is_trusted = packed is not None and packed in trusted
     if not is_trusted:
         return peer
-    import socket  # noqa: PLC0415 - heavy, and most guards trust no proxy
-
     client, hops = peer, _MAX_HOPS
     for value in reversed(forwarded_for):
         for entry in reversed(value.rsplit(",", hops)):
@@ -133,8 +132,6 @@ def _packed(text: str) -> bytes | None:
     """Read one address, with or without port, brackets, zone and spaces around it."""
     if len(text) > _LONGEST_ADDRESS:
         return None
-    import socket  # noqa: PLC0415 - heavy, and the throttle asks once for an address
-
     try:  # nearly all of them
         ipv6 = ":" in text
         return _unmapped(socket.inet_pton(socket.AF_INET6, text)) if ipv6 else socket.inet_pton(socket.AF_INET, text)

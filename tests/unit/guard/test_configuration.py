@@ -40,6 +40,19 @@ def test_a_mistake_stops_the_start(options, field, reason):
     assert (wrong.value.field, wrong.value.reason) == (field, reason)
 
 
+@pytest.mark.parametrize("urls", [[], [URL, OTHER]])
+def test_an_administrator_who_is_only_a_name_needs_the_one_issuer(urls):
+    with pytest.raises(ConfigurationError) as wrong:
+        Guard([issuer(url) for url in urls], ApiKeys.memory(), admins=["root"])
+    assert (wrong.value.field, wrong.value.reason) == ("admins[0]", "admin_without_issuer")
+
+
+def test_a_guard_made_by_code_has_nothing_to_read_again():
+    with pytest.raises(ConfigurationError) as wrong:
+        Guard([issuer()]).reload()
+    assert wrong.value.reason == "nothing_to_reload"
+
+
 def test_a_misspelt_option_is_none():
     with pytest.raises(TypeError, match="audits"):
         Guard([issuer()], audits=None)

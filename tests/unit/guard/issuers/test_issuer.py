@@ -378,3 +378,9 @@ def test_what_was_given_may_change_and_the_issuer_does_not():
     assert issuer == same
     with pytest.raises(dataclasses.FrozenInstanceError):
         issuer.url = "https://evil.example"
+
+
+def test_an_id_token_has_its_audience_nowhere_else():
+    with pytest.raises(ConfigurationError) as wrong:
+        Issuer("https://id.example.org", ["api"], audience_claim="azp", token_type="id")
+    assert (wrong.value.field, wrong.value.reason) == ("audience_claim", "audience_claim")
