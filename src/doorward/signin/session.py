@@ -341,6 +341,7 @@ class Session:
             scopes=entry.scopes,
             audience=entry.audience,
             resource=entry.resource,
+            known_audiences=entry.known_audiences,
             insecure_loopback_http=entry.insecure_loopback_http,
         )
 
