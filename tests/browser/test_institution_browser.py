@@ -328,9 +328,26 @@ def test_a_login_in_a_second_window_counts(federation):
     assert visit(federation, url=federation.service + "/popup")
 
 
+def test_a_target_that_refuses_ends_it_with_what_was_seen(federation, leaves_nothing):
+    """They see the paper in the window, and the program does not: nothing they do there would help."""
+    with pytest.raises(ConfigurationError, match="seem to be signed in, but") as caught:
+        visit(federation, probe=lambda *_: Probed(valid=False, reason="refused_403"), login_timeout_s=120)
+    assert (caught.value.field, caught.value.reason) == ("target", "human_check")
+    assert f"{federation.target} did not open. The service keeps programs out: it wants to see a person." in str(
+        caught.value
+    )
+
+
+def test_out_of_time_it_says_what_the_target_answered_last(federation):
+    with pytest.raises(SignInTimeout) as caught:
+        visit(federation, probe=lambda *_: Probed(valid=False, reason="login_form"), login_timeout_s=5)
+    assert caught.value.reason == "login_timeout"
+    assert "did not open. The service showed a login page." in str(caught.value)
+
+
 @pytest.mark.parametrize("path", ["/hangs", "/half"])
 def test_a_page_that_never_comes(federation, path, leaves_nothing):
-    with pytest.raises(SignInTimeout) as caught:
+    with pytest.raises(TransportError) as caught:  # worth trying again later
         visit(federation, url=federation.service + path, page_timeout_s=1)
     federation.hold.set()
     assert caught.value.reason == "page_timeout"
