@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from doorward.papers.download import Progress
     from doorward.papers.outcomes import Outcome, OutcomeName
 
-__all__ = ["command", "fetch_papers"]
+__all__ = ["EXIT_CODES", "command", "fetch_papers"]
 
 _KIB = 1024
 _MIB = 1_048_576
