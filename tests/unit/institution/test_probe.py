@@ -1,5 +1,7 @@
 """What counts as a proof, asked of a real server over TLS; and where a cookie goes on the way."""
 
+import gzip
+
 import pytest
 from loopback_https import Answer, html_page, redirect
 
@@ -76,7 +78,16 @@ def test_without_one_the_service_sends_to_a_login_which_is_not_asked(ask, servic
         (Answer(302), None, "odd_status"),
         (Answer(500), None, "server_error"),
         (Answer(503), None, "server_error"),
-        (Answer(200, [("Content-Encoding", "gzip"), ("Content-Type", HTML)], b"\x1f\x8b"), None, "response_encoded"),
+        (Answer(200, [("Content-Encoding", "br"), ("Content-Type", HTML)], b"\x1f\x8b"), None, "response_encoded"),
+        (Answer(200, [("Content-Encoding", "gzip"), ("Content-Type", HTML)], b"\x1f\x8b"), None, "truncated"),
+        (Answer(200, [("Content-Encoding", "gzip")], gzip.compress(b"%PDF-1.7 paper")), True, "target_shown"),
+        (
+            Answer(
+                200, [("Content-Encoding", "gzip"), ("Content-Type", HTML)], gzip.compress(b"<input type=password>")
+            ),
+            False,
+            "login_form",
+        ),
         (redirect("https://idp.localhost:1/x?SAMLRequest=y"), False, "sent_to_login"),
         (redirect("https://idp.localhost:1/cas/login?service=y"), False, "sent_to_login"),
         (redirect("https://idp.localhost:1/authorize?client_id=a&response_type=code"), False, "sent_to_login"),
