@@ -1,4 +1,4 @@
-"""What PyInstaller can't see of Doorward: the stubs that say where late names are, the modules those load, and the list of suffixes.
+"""What PyInstaller can't see of Doorward: stubs that name late names, the modules of those, the list of suffixes.
 
 The libraries that they import come along where they are installed: leave one out with ``--exclude-module``.
 """

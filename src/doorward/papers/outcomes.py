@@ -46,6 +46,18 @@ ADVICE: Mapping[OutcomeName, str] = MappingProxyType(
 )
 """What happened and what to do next."""
 
+_ADVICE_FOR: Mapping[str, str] = MappingProxyType(
+    {
+        "not_by_https": (
+            "The way leads over an address without https, and nothing is there by https. Open it in your browser."
+        ),
+        "redirect_circle": "The server sends us around in a circle. Open the address in your browser.",
+        "too_many_redirects": "The server sends us on without an end. Open the address in your browser.",
+        "response_encoded": "It came compressed in a way that can't be read here. Open the address in your browser.",
+    }
+)
+"""The same, for reasons that tell more than their outcome."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -69,3 +81,8 @@ class Outcome:
     def is_saved(self) -> bool:
         """Whether the paper is there now."""
         return self.outcome == "saved"
+
+    @property
+    def advice(self) -> str:
+        """What happened and what to do next, in words for people."""
+        return _ADVICE_FOR.get(self.reason) or ADVICE[self.outcome]

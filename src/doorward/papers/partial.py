@@ -124,10 +124,18 @@ class Part:
                 self._size += written
                 rest = rest[written:]
 
-    def tail(self, length: int) -> bytes:
-        """Return the last ``length`` bytes."""
+    def tail(self, length: int, padding: bytes) -> bytes:
+        """Return the last ``length`` bytes before any of ``padding``."""
+        end = self._size
         with self._telling():
-            return os.pread(self._fd, length, max(self._size - length, 0))
+            while end > 0:
+                begin = max(end - _BLOCK, 0)
+                if kept := os.pread(self._fd, end - begin, begin).rstrip(padding):
+                    end = begin + len(kept)
+                    break
+                end = begin
+            begin = max(end - length, 0)
+            return os.pread(self._fd, end - begin, begin)
 
     def discard(self) -> None:
         """Remove what is there: it is of no use."""

@@ -92,7 +92,7 @@ def test_without_one_the_service_sends_to_a_login_which_is_not_asked(ask, servic
         (redirect("https://idp.localhost:1/cas/login?service=y"), False, "sent_to_login"),
         (redirect("https://idp.localhost:1/authorize?client_id=a&response_type=code"), False, "sent_to_login"),
         (redirect("https://idp.localhost:1/?wa=wsignin1.0"), False, "sent_to_login"),
-        (redirect("http://sp.localhost/paper.pdf"), None, "redirect_not_https"),
+        (redirect("http://127.0.0.1/paper.pdf"), None, "redirect_not_https"),
         (redirect("file:///etc/passwd"), None, "redirect_no_host"),
         (redirect("https://[x"), None, "redirect_malformed"),
         (redirect("https://u:p@sp.localhost/"), None, "redirect_has_userinfo"),
@@ -106,6 +106,12 @@ def test_what_an_answer_means(ask, service, answer, valid, reason):
     service.answers["/account/login"] = html_page("<h1>Welcome</h1>")
     assert ask() == ProbeResult(valid, reason)
     assert in_words(reason).endswith(".")
+
+
+def test_a_hop_without_https_is_asked_by_https(ask, service):
+    service.answers["/paper.pdf"] = redirect(service.at("/shown.pdf").replace("https://", "http://"))
+    service.answers["/shown.pdf"] = Answer(200, [("Content-Type", "application/pdf")], b"%PDF-1.7")
+    assert ask() == ProbeResult(valid=True, reason="target_shown")
 
 
 def test_another_place_is_no_proof_however_it_looks(ask, service):

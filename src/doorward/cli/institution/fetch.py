@@ -15,7 +15,6 @@ from doorward.cli.terminal import make_console, print_line, print_text
 from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.papers.addresses import check_address
 from doorward.papers.library import Library
-from doorward.papers.outcomes import ADVICE
 from doorward.papers.settings import DownloadSettings
 
 if TYPE_CHECKING:
@@ -134,7 +133,7 @@ def _check_addresses(urls: Sequence[str], settings: DownloadSettings) -> None:
 def _in_words(outcome: Outcome, *, is_member: bool) -> str:
     if outcome.path is not None:
         return f"Saved {printable(str(outcome.path))} ({_size(outcome.bytes)})."
-    advice = ADVICE[outcome.outcome]
+    advice = outcome.advice
     if outcome.outcome in _SIGN_IN and not is_member:
         advice = f"{advice} Name the institution with --institution."
     wait = "" if outcome.retry_after_s is None else f" It asks for {outcome.retry_after_s:.0f} s."
