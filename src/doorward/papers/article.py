@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Article", "Contents", "Verdict", "dois_in", "judge"]
+__all__ = ["Article", "Contents", "Verdict", "dois_in", "judge", "plain_title"]
 
-Verdict: TypeAlias = Literal["right", "wrong", "no_text", "untold"]
+Verdict: TypeAlias = Literal["right", "wrong", "no_text", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +32,12 @@ class Article:
     authors: Sequence[str] = ()
     year: int | None = None
 
-    @property
-    def is_known(self) -> bool:
-        """Whether there is anything to look for in a PDF."""
-        return bool(self.titles or self.dois)
-
 
 @dataclass(frozen=True, slots=True)
 class Contents:
     """What a PDF says: the text of its first pages, and what its metadata say (Info and XMP)."""
 
-    pages: Sequence[str] = ()
+    pages: tuple[str, ...] = ()
     metadata: str = ""
     has_pictures: bool = False
 
@@ -84,13 +79,18 @@ def dois_in(text: str) -> list[str]:
     return [_trimmed(found[0]) for found in _DOI.finditer(plain)]
 
 
+def plain_title(title: str) -> str:
+    """Return a title without the markup that pages put into it."""
+    return " ".join(_MARKUP.sub("", html.unescape(html.unescape(title))).split())
+
+
 def judge(article: Article, contents: Contents) -> Verdict:
-    """Say whether ``contents`` are of ``article``; ``no_text`` and ``untold``: there is no telling."""
+    """Say whether ``contents`` are of ``article``; ``no_text`` and ``unsure``: there is no telling."""
     pages = "\n".join(_plain(page) for page in contents.pages)
     everything = f"{pages}\n{_plain(contents.metadata)}"
     if any(_stands_in(doi, everything) for doi in article.dois):
         return "right"
-    titles = [_plain(_MARKUP.sub(" ", html.unescape(title))) for title in article.titles]
+    titles = [_plain(plain_title(title)) for title in article.titles]
     words = _words(pages)
     closest = max((_closeness(title, _letters(everything), words) for title in titles), default=0.0)
     own = _own_dois(contents)
@@ -102,7 +102,7 @@ def judge(article: Article, contents: Contents) -> Verdict:
         return "wrong"
     if _is_scan(contents):
         return "no_text"
-    return "wrong" if is_telling and closest < _TOO_LITTLE and _same_language(titles, words) else "untold"
+    return "wrong" if is_telling and closest < _TOO_LITTLE and _same_language(titles, words) else "unsure"
 
 
 def _plain(text: str) -> str:

@@ -6,18 +6,21 @@ How one address is asked stands in ``follow``, what is on disk in ``partial``, w
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
+from doorward.children import is_interpreter
 from doorward.errors import ConfigurationError, SignInError, UnavailableError
-from doorward.papers.addresses import address_flaw, check_address, joined
+from doorward.papers.addresses import address_flaw, check_address, doi_of, joined
+from doorward.papers.article import Article, Verdict, judge
 from doorward.papers.follow import Follower, Other, Received
 from doorward.papers.inspect import Finding
-from doorward.papers.naming import file_stem, suggested_name, year_folder
+from doorward.papers.naming import ASIDE, article_name, file_stem, suggested_name, year_folder
 from doorward.papers.outcomes import Outcome, Route
 from doorward.papers.partial import InUse, Part, SavedFile
+from doorward.papers.reading import can_read, read_pdf
 from doorward.papers.settings import DownloadSettings
 from doorward.protocol.reading.urls import by_https
 from doorward.system import SystemClock
@@ -36,7 +39,15 @@ _log = logging.getLogger("doorward.papers")
 _MAY_BE_ARTICLE = {"not_pdf", "not_entitled", "login_page"}
 _WANTS_LOGIN = {"login_page", "not_entitled"}
 
-_Result: TypeAlias = SavedFile | Other
+
+class _Filed(NamedTuple):
+    """A paper that is saved, and what is known of it."""
+
+    file: SavedFile
+    reason: str
+
+
+_Result: TypeAlias = _Filed | Other
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +108,9 @@ class _Download:
         clock: Clock | None,
     ) -> None:
         self._asked = url
-        self._target = check_address(url, insecure_loopback_http=settings.insecure_loopback_http)
+        self._address = check_address(url, insecure_loopback_http=settings.insecure_loopback_http)
+        self._target = self._address
+        self._article = Article()
         self._session = session
         self._folder = folder
         self._settings = settings
@@ -126,7 +139,7 @@ class _Download:
         if link is None:
             return result, "direct"
         by_institution = self._ask(link)
-        if result.finding.outcome not in _WANTS_LOGIN and not isinstance(by_institution, SavedFile):
+        if result.finding.outcome not in _WANTS_LOGIN and not isinstance(by_institution, _Filed):
             return result, "direct"  # a page that wants nothing of anybody, and is no paper
         return by_institution, "institution"
 
@@ -146,24 +159,30 @@ class _Download:
             return False
 
     def _outcome(self, result: _Result, route: Route) -> Outcome:
-        if isinstance(result, SavedFile):
-            return Outcome(self._asked, "saved", "pdf", route, result.path, result.size, result.sha256)
-        name, reason = result.finding
-        return Outcome(self._asked, name, reason, route, retry_after_s=result.retry_after_s)
+        if isinstance(result, _Filed):
+            file = result.file
+            return Outcome(self._asked, "saved", result.reason, route, file.path, file.size, file.sha256)
+        outcome = Outcome(self._asked, *result.finding, route, retry_after_s=result.retry_after_s)
+        aside = result.aside
+        return replace(outcome, path=aside.path, bytes=aside.size, sha256=aside.sha256) if aside else outcome
 
     def _ask(self, url: str) -> _Result:
         """Ask for ``url``, and for the PDF that it names if it is the page of an article."""
         result = self._ask_until_whole(url)
         if not isinstance(result, Other) or result.page is None or result.finding.outcome not in _MAY_BE_ARTICLE:
             return result
-        named = result.page.pdf_url
+        page = result.page
+        if page.is_article:
+            self._article = page.article
+        named = page.pdf_url
         pdf_url = joined(result.at, named) if named else ""
         target = by_https(pdf_url)
         if target in {"", url, result.at}:
             return result
         if flaw := address_flaw(target, insecure_loopback_http=self._settings.insecure_loopback_http):
             return Other(Finding("unavailable", f"address_{flaw}"))
-        self._year = self._year or result.page.article.year
+        self._article = page.article
+        self._year = self._year or self._article.year
         self._target = target
         return self._ask_until_whole(pdf_url)
 
@@ -184,13 +203,31 @@ class _Download:
         except InUse:
             return Other(Finding("unavailable", "download_under_way"))
 
-    def _keep(self, received: Received, part: Part) -> SavedFile:
+    def _keep(self, received: Received, part: Part) -> _Result:
+        """Name the PDF and file it; or keep it aside, if it is another paper."""
+        verdict = self._verdict(part)
+        name = "" if verdict == "wrong" else article_name(self._article, self._year)
         fields = {
-            "name": suggested_name(self._target, received.disposition),
+            "name": name or suggested_name(self._target, received.disposition),
             "host": urlsplit(self._target).hostname or "",
             "year": "" if self._year is None else str(self._year),
         }
-        return part.finish(file_stem(self._settings.template, fields))
+        stem = file_stem(self._settings.template, fields)
+        if verdict == "wrong":
+            return Other(Finding("wrong_paper", "another_article"), aside=part.finish(stem, ASIDE))
+        return _Filed(part.finish(stem), "article" if verdict == "right" else verdict)
+
+    def _verdict(self, part: Part) -> Verdict | Literal["pdf", "unread", "pypdf_missing"]:
+        """Say whether the PDF is of the article that was asked for."""
+        dois = {doi for doi in map(doi_of, (self._address, self._target)) if doi}
+        article = replace(self._article, dois=self._article.dois | dois)
+        if not (article.titles or article.dois):
+            return "pdf"
+        if not can_read():
+            return "pypdf_missing" if is_interpreter() else "unread"
+        with part.opened() as fd:
+            contents = read_pdf(fd)
+        return "unread" if contents is None else judge(article, contents)
 
 
 def _is_lost(result: Other) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from doorward.http.wire import StreamedResponse
-    from doorward.papers.partial import Part
+    from doorward.papers.partial import Part, SavedFile
     from doorward.papers.session import DownloadSession
     from doorward.papers.settings import DownloadSettings
     from doorward.ports import Clock
@@ -61,6 +61,8 @@ class Other(NamedTuple):
     at: str = ""
     retry_after_s: float | None = None
     was_cut: bool = False
+    aside: SavedFile | None = None
+    """The PDF, if it is one that was not asked for."""
 
 
 class Follower:

@@ -11,6 +11,7 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pdfs import make_pdf
 
 from doorward.errors import ConfigurationError
 from doorward.papers.outcomes import ADVICE
@@ -28,7 +29,7 @@ def test_a_pdf_is_kept_in_the_folder_of_its_year(site, library, pdf, kept):
     server["/doi/pdf/10.1000/xyz123"] = (200, {"Content-Type": "application/pdf"}, pdf())
     url = server.at("/doi/pdf/10.1000/xyz123")
     [outcome] = library().fetch(url, year=2021)
-    assert (outcome.outcome, outcome.reason, outcome.route, outcome.bytes) == ("saved", "pdf", "direct", 2000)
+    assert (outcome.outcome, outcome.reason, outcome.route, outcome.bytes) == ("saved", "unread", "direct", 2000)
     assert outcome.is_saved
     assert outcome.path.read_bytes() == pdf()
     assert outcome.sha256 == hashlib.sha256(pdf()).hexdigest()
@@ -185,10 +186,74 @@ def test_the_page_of_an_article_leads_to_its_pdf_and_its_year(site, library, pdf
     [outcome] = library().fetch(server.at("/article/7"))
     assert outcome.is_saved
     assert outcome.url == server.at("/article/7")
-    assert kept() == ["2019/A study.pdf"]
+    assert kept() == ["2019/2019 - T.pdf"]
     assert server.asked[1].path == "/pdf/7?a=1&b=2"
-    library().fetch(server.at("/article/7"), year=2001)
-    assert "2001/A study.pdf" in kept()
+
+
+def article(pdf_url="/pdf/7", **more):
+    told = {"citation_title": TITLE, "citation_pdf_url": pdf_url, **more}
+    tags = (f'<meta name="{name}" content="{value}">' for name, value in told.items())
+    return 200, {"Content-Type": HTML}, f"<html><head>{''.join(tags)}</head>".encode()
+
+
+TITLE = "Effects of temperature on the growth of Atlantic salmon"
+OTHER = "The social life of urban foxes, and of their friends in the country"
+
+
+def test_a_paper_is_called_after_its_article(site, library, kept):
+    server = site()
+    server["/article/7"] = article(citation_author="Smith, Jane", citation_date="2019/05/03")
+    server["/pdf/7"] = (200, {"Content-Disposition": 'attachment; filename="1-s2.0-main.pdf"'}, make_pdf(TITLE))
+    [outcome] = library().fetch(server.at("/article/7"))
+    assert (outcome.outcome, outcome.reason) == ("saved", "article")
+    assert outcome.advice == "Saved."
+    assert kept() == [f"2019/Smith - 2019 - {TITLE}.pdf"]
+
+
+def test_another_paper_is_kept_aside_and_not_filed(site, library, kept):
+    server = site()
+    server["/article/7"] = article(citation_date="2019/05/03")
+    server["/pdf/7"] = (200, {"Content-Disposition": 'filename="salmon.pdf"'}, make_pdf(OTHER))
+    for _ in range(2):
+        [outcome] = library().fetch(server.at("/article/7"))
+        assert (outcome.outcome, outcome.reason, outcome.is_saved) == ("wrong_paper", "another_article", False)
+        assert outcome.path.read_bytes() == make_pdf(OTHER)
+        assert (outcome.bytes, outcome.sha256) == (
+            len(make_pdf(OTHER)),
+            hashlib.sha256(make_pdf(OTHER)).hexdigest(),
+        )
+        assert kept() == ["aside/salmon.pdf"]
+
+
+def test_the_doi_that_was_asked_for_is_looked_for(site, library, kept):
+    server = site()
+    for number in "12":
+        server[f"/doi/10.1234/abc.{number}"] = (200, {}, make_pdf(f"{OTHER} doi:10.1234/abc.1"))
+    right, wrong = library().fetch(server.at("/doi/10.1234/abc.1"), server.at("/doi/10.1234/abc.2"))
+    assert (right.outcome, right.reason) == ("saved", "article")
+    assert wrong.outcome == "wrong_paper"
+    assert kept() == ["aside/abc.2.pdf", "unknown/abc.1.pdf"]
+
+
+def test_a_scan_is_filed_and_that_nobody_can_tell_is_said(site, library, kept):
+    server = site()
+    server["/article/7"] = article()
+    server["/pdf/7"] = (200, {}, make_pdf(""))
+    [outcome] = library().fetch(server.at("/article/7"))
+    assert (outcome.outcome, outcome.reason) == ("saved", "no_text")
+    assert "scan" in outcome.advice
+    assert kept() == [f"unknown/{TITLE}.pdf"]
+
+
+def test_the_article_counts_by_way_of_the_institution_too(site, library, session, kept):
+    server, proxy = site(), site()
+    server["/article/7"] = article()
+    server["/pdf/7"] = page("Buy this article", 403)
+    proxy["/login"] = (200, {}, make_pdf(OTHER))
+    session.prefix = proxy.at("/login?url=")
+    [outcome] = library(session).fetch(server.at("/article/7"))
+    assert (outcome.outcome, outcome.route) == ("wrong_paper", "institution")
+    assert kept() == ["aside/7.pdf"]
 
 
 @pytest.mark.parametrize("named", ["/article/7", "javascript:alert(1)", "ftp://example.org/x.pdf", "https://[x/"])

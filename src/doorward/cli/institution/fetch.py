@@ -131,9 +131,10 @@ def _check_addresses(urls: Sequence[str], settings: DownloadSettings) -> None:
 
 
 def _in_words(outcome: Outcome, *, is_member: bool) -> str:
-    if outcome.path is not None:
-        return f"Saved {printable(str(outcome.path))} ({_size(outcome.bytes)})."
-    advice = outcome.advice
+    where = f"{printable(str(outcome.path))} ({_size(outcome.bytes)})"
+    if outcome.is_saved:
+        return f"Saved {where}.{outcome.advice.removeprefix('Saved.')}"
+    advice = outcome.advice if outcome.path is None else f"{outcome.advice} It is {where}."
     if outcome.outcome in _SIGN_IN and not is_member:
         advice = f"{advice} Name the institution with --institution."
     wait = "" if outcome.retry_after_s is None else f" It asks for {outcome.retry_after_s:.0f} s."
