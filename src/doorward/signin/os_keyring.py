@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import queue
-import re
 import subprocess
 import sys
 import threading
 from importlib.util import find_spec
-from pathlib import Path
 
-from doorward.children import without_secrets
+from doorward.children import is_interpreter, without_secrets
 
 __all__ = ["read_secret"]
 
 _SERVICE = "doorward"
 _TIMEOUT_S = 5.0
-_INTERPRETER = re.compile(r"(python|pypy|graalpy)[\w.-]*", re.IGNORECASE)
 
 
 def read_secret(name: str) -> str | None:
@@ -28,11 +25,7 @@ def read_secret(name: str) -> str | None:
     """
     if find_spec("keyring") is None:
         return None
-    return _by_process(name) if _is_interpreter() else _by_thread(name)
-
-
-def _is_interpreter() -> bool:
-    return not getattr(sys, "frozen", False) and bool(_INTERPRETER.fullmatch(Path(sys.executable or "").name))
+    return _by_process(name) if is_interpreter() else _by_thread(name)
 
 
 def _by_process(name: str) -> str | None:

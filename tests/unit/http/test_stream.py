@@ -76,7 +76,7 @@ def test_a_user_agent_cannot_break_out_of_its_header(serve):
     [
         (b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n", "response_too_large"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + bytes(101), "response_too_large"),
-        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\n ", "response_encoded"),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 1\r\n\r\n ", "response_encoded"),
     ],
 )
 def test_a_body_that_is_refused(serve, answer, reason):
