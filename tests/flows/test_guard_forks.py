@@ -73,8 +73,8 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
-def said(request: pytest.FixtureRequest, issuer: DevIssuer, tmp_path: Path):
+@pytest.fixture
+def said(database_url: str, issuer: DevIssuer, tmp_path: Path):
     """What a program of ours prints that has just made a guard of everything."""
     issuer.add_client("api", secret="secret")
     signed = issuer.issue_access_token("alice", audience="api")
@@ -83,7 +83,7 @@ def said(request: pytest.FixtureRequest, issuer: DevIssuer, tmp_path: Path):
         "url": issuer.url,
         "good": [signed, issuer.issue_access_token("alice", audience="api")],
         "bad": ["made-up", "undefined", f"{signed[:-8]}AAAAAAAA", "dw_" + "a" * 60],
-        "db": request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/g.db",
+        "db": database_url,
         "log": str(tmp_path / "audit.log"),
     }
 
