@@ -128,6 +128,13 @@ def postgresql(postgresql_server: postgres.PostgreSQL) -> str:
     return postgresql_server.new_database()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind, which an SQLite file becomes when it is first used."""
+    postgresql: str = request.getfixturevalue("postgresql") if request.param == "postgresql" else ""
+    return postgresql or f"sqlite:///{tmp_path}/keys.db"
+
+
 def _descriptors() -> dict[int, os.stat_result]:
     folder = next(folder for folder in (Path("/proc/self/fd"), Path("/dev/fd")) if folder.is_dir())
     found = {}

@@ -90,8 +90,10 @@ class Doorkeeper:
         if self._is_behind_middleware(scope):
             found: Secret | None = scope["doorward.credential"]
             return _authorization(scope) if found is None else found.reveal()
-        if self.places.is_usual:
-            return _authorization(scope)
+        return _authorization(scope) if self.places.is_usual else self.find(scope)
+
+    def find(self, scope: _Scope) -> str | None:
+        """Return what stands in one of the places, where these are not the usual one. Raises as ``credential``."""
         try:
             return self.places.find(scope)
         except Forbidden as error:
@@ -184,6 +186,7 @@ class GuardMiddleware:
         self._doorkeeper = Doorkeeper(
             guard, trusted_proxies=trusted_proxies, credentials=credentials, allowed_origins=allowed_origins
         )
+        self._is_usual = self._doorkeeper.places.is_usual
         self._public = PublicPaths(public_paths)
         self._optional = PublicPaths(optional_paths, field="optional_paths")
         check_recheck_s(recheck_s)
@@ -201,28 +204,29 @@ class GuardMiddleware:
             return
         inner = {
             **scope,
-            "headers": list(scope["headers"]),
             "doorward.guard": self._guard,
             "doorward.scopes": self._scopes,
             "doorward.principal": None,
             "doorward.credential": None,
         }
+        if type(scope["headers"]) is not list:  # it is read more than once
+            inner["headers"] = list(scope["headers"])
         path, raw_path = scope["path"], scope.get("raw_path")
         credential = None
-        is_preflight = _is_preflight(inner)
+        is_preflight = scope.get("method") == "OPTIONS" and _is_preflight(inner)
         if not is_preflight and not self._public.includes(path, raw_path):
             if self._resource is not None and self._resource.is_asked_for(scope):
                 await _send_document(self._resource.document(self._guard.issuers), scope, send)
                 return
             try:
-                credential = self._doorkeeper.credential(inner)
+                credential = _authorization(inner) if self._is_usual else self._doorkeeper.find(inner)
                 if credential is not None or not self._optional.includes(path, raw_path):
                     answer = self._doorkeeper.ask(inner, credential, self._scopes)
                     inner["doorward.principal"] = answer if isinstance(answer, Principal) else await afinish(answer)
             except REFUSED as error:
                 await _send_refusal(self._refusals.answer(error), scope, send)
                 return
-            if credential is not None and not self._doorkeeper.places.is_usual:
+            if credential is not None and not self._is_usual:
                 inner["doorward.credential"] = Secret(credential)  # for FastAPI's dependency, which may ask for more
         stripped = self._stripped  # only now: a credential may stand in one of them
         inner["headers"] = [header for header in inner["headers"] if not stripped[header[0]]]
@@ -273,12 +277,10 @@ class GuardMiddleware:
 
 
 def _is_preflight(scope: _Scope) -> bool:
-    """Say whether a browser asks what CORS allows: before the request, without its body and without a credential.
+    """Say whether OPTIONS asks what CORS allows: before the request, without its body and without a credential.
 
     Source: Fetch sections 3.3.2 and 4.8.
     """
-    if scope.get("method") != "OPTIONS":
-        return False
     headers = dict(scope["headers"])
     has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
     return {b"origin", _PREFLIGHT} <= headers.keys() and not has_body and headers.keys().isdisjoint(_NOT_IN_PREFLIGHT)
@@ -319,7 +321,7 @@ def _resource(scope: _Scope) -> str:
     what looks like a query. Where it could not decode one, the path is told as it was sent.
     """
     path: str = scope["path"]
-    if _LOST in path and scope.get("raw_path"):
+    if not path.isascii() and _LOST in path and scope.get("raw_path"):
         path = scope["raw_path"].decode("latin-1")
     elif "%" in path or "?" in path:
         path = path.replace("%", "%25").replace("?", "%3F")

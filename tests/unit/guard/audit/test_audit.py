@@ -504,6 +504,12 @@ def test_a_mistake_in_the_settings_is_named(path):
         assert caught.value.field == field
 
 
+def test_windows_is_told_that_it_has_no_such_locks(path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigurationError, match="Windows"):
+        AuditLog(path)
+
+
 def test_nothing_is_opened_before_the_first_decision(path, leak_check):
     with leak_check():
         log = AuditLog(path)
