@@ -132,6 +132,8 @@ def _check_addresses(urls: Sequence[str], settings: DownloadSettings) -> None:
 
 def _in_words(outcome: Outcome, *, is_member: bool) -> str:
     where = f"{printable(str(outcome.path))} ({_size(outcome.bytes)})"
+    if outcome.reason == "already_there":
+        return f"There already: {where}."
     if outcome.is_saved:
         return f"Saved {where}.{outcome.advice.removeprefix('Saved.')}"
     advice = outcome.advice if outcome.path is None else f"{outcome.advice} It is {where}."
