@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 from doorward.children import is_interpreter
 from doorward.errors import ConfigurationError, SignInError, UnavailableError
 from doorward.papers.addresses import address_flaw, check_address, doi_of, joined
-from doorward.papers.article import Article, Verdict, judge
+from doorward.papers.checking.article import Article, Verdict, judge
+from doorward.papers.checking.reading import can_read, read_pdf
 from doorward.papers.follow import Follower, Other, Received
 from doorward.papers.inspect import Finding
 from doorward.papers.manifest import add, find
 from doorward.papers.naming import ASIDE, article_name, file_stem, suggested_name, year_folder
 from doorward.papers.outcomes import Outcome, Route
 from doorward.papers.partial import InUse, Part, SavedFile
-from doorward.papers.reading import can_read, read_pdf
 from doorward.papers.settings import DownloadSettings
 from doorward.protocol.reading.urls import by_https
 from doorward.system import SystemClock

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from doorward.errors import ConfigurationError
-from doorward.papers.article import plain_title
+from doorward.papers.checking.article import plain_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from doorward.papers.article import Article
+    from doorward.papers.checking.article import Article
 
 __all__ = [
     "ASIDE",
@@ -41,7 +41,7 @@ _LONGEST_BYTES = 120
 """Of a stem in UTF-8. File systems take 255 for a name, encrypted ones 143; what we add to a stem needs some of it."""
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _ENDINGS = re.compile(r"\.(pdf|part|json|html?|php|aspx?|jsp)$", re.IGNORECASE)
 
 _GENERIC = {"", "pdf", "full", "fulltext", "full-text", "download", "epdf", "pdfdirect", "file", "content", "view",

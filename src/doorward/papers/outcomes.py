@@ -61,7 +61,8 @@ _ADVICE_FOR: Mapping[str, str] = MappingProxyType(
             "Saved. Nobody looked whether it is the right paper: that needs pip install 'doorward[papers]'."
         ),
         "not_by_https": (
-            "The way leads over an address without https, and nothing is there by https. Open it in your browser."
+            "The way leads over an address without https, and nothing is there by https. Open it in your browser, "
+            "or try again later."
         ),
         "redirect_circle": "The server sends us around in a circle. Open the address in your browser.",
         "too_many_redirects": "The server sends us on without an end. Open the address in your browser.",
