@@ -6,7 +6,7 @@ import re
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from doorward.errors import ConfigurationError
-from doorward.papers.article import dois_in
+from doorward.papers.checking.article import dois_in
 from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 __all__ = ["address_flaw", "check_address", "doi_of", "joined"]

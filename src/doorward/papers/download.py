@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 from doorward.children import is_interpreter
 from doorward.errors import ConfigurationError, SignInError, UnavailableError
 from doorward.papers.addresses import address_flaw, check_address, doi_of, joined
-from doorward.papers.article import Article, Verdict, judge
+from doorward.papers.checking.article import Article, Verdict, judge
+from doorward.papers.checking.reading import can_read, read_pdf
 from doorward.papers.follow import Follower, Other, Received
 from doorward.papers.inspect import Finding
+from doorward.papers.manifest import add, find
 from doorward.papers.naming import ASIDE, article_name, file_stem, suggested_name, year_folder
 from doorward.papers.outcomes import Outcome, Route
 from doorward.papers.partial import InUse, Part, SavedFile
-from doorward.papers.reading import can_read, read_pdf
 from doorward.papers.settings import DownloadSettings
 from doorward.protocol.reading.urls import by_https
 from doorward.system import SystemClock
@@ -120,9 +121,12 @@ class _Download:
             if progress is not None:
                 progress(Progress(url, received, total))
 
-        self._follower = Follower(session, settings, clock or SystemClock(), tell, stopped)
+        self._clock = clock or SystemClock()
+        self._follower = Follower(session, settings, self._clock, tell, stopped)
 
     def run(self) -> Outcome:
+        if there := self._there_already(self._address):
+            return self._outcome(there, "direct")
         result, route = self._ask_both_ways()
         if isinstance(result, Other) and result.finding.outcome == "login_page":
             self._session.note_login_page()
@@ -184,7 +188,11 @@ class _Download:
         self._article = page.article
         self._year = self._year or self._article.year
         self._target = target
-        return self._ask_until_whole(pdf_url)
+        return self._there_already(target) or self._ask_until_whole(pdf_url)
+
+    def _there_already(self, address: str) -> _Filed | None:
+        saved = find(self._folder, address)
+        return None if saved is None else _Filed(saved, "already_there")
 
     def _ask_until_whole(self, url: str) -> _Result:
         """Go on with what was cut off, as often as may be."""
@@ -215,7 +223,13 @@ class _Download:
         stem = file_stem(self._settings.template, fields)
         if verdict == "wrong":
             return Other(Finding("wrong_paper", "another_article"), aside=part.finish(stem, ASIDE))
-        return _Filed(part.finish(stem), "article" if verdict == "right" else verdict)
+        reason = "article" if verdict == "right" else verdict
+        saved = part.finish(stem)
+        try:
+            add(self._folder, saved, (self._address, self._target), reason=reason, at=self._clock.now())
+        except OSError as error:
+            _log.info("A paper that was saved could not be noted: %s", error.strerror)
+        return _Filed(saved, reason)
 
     def _verdict(self, part: Part) -> Verdict | Literal["pdf", "unread", "pypdf_missing"]:
         """Say whether the PDF is of the article that was asked for."""

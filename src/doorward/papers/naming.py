@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from doorward.errors import ConfigurationError
-from doorward.papers.article import plain_title
+from doorward.papers.checking.article import plain_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from doorward.papers.article import Article
+    from doorward.papers.checking.article import Article
 
 __all__ = [
     "ASIDE",

@@ -53,6 +53,7 @@ ADVICE: Mapping[OutcomeName, str] = MappingProxyType(
 
 _ADVICE_FOR: Mapping[str, str] = MappingProxyType(
     {
+        "already_there": "It was there already, and was not fetched again. To have it anew, move it away.",
         "no_text": "Saved. It has no text that tells whether it is the right paper: it may be a scan. Look at it.",
         "unsure": "Saved. Its text does not tell whether it is the right paper. Look at it.",
         "unread": "Saved. Whether it is the right paper could not be read from it. Look at it.",
@@ -60,7 +61,8 @@ _ADVICE_FOR: Mapping[str, str] = MappingProxyType(
             "Saved. Nobody looked whether it is the right paper: that needs pip install 'doorward[papers]'."
         ),
         "not_by_https": (
-            "The way leads over an address without https, and nothing is there by https. Open it in your browser."
+            "The way leads over an address without https, and nothing is there by https. Open it in your browser, "
+            "or try again later."
         ),
         "redirect_circle": "The server sends us around in a circle. Open the address in your browser.",
         "too_many_redirects": "The server sends us on without an end. Open the address in your browser.",
@@ -76,7 +78,8 @@ class Outcome:
 
     ``reason`` is a stable slug that narrows ``outcome`` down. Of what was saved it says whether it is the paper that
     was asked for: ``article`` (its DOI or title stands in it), ``no_text``, ``unsure``, ``unread``, ``pypdf_missing``
-    (there is no telling), or ``pdf`` (there was nothing to look for). ``path``, ``bytes`` and ``sha256`` are those of
+    (there is no telling), or ``pdf`` (there was nothing to look for); ``already_there``: an earlier fetch saved it.
+    ``path``, ``bytes`` and ``sha256`` are those of
     the file, also of a ``wrong_paper``, which is kept aside; and None, 0 and None where there is none. ``route`` is the
     one that was tried last. ``retry_after_s`` is what the server asked for, if it did.
     """

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from doorward.papers.article import Article, dois_in
+from doorward.papers.checking.article import Article, dois_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,6 +1,6 @@
 """A paper on its way to disk: the ``.part`` file beside where it will be, what lets it go on later, and its last step.
 
-The only module of the room that touches files. Every name is resolved against the descriptor of its folder, and none
+Every name is resolved against the descriptor of its folder, and none
 through a symbolic link: whatever lies in the folder, nothing is written outside it. The folder itself may be a link.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-__all__ = ["InUse", "Part", "Resume", "SavedFile"]
+__all__ = ["InUse", "Part", "Resume", "SavedFile", "digest_of"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -164,7 +164,7 @@ class Part:
             to = self._at if subfolder is None else self._folder_for(subfolder)
             os.ftruncate(self._fd, self._size)
             os.fsync(self._fd)
-            digest = _digest(self._fd)
+            digest = digest_of(self._fd)
             for name in candidates(stem):
                 if self._is_same(to, name, digest) or self._link(to, name):
                     self._remove()
@@ -272,7 +272,7 @@ class Part:
             return False
         try:
             found = os.fstat(fd)
-            return stat.S_ISREG(found.st_mode) and found.st_size == self._size and _digest(fd) == digest
+            return stat.S_ISREG(found.st_mode) and found.st_size == self._size and digest_of(fd) == digest
         finally:
             os.close(fd)
 
@@ -297,7 +297,7 @@ class Part:
             raise StoreError(message, reason="folder_refused") from error
 
 
-def _digest(fd: int) -> str:
+def digest_of(fd: int) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     at = 0

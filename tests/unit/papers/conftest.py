@@ -12,6 +12,7 @@ import pytest
 
 from doorward.institution.cookies.jar import CookieJar
 from doorward.papers.library import Library
+from doorward.papers.manifest import MANIFEST
 from doorward.papers.settings import DownloadSettings
 
 
@@ -150,6 +151,8 @@ def library(tmp_path):
 
 @pytest.fixture
 def kept(tmp_path):
-    """List what is in the folder of papers, as names from there."""
+    """List what is in the folder of papers, but for its manifest, as names from there."""
     folder = tmp_path / "papers"
-    return lambda: sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return lambda: sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST
+    )

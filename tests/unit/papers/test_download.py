@@ -34,8 +34,6 @@ def test_a_pdf_is_kept_in_the_folder_of_its_year(site, library, pdf, kept):
     assert outcome.path.read_bytes() == pdf()
     assert outcome.sha256 == hashlib.sha256(pdf()).hexdigest()
     assert kept() == ["2021/xyz123.pdf"]
-    [outcome] = library().fetch(url)
-    assert kept() == ["2021/xyz123.pdf", "unknown/xyz123.pdf"]
 
 
 def test_the_same_paper_again_is_not_kept_twice_and_another_takes_another_name(site, library, pdf, kept):

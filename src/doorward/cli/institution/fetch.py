@@ -184,10 +184,12 @@ def _check_addresses(urls: Sequence[str], settings: DownloadSettings) -> None:
 
 
 def _in_words(outcome: Outcome, session: InstitutionSession | None) -> str:
-    where = f"{printable(str(outcome.path))} ({_size(outcome.bytes)})"
+    kept = f"{printable(str(outcome.path))} ({_size(outcome.bytes)})"
+    if outcome.reason == "already_there":
+        return f"There already: {kept}."
     if outcome.is_saved:
-        return f"Saved {where}.{outcome.advice.removeprefix('Saved.')}"
-    advice = outcome.advice if outcome.path is None else f"{outcome.advice} It is {where}."
+        return f"Saved {kept}.{outcome.advice.removeprefix('Saved.')}"
+    advice = outcome.advice if outcome.path is None else f"{outcome.advice} It is {kept}."
     if EXIT_CODES[outcome.outcome] == SIGN_IN_NEEDED:
         at = "WHERE --target URL" if session is None else session.name
         advice += f" Sign in with: doorward institution login {at}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from doorward.papers.article import Article, Contents, dois_in, judge
+from doorward.papers.checking.article import Article, Contents, dois_in, judge
 from doorward.papers.naming import article_name, file_stem
 
 TITLE = "Efficient classification of fluorescent well-known proteins: the effect of \u03b1-helices in Saint-Étienne"

@@ -10,12 +10,13 @@ from importlib.util import find_spec
 import msgspec
 
 from doorward.children import is_interpreter, without_secrets
-from doorward.papers.article import Contents
+from doorward.papers.checking.article import Contents
 
 __all__ = ["can_read", "read_pdf"]
 
 _DEADLINE_S = 30.0
-_COMMAND = ("-P", "-m", "doorward.papers.pdf_text")  # -P: nothing in the folder where the person is runs in its place
+# -P: nothing in the folder where the person is runs in its place.
+_COMMAND = ("-P", "-m", "doorward.papers.checking.pdf_text")
 
 
 def can_read() -> bool:

@@ -1,4 +1,4 @@
-"""Reads what a PDF says, as a process of its own: ``python -m doorward.papers.pdf_text``, the file on standard input.
+"""Reads what a PDF says, as a process of its own: ``python -m`` this module, with the file on standard input.
 
 A hostile PDF can make any reader of it busy or large. So this one has limits from the system, and whoever starts it a
 deadline (``reading``). What it found is one JSON object on standard output; it ends with 1 if it found nothing.

@@ -17,8 +17,8 @@ from reportlab.lib.pagesizes import A4
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen import canvas
 
-from doorward.papers.pdf_text import say
-from doorward.papers.reading import can_read, read_pdf
+from doorward.papers.checking.pdf_text import say
+from doorward.papers.checking.reading import can_read, read_pdf
 
 
 def made(*pages, title=None, picture=None):
@@ -151,7 +151,7 @@ def test_who_reads_for_too_long_is_stopped(read):
 
 def test_the_reader_has_bounds_from_the_system():
     code = (
-        "import resource, doorward.papers.pdf_text as reader\n"
+        "import resource, doorward.papers.checking.pdf_text as reader\n"
         "try: reader.main()\nexcept SystemExit as end: print(end.code)\n"
         "print(0 < resource.getrlimit(resource.RLIMIT_CPU)[0] <= 60)\n"
         "try: bytearray(3 << 30)\nexcept MemoryError: print('bounded')"
