@@ -165,6 +165,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"<title>half")
             self.wfile.flush()
             return federation.hold.wait(30)
+        if path == "/nothing":
+            return self.answer(status=204)
         if path == "/restless":  # goes on and on, while it is read
             return self.answer(page("", "setTimeout(() => location.reload(), 20)"), Set_Cookie=f"n={time.time()}")
         if path == "/popup":
@@ -366,6 +368,13 @@ def test_a_server_that_is_not_there(federation, leaves_nothing):
     with pytest.raises(TransportError) as caught:
         visit(federation, url="http://127.0.0.1:9/")
     assert caught.value.reason == "page_unreachable"
+
+
+def test_a_first_address_that_shows_nothing_leaves_the_window_open(federation, leaves_nothing):
+    """As where it is a file that the browser saves: the person may go on from there."""
+    with pytest.raises(SignInTimeout) as caught:
+        visit(federation, url=federation.service + "/nothing", login_timeout_s=4)
+    assert caught.value.reason == "login_timeout"
 
 
 class Doing(threading.Thread):

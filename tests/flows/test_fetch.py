@@ -191,6 +191,7 @@ def test_a_json_line_for_each_paper(site, tmp_path):
         ([PAPER, (200, {}, b"")], 4),
         ([(200, {}, PDF[:2000])], 4),
         ([(403, {"cf-mitigated": "challenge"}, b"<html>")], 4),
+        ([(302, {"Location": "/0"}, b"")], 1),
     ],
 )
 def test_the_exit_code_says_what_would_help(site, tmp_path, answers, code):

@@ -99,6 +99,10 @@ PENDING = {
         ],
         "elsewhere",
     ),
+    "another service over plain http": (
+        [Settled("http://publisher.test/doi/1"), cookies("_shibsession_9", domain="publisher.test")],
+        "elsewhere",
+    ),
     "a discovery choice": ([Settled(TARGET), cookies("_saml_idp")], "cookies_mean_nothing"),
     "cookies from before the login": (
         [Settled(TARGET), cookies("_shibstate_1a", "_opensaml_req_x", "SimpleSAML", "SimpleSAMLSessionID")],
@@ -414,6 +418,9 @@ def test_whatever_ends_it_says_that_the_target_refused(end, start):
 def test_without_a_person_a_refusal_may_be_that_of_the_old_cookies():
     verdict, _ = looked_at(evidence(attended=False), *REFUSED, reason="refused_401")
     assert verdict == Refused("needs_person")
+    made = evidence(attended=False)
+    looked_at(made, *SHOWN, reason="human_check", valid=None, until_s=50)
+    assert told(made, TimedOut("login"), start=1060) == Refused("login_timeout", "human_check")
 
 
 @pytest.mark.parametrize("status", [200, 403])

@@ -48,6 +48,8 @@ EXIT_CODES: Mapping[OutcomeName, int] = MappingProxyType(
     }
 )
 """How each outcome ends the command: what its advice calls worth trying again is ``UNAVAILABLE``."""
+_NO_USE_TO_TRY_AGAIN = frozenset({"not_by_https", "redirect_circle", "response_encoded", "too_many_redirects"})
+"""Reasons of an outcome that is worth it otherwise."""
 
 
 @click.command("fetch")
@@ -146,7 +148,7 @@ def fetch_papers(  # noqa: PLR0913 - what is fetched, and by keyword how
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:
     """Return the code of the most that a person can do: sign in, try again later, or nothing."""
-    codes = {EXIT_CODES[outcome.outcome] for outcome in outcomes}
+    codes = {FAILED if outcome.reason in _NO_USE_TO_TRY_AGAIN else EXIT_CODES[outcome.outcome] for outcome in outcomes}
     return next((code for code in (SIGN_IN_NEEDED, UNAVAILABLE, FAILED) if code in codes), 0)
 
 
