@@ -91,6 +91,9 @@ class SigningIn:
         """Wait until nobody else is asking the person the same; say whether they have answered meanwhile."""
         if lock.try_acquire():
             return False
+        tell = getattr(self.prompt, "waiting_for_another", None)  # prompts made for 0.1 lack it
+        if tell is not None:
+            tell(self.profile, self.timeout_s)
         yield from lock.acquire(self.clock, timeout_s=self.timeout_s, unless=lambda: None)
         entry = self.vault.get(self.profile)
         return (
