@@ -23,6 +23,7 @@ from people import MovedClock, Onlooker, asked_for, last_address, visit
 import doorward
 from doorward.errors import (
     ConfigurationError,
+    LockTimeout,
     OAuthError,
     ProviderUnavailable,
     SignInCancelled,
@@ -432,6 +433,24 @@ class TestForeignCallbacks:
             sign_in(prompt=Onlooker())
         assert rejected.value.reason == "start_link_reused"
         assert Vault().get("default") is None
+
+
+class TestAnotherSignInOfTheProfile:
+    def test_who_waits_for_it_says_so(self, sign_in: SignIn, capsys: pytest.CaptureFixture[str]) -> None:
+        with Vault().lock("work", purpose="sign_in") as lock:
+            assert lock.try_acquire()
+            with pytest.raises(LockTimeout):
+                sign_in(profile="work", timeout_s=1)
+        said = " ".join(capsys.readouterr().err.split())
+        assert "Another program is signing in as profile 'work' now. Finish that sign-in" in said
+
+    def test_a_prompt_that_has_no_word_for_it_waits_in_silence(self, sign_in: SignIn) -> None:
+        prompt = Onlooker()
+        with Vault().lock("default", purpose="sign_in") as lock:
+            assert lock.try_acquire()
+            with pytest.raises(LockTimeout):
+                sign_in(timeout_s=1, prompt=prompt)
+        assert prompt.told == []
 
 
 class TestOneRegisteredPort:

@@ -73,6 +73,16 @@ class TestSigningIn:
         assert userinfo(oidc_provider, session.token())["sub"] == "alice"
         assert "signed in" in prompt.last_page()
 
+    def test_a_thin_id_token(self, oidc_provider: Any, person: Any) -> None:
+        """The name and the address come from the UserInfo endpoint."""
+        prompt = person(oidc_provider.sign_in)
+        session = doorward.sign_in(
+            oidc_provider.http, "native", prompt=prompt, timeout_s=60, insecure_loopback_http=True
+        )
+        assert "email" not in Vault().get("default").claims
+        assert session.principal.email == "alice@example.test"
+        assert session.claims["name"] == "Test alice"
+
     @pytest.mark.parametrize("method", ["basic", "post", "jwt"])
     def test_a_confidential_client(
         self, sign_in: Callable[..., doorward.Session], oidc_provider: Any, method: str

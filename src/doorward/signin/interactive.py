@@ -19,7 +19,14 @@ from doorward.protocol.token_endpoint import build_code_request, parse_token_res
 from doorward.signin.callback import Question, await_callback, is_far_notebook, let_page_leave
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
-from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
+from doorward.signin.exchanges import (
+    answer_to,
+    ask_userinfo,
+    discover,
+    issuer_of,
+    telling_clock_skew,
+    verify_id_token,
+)
 from doorward.signin.loopback.listener import CallbackListener
 from doorward.signin.providers import habits_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S
@@ -84,6 +91,9 @@ class SigningIn:
         """Wait until nobody else is asking the person the same; say whether they have answered meanwhile."""
         if lock.try_acquire():
             return False
+        tell = getattr(self.prompt, "waiting_for_another", None)  # prompts made for 0.1 lack it
+        if tell is not None:
+            tell(self.profile, self.timeout_s)
         yield from lock.acquire(self.clock, timeout_s=self.timeout_s, unless=lambda: None)
         entry = self.vault.get(self.profile)
         return (
@@ -255,12 +265,15 @@ class SigningIn:
         *,
         pending: PendingSignIn | None,
     ) -> Flow[None]:
+        scopes, userinfo = self._scopes(metadata), None
+        if claims is not None:
+            userinfo = yield from ask_userinfo(metadata, tokens, claims, scopes, now=self.clock.now())
         entry = ProfileEntry(
             profile=self.profile,
             issuer=self.registration.issuer,
             client_id=self.registration.client_id,
             client_authentication=client.authentication.method,
-            scopes=self._scopes(metadata),
+            scopes=scopes,
             known_audiences=self.registration.known_audiences,
             audience=self.registration.audience,
             resource=self.registration.resource,
@@ -277,6 +290,7 @@ class SigningIn:
             id_token_renewable=claims is not None,
             nonce=None if pending is None else Secret(pending.nonce),
             claims=None if claims is None else dict(claims.claims),
+            userinfo=userinfo,
             refresh_token=tokens.refresh_token,
         )
         with self.vault.lock(self.profile) as lock:

@@ -81,6 +81,13 @@ class TerminalPrompt:
     def device_code(self, authorization: DeviceAuthorization) -> None:
         self._say(f"Open {authorization.verification_uri} on any device and enter the code {authorization.user_code}")
 
+    def waiting_for_another(self, profile: str, timeout_s: float) -> None:
+        """Say that somebody else is signing this profile in, whose answer will do for both."""
+        self._say(
+            f"Another program is signing in as profile {profile!r} now. Finish that sign-in, in its browser window or "
+            f"terminal: it counts here too. Or end that program. Waiting for {timeout_s:.0f} s at most."
+        )
+
     def callback_refused(self, why: str) -> None:
         self._say(f"A callback was refused: {why} Still waiting for the real one.")
 

@@ -142,8 +142,12 @@ class Session:
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """The validated claims of the ID token; empty if the provider gave none."""
-        return self._entry().claims or {}
+        """The validated claims of the ID token; empty if the provider gave none.
+
+        Where it lacked name, address or groups that were asked for, what the provider's UserInfo endpoint said of the
+        same person at the sign-in stands beside them.
+        """
+        return self._entry().told
 
     @property
     def principal(self) -> Principal:
@@ -156,7 +160,7 @@ class Session:
         if entry.claims is None:
             message = f"Profile {self.profile!r} has no ID token, so it names nobody. Sign in with the scope openid."
             raise SignInRequired(message, reason="no_id_token")
-        return _principal(entry, entry.claims)
+        return _principal(entry, entry.told)
 
     @property
     def expires_at(self) -> float | None:

@@ -33,6 +33,17 @@ def test_the_quiet_begins_without_an_answer_and_ends_with_one(vault: Vault) -> N
 
 
 @pytest.mark.parametrize(
+    ("profile", "command"), [("default", "`doorward login`"), ("work", "`doorward login --profile work`")]
+)
+def test_it_says_how_to_sign_in_all_the_same(vault: Vault, profile: str, command: str) -> None:
+    cooldown = Cooldown(vault, profile, SystemClock())
+    cooldown.unanswered()
+    with pytest.raises(SignInRequired, match="--device") as quiet:
+        cooldown.check()
+    assert command in quiet.value.message
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"{",
