@@ -156,7 +156,7 @@ class TestInTheBrowser:
         with ThreadPoolExecutor(4) as pool:
             sessions = list(pool.map(lambda _: sign_in(), range(4)))
         assert len({session.token() for session in sessions}) == 1
-        assert sum(request.endpoint == "token" for request in issuer.requests) == 1
+        assert (issuer.count("authorize"), issuer.count("token")) == (1, 1)
 
     def test_a_second_sign_in_later_asks_again(self, sign_in: SignIn, issuer: DevIssuer) -> None:
         sign_in()
@@ -457,6 +457,7 @@ class TestOneRegisteredPort:
             sessions = [*pool.map(sign_in, ["one", "two", "three"])]
         assert [each.principal.subject for each in sessions] == ["alice"] * 3
         assert sorted(asked) == ["one", "three", "two"]
+        assert issuer.count("authorize") == 3
 
     def test_nobody_waits_for_another_program(self, sign_in: SignIn, port: int) -> None:
         with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigurationError) as refused:

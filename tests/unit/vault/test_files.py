@@ -10,6 +10,7 @@ import pytest
 from doorward.errors import CorruptEntry, DoorwardError, StoreError, UnsafePermissions
 from doorward.vault.files import (
     MAX_FILE_BYTES,
+    check_room,
     list_private_files,
     open_lock_file,
     original_name,
@@ -185,6 +186,14 @@ class TestWriting:
             return outcome, read_private_file(nobodys_folder, "a"), list_private_files(nobodys_folder)
 
         assert without_privileges(use) == repr(("store: io", b"old", ["a"]))
+
+    def test_room_is_room_for_an_entry_with_long_tokens_and_leaves_nothing(self, nobodys_folder, without_privileges):
+        def use():
+            check_room(nobodys_folder)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+            return code_of(check_room, nobodys_folder), os.listdir(nobodys_folder)
+
+        assert without_privileges(use) == repr(("store: io", []))
 
     def test_a_folder_above_that_is_a_file_is_named(self, tmp_path):
         (tmp_path / "file").write_text("")

@@ -126,7 +126,7 @@ class ChainFile:
             self._current_log(head)
 
     def sync(self) -> None:
-        """Have the disk hold what was appended: the log first, so that the head never knows of more; then their names."""
+        """Have the disk hold what was appended and its names: the log first, so that the head never knows of more."""
         with self._errors():
             for fd in (self._log, self._head):
                 if fd is not None:
