@@ -182,7 +182,7 @@ class TestWithoutABrowser:
             threads[0].start()
 
         assert sign_in(prompt=Onlooker(forwarded)).principal.subject == "alice"
-        threads[0].join(10)
+        threads[0].join(60)
 
     @pytest.mark.parametrize(
         "change",
@@ -275,7 +275,7 @@ class TestWithoutABrowser:
         person = threading.Thread(target=answer)
         person.start()
         assert sign_in().principal.subject == "bob"
-        person.join(10)
+        person.join(60)
 
     @pytest.mark.parametrize("device", ["not offered", "not for this client"])
     def test_else_it_asks_by_input(
@@ -360,7 +360,7 @@ class TestWithoutABrowser:
         person = threading.Thread(target=come_back)
         person.start()
         assert sign_in(prompt=prompt).principal.subject == "alice"
-        person.join(10)
+        person.join(60)
         assert [what for what, _ in prompt.told] == ["browser_opened"]
 
     def test_a_terminal_reads_the_pasted_line(self, issuer: DevIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,7 +408,7 @@ class TestForeignCallbacks:
 
         prompt = Onlooker(attacked)
         assert sign_in(prompt=prompt).principal.subject == "alice"
-        threads[0].join(10)
+        threads[0].join(60)
         assert statuses == [400] * len(self.FORGED) + [200]
         assert [what for what, _ in prompt.told].count("callback_refused") == len(self.FORGED)
 
@@ -442,7 +442,7 @@ class TestOneRegisteredPort:
 
     def test_two_profiles_wait_for_each_other(self, issuer: DevIssuer, port: int) -> None:
         """Each is asked in turn: nobody can type two passwords at once."""
-        options = {"insecure_loopback_http": True, "timeout_s": 20, "ports": [port]}
+        options = {"insecure_loopback_http": True, "timeout_s": 120, "ports": [port]}
         asked: list[str] = []
 
         def sign_in(profile: str) -> doorward.Session:

@@ -155,6 +155,18 @@ class TestWriting:
         ]
         assert found == [0o700, 0o700, 0o700, 0o600, 0o600]
 
+    def test_a_folder_is_ours_alone_from_its_first_moment(self, folder, umask, monkeypatch):
+        umask(0)
+        mkdir, modes = os.mkdir, []
+
+        def noted(path, mode):
+            mkdir(path, mode)
+            modes.append(mode_of(path))
+
+        monkeypatch.setattr(os, "mkdir", noted)
+        write_private_file(os.path.join(folder, "inner"), "a", b"")
+        assert modes == [0o700, 0o700]
+
     def test_a_umask_that_takes_our_own_rights_does_no_harm(self, nobodys_folder, without_privileges):
         folder = os.path.join(nobodys_folder, "new", "vault")
 
