@@ -5,11 +5,12 @@ For tests that drive a flow step by step, or want to do something between two of
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from doorward.model import HttpResponse
-from doorward.signin.sign_in import _signing_in
+from doorward.signin.sign_in import _signing_in, sign_in
 from doorward.testing import DevIssuer
 from doorward.testing.provider.web import Request, read_pairs
 
@@ -111,26 +112,11 @@ def make_issuer(clock: PausedClock) -> DevIssuer:
 
 def signing_in(issuer: DevIssuer, **options: Any) -> SigningIn:
     """What ``sign_in`` makes of its arguments, before anything is sent."""
-    arguments: dict[str, Any] = {
+    arguments = {each.name: each.default for each in signature(sign_in).parameters.values()} | {
         "issuer": issuer.url,
         "client_id": "cli",
-        "client_secret": None,
-        "client_key": None,
-        "secret_method": None,
         "scopes": ("openid", "offline_access"),
-        "audience": None,
-        "resource": None,
-        "profile": "default",
-        "mode": "auto",
-        "ports": (),
-        "redirect_uri": None,
-        "timeout_s": 300,
-        "max_age_s": None,
         "insecure_loopback_http": True,
-        "cool_down": True,
-        "prompt": None,
-        "vault": None,
         "clock": issuer.clock,
-        "entropy": None,
     }
     return _signing_in(**arguments | options)
