@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import os
+import pty
 import resource
+import socket
+import sys
+import termios
+import types
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,8 +18,16 @@ import pytest
 from in_memory import InMemory, Paster, PausedClock, make_issuer, signing_in
 
 from doorward import errors
-from doorward.errors import CallbackRejected, DoorwardError, SignInRequired, SignInTimeout, StoreError
+from doorward.errors import (
+    CallbackRejected,
+    ConfigurationError,
+    DoorwardError,
+    SignInRequired,
+    SignInTimeout,
+    StoreError,
+)
 from doorward.http.exchange import run
+from doorward.signin.prompt import TerminalPrompt
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -311,3 +326,46 @@ def test_a_disk_without_room_is_noticed_before_anything_is_asked(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert provider.sent == []
+
+
+def test_a_registered_port_that_another_program_holds_is_told_at_once(
+    sign_in: Callable[..., Session], clock: PausedClock
+) -> None:
+    began_at = clock.at
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(ConfigurationError) as refused:
+        sign_in(ports=[other.getsockname()[1]])
+    assert refused.value.reason == "no_free_port"
+    assert clock.at == began_at
+
+
+@pytest.mark.parametrize(
+    ("word", "error"), [("unauthorized_client", SignInTimeout), ("invalid_scope", errors.OAuthError)]
+)
+def test_only_where_the_device_flow_is_not_this_client_s_the_browser_takes_its_place(
+    sign_in: Callable[..., Session],
+    issuer: DevIssuer,
+    monkeypatch: pytest.MonkeyPatch,
+    word: str,
+    error: type[DoorwardError],
+) -> None:
+    """At a notebook on a server, where a code is the better way. Nobody sits there, so the browser's way times out."""
+
+    def nobody(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setenv("JUPYTERHUB_USER", "ana")
+    monkeypatch.setattr("builtins.input", nobody)
+    issuer.fail("device_authorization", status=400, body=f'{{"error": "{word}"}}'.encode())
+    with pytest.raises(error):
+        sign_in(prompt=TerminalPrompt(io.StringIO()), timeout_s=5)
+
+
+def test_the_terminal_is_given_back_as_it_was(sign_in: Callable[..., Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    controller, terminal = pty.openpty()
+    with os.fdopen(controller, "wb", 0), os.fdopen(terminal) as stdin:
+        monkeypatch.setattr("sys.stdin", stdin)
+        before = termios.tcgetattr(stdin)
+        with pytest.raises(SignInTimeout):
+            sign_in(prompt=TerminalPrompt(io.StringIO()), timeout_s=5)
+        assert termios.tcgetattr(stdin) == before
