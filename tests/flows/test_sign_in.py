@@ -412,6 +412,26 @@ class TestForeignCallbacks:
         assert statuses == [400] * len(self.FORGED) + [200]
         assert [what for what, _ in prompt.told].count("callback_refused") == len(self.FORGED)
 
+    @pytest.mark.parametrize(("ends", "status"), [("denied", 200), ("failed", 500)])
+    def test_the_browser_is_told_how_it_ended_a_denial_as_was_asked(
+        self, sign_in: SignIn, issuer: DevIssuer, ends: str, status: int
+    ) -> None:
+        if ends == "denied":
+            issuer.deny()
+        else:
+            issuer.fail("token", status=400, body=b'{"error": "invalid_client"}')
+        statuses: list[int] = []
+        browsers: list[threading.Thread] = []
+
+        def in_a_browser(address: str) -> None:
+            browsers.append(threading.Thread(target=lambda: statuses.append(visit(address))))
+            browsers[0].start()
+
+        with pytest.raises((SignInCancelled, OAuthError)):
+            sign_in(prompt=Onlooker(in_a_browser))
+        browsers[0].join(60)
+        assert statuses == [status]
+
     @pytest.fixture
     def twice(self, tmp_path: Path, browser_script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A browser that follows the start link twice, as one does that moves the tab into a container."""
