@@ -58,6 +58,9 @@ class TestTarget:
 
 
 class TestProxy:
+    def test_plain_http_inside_a_network_goes_through_none(self):
+        assert choose_proxy(Target("http", "keys.internal", 80, "/keys"), {"ALL_PROXY": PROXY}) is None
+
     @pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
     @pytest.mark.parametrize("value", [PROXY, "proxy.example:3128", "http://PROXY.example:3128/"])
     def test_variables(self, variable, value):
