@@ -154,7 +154,7 @@ def _held() -> set[str]:
 
 
 @contextlib.contextmanager
-def _leak_check(deadline_s: float = 5.0) -> Iterator[None]:
+def _leak_check(deadline_s: float = 30.0) -> Iterator[None]:
     gc.collect()
     before = _held()
     yield

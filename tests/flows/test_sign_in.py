@@ -157,7 +157,7 @@ class TestInTheBrowser:
         with ThreadPoolExecutor(4) as pool:
             sessions = list(pool.map(lambda _: sign_in(), range(4)))
         assert len({session.token() for session in sessions}) == 1
-        assert sum(request.endpoint == "token" for request in issuer.requests) == 1
+        assert (issuer.count("authorize"), issuer.count("token")) == (1, 1)
 
     def test_a_second_sign_in_later_asks_again(self, sign_in: SignIn, issuer: DevIssuer) -> None:
         sign_in()
@@ -183,7 +183,7 @@ class TestWithoutABrowser:
             threads[0].start()
 
         assert sign_in(prompt=Onlooker(forwarded)).principal.subject == "alice"
-        threads[0].join(10)
+        threads[0].join(60)
 
     @pytest.mark.parametrize(
         "change",
@@ -276,7 +276,7 @@ class TestWithoutABrowser:
         person = threading.Thread(target=answer)
         person.start()
         assert sign_in().principal.subject == "bob"
-        person.join(10)
+        person.join(60)
 
     @pytest.mark.parametrize("device", ["not offered", "not for this client"])
     def test_else_it_asks_by_input(
@@ -361,7 +361,7 @@ class TestWithoutABrowser:
         person = threading.Thread(target=come_back)
         person.start()
         assert sign_in(prompt=prompt).principal.subject == "alice"
-        person.join(10)
+        person.join(60)
         assert [what for what, _ in prompt.told] == ["browser_opened"]
 
     def test_a_terminal_reads_the_pasted_line(self, issuer: DevIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,9 +409,29 @@ class TestForeignCallbacks:
 
         prompt = Onlooker(attacked)
         assert sign_in(prompt=prompt).principal.subject == "alice"
-        threads[0].join(10)
+        threads[0].join(60)
         assert statuses == [400] * len(self.FORGED) + [200]
         assert [what for what, _ in prompt.told].count("callback_refused") == len(self.FORGED)
+
+    @pytest.mark.parametrize(("ends", "status"), [("denied", 200), ("failed", 500)])
+    def test_the_browser_is_told_how_it_ended_a_denial_as_was_asked(
+        self, sign_in: SignIn, issuer: DevIssuer, ends: str, status: int
+    ) -> None:
+        if ends == "denied":
+            issuer.deny()
+        else:
+            issuer.fail("token", status=400, body=b'{"error": "invalid_client"}')
+        statuses: list[int] = []
+        browsers: list[threading.Thread] = []
+
+        def in_a_browser(address: str) -> None:
+            browsers.append(threading.Thread(target=lambda: statuses.append(visit(address))))
+            browsers[0].start()
+
+        with pytest.raises((SignInCancelled, OAuthError)):
+            sign_in(prompt=Onlooker(in_a_browser))
+        browsers[0].join(60)
+        assert statuses == [status]
 
     @pytest.fixture
     def twice(self, tmp_path: Path, browser_script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -461,7 +481,7 @@ class TestOneRegisteredPort:
 
     def test_two_profiles_wait_for_each_other(self, issuer: DevIssuer, port: int) -> None:
         """Each is asked in turn: nobody can type two passwords at once."""
-        options = {"insecure_loopback_http": True, "timeout_s": 20, "ports": [port]}
+        options = {"insecure_loopback_http": True, "timeout_s": 120, "ports": [port]}
         asked: list[str] = []
 
         def sign_in(profile: str) -> doorward.Session:
@@ -476,6 +496,7 @@ class TestOneRegisteredPort:
             sessions = [*pool.map(sign_in, ["one", "two", "three"])]
         assert [each.principal.subject for each in sessions] == ["alice"] * 3
         assert sorted(asked) == ["one", "three", "two"]
+        assert issuer.count("authorize") == 3
 
     def test_nobody_waits_for_another_program(self, sign_in: SignIn, port: int) -> None:
         with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigurationError) as refused:

@@ -218,7 +218,7 @@ class TestNoConnection:
         release = threading.Event()
 
         def hang(*_arguments, **_options):
-            release.wait(1)
+            release.wait(3)  # longer than the machine is busy, and no longer than asyncio's end can be waited for
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
 
         monkeypatch.setattr(socket, "getaddrinfo", hang)

@@ -7,7 +7,7 @@ import textwrap
 import time
 import types
 from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -78,6 +78,23 @@ class TestAuthentication:
         with pytest.raises(ConfigurationError) as unusable:
             Registration(ISSUER, "web", client_secret=Secret(secret), secret_method=method)
         assert unusable.value.field == "client_secret"
+
+    @pytest.mark.parametrize(
+        ("wrong", "field"),
+        [
+            ({"client_id": ""}, "client_id"),
+            ({"client_id": "a\nb"}, "client_id"),
+            ({"scopes": ("",)}, "scopes"),
+            ({"scopes": ("two words",)}, "scopes"),
+            ({"scopes": ("é",)}, "scopes"),
+            ({"issuer": "http://id.example.org"}, "issuer"),
+            ({"issuer": "http://127.0.0.1:8080"}, "issuer"),
+        ],
+    )
+    def test_what_no_provider_takes_is_named(self, wrong: dict[str, Any], field: str) -> None:
+        with pytest.raises(ConfigurationError) as refused:
+            Registration(**{"issuer": ISSUER, "client_id": "web"} | wrong)
+        assert refused.value.field == field
 
     def test_an_unknown_method(self) -> None:
         with pytest.raises(ConfigurationError) as unknown:

@@ -127,6 +127,26 @@ def test_what_is_no_entry_says_why(document, reason):
     assert refused.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("profile", "../work"),
+        ("client_authentication", "tls_client_auth"),
+        ("client_authentication", None),
+        ("claims", ["iss", "sub"]),
+        ("claims", {"iss": "i"}),
+        ("claims", {"iss": "i", "sub": 7}),
+        ("claims", {"iss": None, "sub": "s"}),
+        ("claims", {"sub": "s"}),
+    ],
+)
+def test_a_field_with_a_wrong_value_says_which(make_entry, field, value):
+    with pytest.raises(CorruptEntry) as refused:
+        ProfileEntry.from_json({**make_entry().to_json(), field: value})
+    assert refused.value.reason == "wrong_value"
+    assert field in refused.value.message
+
+
 def test_a_foreign_name_is_shown_safely(make_entry):
     with pytest.raises(CorruptEntry) as refused:
         ProfileEntry.from_json({**make_entry().to_json(), "\x1b[2J\n" + "x" * 10_000: 1})

@@ -82,6 +82,8 @@ class TestAGoodFile:
             {"access_token": None},
             {"access_token": 5},
             {"access_token": ["planted-access"]},
+            {"access_token": "planted\naccess"},
+            {"access_token": "planted-accéss"},
             {"access_token_expires_at": 9e9},
             {"access_token_expires_at": "2030-01-01"},
             {"access_token_expires_at": "2030-01-01T00:00:00Z"},
