@@ -38,7 +38,9 @@ class ProfileEntry:
         profile: The name, as it was given; case does not matter when it is looked up.
         client_authentication: How the client shows who it is; a secret for it is given anew by each process.
         scopes: What was asked for. ``granted_scopes`` is what the provider said it gave.
+        provider: Whose habits the person named.
         redirect_uri: The one of the sign-in; some providers want it again on refresh.
+        redirect_uri_on_refresh: This provider does, as its answer to the first refresh has shown.
         id_token_renewable: The last answer of the provider held an ID token.
         nonce: The one of the sign-in, to compare with that of a refreshed ID token.
         claims: The validated claims of the ID token, with ``iss`` and ``sub``.
@@ -55,7 +57,9 @@ class ProfileEntry:
     audience: str | None = None
     resource: str | None = None
     insecure_loopback_http: bool = False
+    provider: str | None = None
     redirect_uri: str | None = None
+    redirect_uri_on_refresh: bool = False
     access_token: Secret | None = None
     access_token_issued_at: float | None = None
     access_token_expires_at: float | None = None
@@ -97,6 +101,8 @@ class ProfileEntry:
         document: dict[str, Any] = {"version": VERSION, "kind": _KIND}
         for name in _READERS:
             value = getattr(self, name)
+            if name in _OPTIONAL and not value:
+                continue
             if isinstance(value, Secret):
                 value = show(value)
             elif name.endswith("_at") and value is not None:
@@ -115,7 +121,7 @@ class ProfileEntry:
         Raises:
             CorruptEntry: It is not what ``to_json`` gives; ``reason="newer_version"`` if a newer Doorward wrote it.
         """
-        return cls(**read_fields(document, kind=_KIND, readers=_READERS))
+        return cls(**read_fields(document, kind=_KIND, readers=_READERS, optional=_OPTIONAL))
 
 
 def _profile(value: object) -> str:
@@ -148,7 +154,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "audience": or_none(text),
     "resource": or_none(text),
     "insecure_loopback_http": truth,
+    "provider": or_none(text),
     "redirect_uri": or_none(text),
+    "redirect_uri_on_refresh": truth,
     "access_token": or_none(secret),
     "access_token_issued_at": or_none(instant),
     "access_token_expires_at": or_none(instant),
@@ -166,3 +174,6 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "retry_at": or_none(instant),
     "failures": count,
 }
+
+_OPTIONAL = frozenset({"provider", "redirect_uri_on_refresh"})
+"""Left out where they say nothing: version 0.1 knows neither, and writes neither."""

@@ -26,6 +26,13 @@ def test_an_entry_without_anything_optional_is_a_round_trip():
     assert ProfileEntry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
 
 
+def test_what_says_nothing_is_left_out_so_that_version_0_1_reads_it(make_entry):
+    plain = make_entry(provider=None, redirect_uri_on_refresh=False)
+    document = plain.to_json()
+    assert not {"provider", "redirect_uri_on_refresh"} & document.keys()
+    assert ProfileEntry.from_json(document) == plain
+
+
 def test_the_file_has_a_version_a_kind_and_every_field_with_times_in_utc(make_entry):
     document = make_entry().to_json()
     assert (document["version"], document["kind"]) == (1, "profile")
