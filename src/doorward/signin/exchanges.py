@@ -14,7 +14,6 @@ from doorward.protocol.metadata import (
     parse_jwks_response,
     parse_metadata_response,
 )
-from doorward.signin.providers import habits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +47,7 @@ def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata
         issuer=registration.issuer,
         now=now,
         insecure_loopback_http=registration.insecure_loopback_http,
-        accepted_issuer_template=habits_of(registration.issuer).issuer_template,
+        accepted_issuer_template=registration.habits.issuer_template,
     )
 
 
