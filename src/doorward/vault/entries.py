@@ -12,7 +12,7 @@ from doorward.vault.times import format_instant, is_fresh
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Literal
 
     from doorward.model import TokenKind
     from doorward.vault.typed import ClientAuthenticationMethod
@@ -32,7 +32,8 @@ _METHODS: tuple[ClientAuthenticationMethod, ...] = (
 class ProfileEntry:
     """All that is known about a signed-in profile. A client secret or password never is part of it.
 
-    Instants are epoch seconds in UTC; the file keeps microseconds of them.
+    Instants are epoch seconds in UTC; the file keeps microseconds of them. What came with a later release (``_LATER``)
+    stands in the file only where it holds something, so that an earlier one reads the others.
 
     Attributes:
         profile: The name, as it was given; case does not matter when it is looked up.
@@ -44,6 +45,8 @@ class ProfileEntry:
         id_token_renewable: The last answer of the provider held an ID token.
         nonce: The one of the sign-in, to compare with that of a refreshed ID token.
         claims: The validated claims of the ID token, with ``iss`` and ``sub``.
+        known_audiences: Whom the ID token may be meant for as well, though it does not say who asked for it (``azp``).
+        userinfo: What the provider's UserInfo endpoint said of the same person at the sign-in.
         ended_at: When the provider ended the session; a person has to sign in again.
         retry_at: No refresh is tried before, after ``failures`` that failed in a row, in whatever process.
     """
@@ -76,6 +79,13 @@ class ProfileEntry:
     ended_reason: str | None = None
     retry_at: float | None = None
     failures: int = 0
+    known_audiences: tuple[str, ...] = ()
+    userinfo: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """All that the provider told of the person. What the ID token says comes before what UserInfo says."""
+        return {**(self.userinfo or {}), **(self.claims or {})}
 
     def fresh_token(self, kind: TokenKind, *, now: float) -> Secret | None:
         """Return the token of that kind if it need not be renewed yet, None if it must be or there is none."""
@@ -84,6 +94,15 @@ class ProfileEntry:
         else:
             token, issued_at, expires_at = self.access_token, self.access_token_issued_at, self.access_token_expires_at
         return token if is_fresh(issued_at, expires_at, now=now) else None
+
+    def revocable(self, *, now: float) -> dict[Literal["refresh_token", "access_token"], Secret]:
+        """Return the tokens that are still good as far as is known, the one first that others are made from."""
+        found: dict[Literal["refresh_token", "access_token"], Secret] = {}
+        if self.refresh_token is not None:
+            found["refresh_token"] = self.refresh_token
+        if self.access_token is not None and (self.access_token_expires_at or now + 1) > now:
+            found["access_token"] = self.access_token
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of this entry. It holds the secrets in plain text: for the vault's file alone.
@@ -101,7 +120,7 @@ class ProfileEntry:
         document: dict[str, Any] = {"version": VERSION, "kind": _KIND}
         for name in _READERS:
             value = getattr(self, name)
-            if name in _OPTIONAL and not value:
+            if name in _LATER and not value:
                 continue
             if isinstance(value, Secret):
                 value = show(value)
@@ -109,7 +128,7 @@ class ProfileEntry:
                 value = format_instant(value)
             elif isinstance(value, tuple):
                 value = list(value)
-            elif name == "claims" and value is not None:
+            elif name in ("claims", "userinfo") and value is not None:
                 value = dict(value)
             document[name] = value
         return document
@@ -121,7 +140,7 @@ class ProfileEntry:
         Raises:
             CorruptEntry: It is not what ``to_json`` gives; ``reason="newer_version"`` if a newer Doorward wrote it.
         """
-        return cls(**read_fields(document, kind=_KIND, readers=_READERS, optional=_OPTIONAL))
+        return cls(**read_fields(document, kind=_KIND, readers=_READERS, later=_LATER))
 
 
 def _profile(value: object) -> str:
@@ -136,9 +155,14 @@ def _method(value: object) -> str:
     return text(value)
 
 
-def _claims(value: object) -> dict[str, Any]:
+def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError
+    return value
+
+
+def _claims(value: object) -> dict[str, Any]:
+    value = _object(value)
     text(value.get("iss"))
     text(value.get("sub"))
     return value
@@ -173,7 +197,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "ended_reason": or_none(text),
     "retry_at": or_none(instant),
     "failures": count,
+    "known_audiences": texts,
+    "userinfo": or_none(_object),
 }
 
-_OPTIONAL = frozenset({"provider", "redirect_uri_on_refresh"})
-"""Left out where they say nothing: version 0.1 knows neither, and writes neither."""
+_LATER = frozenset({"known_audiences", "provider", "redirect_uri_on_refresh", "userinfo"})
+"""Members that files of earlier releases lack."""

@@ -18,11 +18,7 @@ VERSION = 1
 
 
 def read_fields(
-    document: object,
-    *,
-    kind: str,
-    readers: Mapping[str, Callable[[object], Any]],
-    optional: Collection[str] = (),
+    document: object, *, kind: str, readers: Mapping[str, Callable[[object], Any]], later: Collection[str] = ()
 ) -> dict[str, Any]:
     """Read the members of an entry from decoded JSON that may hold anything.
 
@@ -31,7 +27,7 @@ def read_fields(
         kind: What its member ``kind`` has to say.
         readers: Each member's name, and what turns its value into ours or raises ``TypeError``, ``ValueError`` or
             ``ConfigurationError``.
-        optional: Members that may be missing, as they are from what an older Doorward wrote.
+        later: The members that came with a later release: files of an earlier one lack them.
 
     Raises:
         CorruptEntry: A member is missing, wrong or unknown; ``reason="newer_version"`` if a newer Doorward wrote it.
@@ -47,7 +43,7 @@ def read_fields(
     if unknown:
         message = f"The file has a field that does not belong there: {printable(repr(min(unknown)))}."
         raise CorruptEntry(message, reason="unknown_field")
-    missing = readers.keys() - document.keys() - {*optional}
+    missing = readers.keys() - document.keys() - set(later)
     if missing:
         raise CorruptEntry(f"The file lacks the field {min(missing)}.", reason="missing_field")
     values: dict[str, Any] = {}

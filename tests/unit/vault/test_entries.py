@@ -26,19 +26,39 @@ def test_an_entry_without_anything_optional_is_a_round_trip():
     assert ProfileEntry.from_json(json.loads(json.dumps(entry.to_json()))) == entry
 
 
-def test_what_says_nothing_is_left_out_so_that_version_0_1_reads_it(make_entry):
-    plain = make_entry(provider=None, redirect_uri_on_refresh=False)
-    document = plain.to_json()
-    assert not {"provider", "redirect_uri_on_refresh"} & document.keys()
-    assert ProfileEntry.from_json(document) == plain
-
-
 def test_the_file_has_a_version_a_kind_and_every_field_with_times_in_utc(make_entry):
     document = make_entry().to_json()
     assert (document["version"], document["kind"]) == (1, "profile")
     assert document.keys() - {"version", "kind"} == {field.name for field in dataclasses.fields(ProfileEntry)}
     assert document["created_at"] == "2026-11-21T22:25:39.500000Z"
     assert all(value.endswith("Z") for name, value in document.items() if name.endswith("_at"))
+
+
+LATER = {"known_audiences": (), "provider": None, "redirect_uri_on_refresh": False, "userinfo": None}
+
+
+def test_a_file_of_an_earlier_release_is_read(make_entry):
+    document = make_entry().to_json()
+    for name in LATER:
+        del document[name]
+    assert ProfileEntry.from_json(document) == make_entry(**LATER)
+
+
+def test_an_earlier_release_reads_what_holds_nothing_newer(make_entry):
+    assert not LATER.keys() & make_entry(**LATER).to_json().keys()
+
+
+@pytest.mark.parametrize("value", [{"known_audiences": "api"}, {"known_audiences": None}, {"userinfo": []}])
+def test_what_came_later_is_read_as_strictly(make_entry, value):
+    with pytest.raises(CorruptEntry) as refused:
+        ProfileEntry.from_json(make_entry().to_json() | value)
+    assert refused.value.reason == "wrong_value"
+
+
+def test_the_id_token_comes_before_userinfo(make_entry):
+    entry = make_entry(userinfo={"sub": "mallory", "name": "Zoe", "email": "zoe@example.org"})
+    assert entry.told == {**entry.claims, "email": "zoe@example.org"}
+    assert make_entry(claims=None, userinfo=None).told == {}
 
 
 def test_there_is_no_place_for_a_password_or_client_secret(make_entry):

@@ -47,6 +47,13 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this scope instead of the usual ones.")
 @click.option("--audience", metavar="NAME", help="The API to call, where the provider takes an 'audience'.")
 @click.option("--resource", metavar="URI", help="The API to call, where the provider takes a 'resource'.")
+@click.option(
+    "--known-audience",
+    "known_audiences",
+    metavar="NAME",
+    multiple=True,
+    help="Whom else the ID token may be meant for, where its provider adds somebody and no 'azp'.",
+)
 @click.option("--port", "ports", metavar="PORT", type=int, multiple=True, help="Listen here for the browser's return.")
 @click.option(
     "--redirect-uri", metavar="URI", help="The loopback redirect URI that the provider has, if it is special."
@@ -81,6 +88,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     scopes: tuple[str, ...],
     audience: str | None,
     resource: str | None,
+    known_audiences: tuple[str, ...],
     ports: tuple[int, ...],
     redirect_uri: str | None,
     timeout_s: float,
@@ -100,7 +108,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
 
     Without ISSUER or --client-id, a profile that has been signed in is signed in again, and what is not given stays as
     it was. But --prompt, --login-hint, --acr-values, --ui-locales, --parameter and --max-age are for one sign-in alone.
-    --scope, --port and --parameter may be given more than once.
+    --scope, --port, --known-audience and --parameter may be given more than once.
 
     A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
     else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
@@ -112,6 +120,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         scopes=scopes,
         audience=audience,
         resource=resource,
+        known_audiences=known_audiences,
         redirect_uri=redirect_uri,
         provider=provider,
         proof="secret" if confidential or secret_method else "key",
@@ -142,6 +151,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
             scopes=target.scopes or DEFAULT_SCOPES,
             audience=target.audience,
             resource=target.resource,
+            known_audiences=target.known_audiences,
             profile=profile,
             mode="device" if device else "auto",
             ports=ports,
@@ -204,6 +214,7 @@ class _Target:
     scopes: tuple[str, ...]
     audience: str | None
     resource: str | None
+    known_audiences: tuple[str, ...]
     redirect_uri: str | None
     provider: str | None
     proof: _Proof
@@ -231,6 +242,7 @@ class _Target:
             scopes=self.scopes or entry.scopes,
             audience=self.audience or entry.audience,
             resource=self.resource or entry.resource,
+            known_audiences=self.known_audiences or entry.known_audiences,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
             provider=self.provider or entry.provider,
             proof="secret" if self.proof == "secret" else _PROOFS[method],
