@@ -170,6 +170,43 @@ class TestLogin:
             assert asked in done.stderr
         assert "does not renew itself" in done.stdout, "offline_access was not asked for"
 
+    def test_asks_the_provider_what_the_person_wishes(self, issuer: DevIssuer) -> None:
+        done = login(
+            issuer, "--prompt", "select_account login", "--login-hint", "alice@example.org", "--acr-values", "gold",
+            "--ui-locales", "de en", "--parameter", "kc_idp_hint=github", "--parameter", 'claims={"a": "b=c"}',
+            "--provider", "gitlab",
+        )  # fmt: skip
+
+        assert done.returncode == 0, done.stderr
+        for asked in ("prompt=select_account+login", "login_hint=alice%40", "acr_values=gold", "ui_locales=de+en"):
+            assert asked in done.stderr
+        assert "kc_idp_hint=github" in done.stderr
+        assert "b%3Dc" in done.stderr
+
+        again = doorward_cli("login")
+        assert "prompt=" not in again.stderr, "what was asked of the provider was for once"
+        assert Vault().get("default").provider == "gitlab"
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            (("--parameter", "hd"), "--parameter is NAME=VALUE"),
+            (("--parameter", "hd=a", "--parameter", "hd=b"), "--parameter"),
+            (("--parameter", "scope=x"), "--parameter can't hold scope"),
+            (("--parameter", "prompt=login", "--prompt", "login"), "given twice"),
+            (("--prompt", "none login"), "can't stand beside"),
+            (("--provider", "gitlub"), "gitlab"),
+            (("--max-age", "-1"), "--max-age must be"),
+        ],
+    )
+    def test_what_can_not_be_asked_is_said_in_the_words_typed(
+        self, issuer: DevIssuer, options: tuple[str, ...], says: str
+    ) -> None:
+        done = login(issuer, *options)
+        assert done.returncode == 2
+        assert says in " ".join(done.stderr.split())
+        assert issuer.requests == ()
+
     def test_again_without_arguments_is_as_before(self, issuer: DevIssuer) -> None:
         login(issuer, "--audience", "api", "--redirect-uri", "http://127.0.0.1/back")
 

@@ -238,7 +238,8 @@ class TestTheEnd:
             with pytest.raises(SignInRequired, match="Sign in again") as ended:
                 token_of(session)
             assert ended.value.reason == reason
-        assert issuer.count("token", grant_type="refresh_token") == 1
+        asked = 2 if habit is None else 1  # Dex's word is not the one that a GitLab of one's own would say
+        assert issuer.count("token", grant_type="refresh_token") == asked
         entry = Vault().get("default")
         assert entry.refresh_token is None
         assert entry.ended_at is not None

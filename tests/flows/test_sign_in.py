@@ -30,6 +30,7 @@ from doorward.errors import (
     SignInRequired,
     SignInTimeout,
     StoreError,
+    WrongAuthTime,
 )
 from doorward.protocol.jwk import generate_signing_key
 from doorward.signin.prompt import TerminalPrompt
@@ -138,6 +139,36 @@ class TestInTheBrowser:
         prompt = Onlooker()
         sign_in(prompt=prompt, max_age_s=600)
         assert asked_for(prompt)["max_age"] == "600"
+
+    def test_the_provider_is_asked_what_the_person_wishes(
+        self, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        wishes = {
+            "prompt": "select_account",
+            "login_hint": "alice@example.org",
+            "acr_values": "gold silver",
+            "ui_locales": "de en",
+        }
+        sign_in(**wishes, parameters={"kc_idp_hint": "github"})
+        start = re.search(r"http://\S+/authorize\?\S+", capsys.readouterr().err)
+        sent = parse_qs(urlsplit(start[0]).query)
+        assert {name: [value] for name, value in (wishes | {"kc_idp_hint": "github"}).items()}.items() <= sent.items()
+
+    def test_the_words_for_the_provider_and_who_speaks_to_the_person_go_together(self, sign_in: SignIn) -> None:
+        speaker = Onlooker()
+        sign_in(prompt=speaker, parameters={"prompt": "login"})
+        assert asked_for(speaker)["prompt"] == "login"
+
+    def test_an_old_sign_in_is_refused_by_auth_time(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        with issuer.misbehave("id_token_old_auth_time"), pytest.raises(WrongAuthTime):
+            sign_in(max_age_s=60)
+
+    def test_a_silent_sign_in_that_would_have_to_ask(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.ask()
+        with pytest.raises(SignInRequired) as required:
+            sign_in(prompt="none")
+        assert required.value.reason == "login_required"
+        assert Vault().get("default") is None
 
     def test_the_first_free_port_of_a_list_is_taken(self, sign_in: SignIn) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:

@@ -25,7 +25,6 @@ from doorward.protocol.metadata import (
     parse_metadata_response,
 )
 from doorward.protocol.userinfo import build_userinfo_request, lacks_claims, parse_userinfo_response
-from doorward.signin.providers import habits_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -73,7 +72,7 @@ def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata
                 issuer=registration.issuer,
                 now=now,
                 insecure_loopback_http=registration.insecure_loopback_http,
-                accepted_issuer_template=habits_of(registration.issuer).issuer_template,
+                accepted_issuer_template=registration.habits.issuer_template,
                 openid="openid-configuration" in request.url,
             )
         except ProviderError as error:

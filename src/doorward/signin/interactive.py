@@ -28,12 +28,14 @@ from doorward.signin.exchanges import (
     verify_id_token,
 )
 from doorward.signin.loopback.listener import CallbackListener
-from doorward.signin.providers import habits_of
+from doorward.signin.providers import with_habits
 from doorward.signin.refresh import LOCK_TIMEOUT_S
 from doorward.signin.session import Session
 from doorward.vault.entries import ProfileEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doorward.model import TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.authorization import PendingSignIn, ValidatedCallback
@@ -66,6 +68,7 @@ class SigningIn:
     redirect_uri: str
     timeout_s: float
     max_age_s: int | None
+    parameters: Mapping[str, str]
     cool_down: bool
     prompt: Prompt
     vault: Vault
@@ -100,6 +103,7 @@ class SigningIn:
             entry is not None
             and entry.ended_at is None
             and self.max_age_s is None  # only an answer of its own shows how long ago the person signed in
+            and not self.parameters  # and whether it is what they were asked
             and entry.created_at >= self.started_at
             and (entry.issuer, entry.client_id) == (self.registration.issuer, self.registration.client_id)
             and (entry.audience, entry.resource) == (self.registration.audience, self.registration.resource)
@@ -147,6 +151,8 @@ class SigningIn:
             self.registration,
             metadata,
             client,
+            max_age_s=self.max_age_s,
+            parameters=self.parameters,
             prompt=self.prompt,
             timeout_s=self.timeout_s,
             clock=self.clock,
@@ -183,9 +189,7 @@ class SigningIn:
         """Authorization code flow. The browser learns of success only when the session is saved."""
         yield from self._open(listener)
         with listener:
-            habits = habits_of(self.registration.issuer)
             scopes = self._scopes(metadata)
-            consent = "offline_access" in scopes and habits.consent_for_offline_access
             redirect_uri = listener.redirect_uri
             if not urlsplit(self.redirect_uri).path:
                 redirect_uri = redirect_uri.removesuffix("/")
@@ -199,9 +203,8 @@ class SigningIn:
                 code_verifier=Secret(self.entropy.token_urlsafe(32)),
                 audience=self.registration.audience,
                 resource=self.registration.resource,
-                prompt=habits.prompt or ("consent" if consent else None),
                 max_age_s=self.max_age_s,
-                extra=tuple(habits.authorization_parameters.items()),
+                extra=tuple(with_habits(self.registration.habits, self.parameters, scopes).items()),
             )
             listener.set_authorization_url(url)
             question = Question(
@@ -278,6 +281,7 @@ class SigningIn:
             audience=self.registration.audience,
             resource=self.registration.resource,
             insecure_loopback_http=self.registration.insecure_loopback_http,
+            provider=self.registration.provider,
             redirect_uri=None if pending is None else pending.redirect_uri,
             created_at=self.clock.now(),
             access_token=tokens.access_token,

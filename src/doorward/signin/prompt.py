@@ -9,7 +9,7 @@ import os
 import select
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
 
 if TYPE_CHECKING:
     from doorward.protocol.token_endpoint import DeviceAuthorization
@@ -20,6 +20,7 @@ _ERASE, _KILL = (0x7F, 0x08), 0x15  # Backspace, Ctrl-U
 _LONGEST_LINE = 262_144
 
 
+@runtime_checkable
 class Prompt(Protocol):
     """What a sign-in tells the person, and the one thing it asks."""
 

@@ -16,11 +16,13 @@ from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choos
 from doorward.protocol.jwk import SigningKey
 from doorward.protocol.metadata import check_issuer_url
 from doorward.signin.os_keyring import read_secret
+from doorward.signin.providers import habits_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from doorward.protocol.metadata import ProviderMetadata
+    from doorward.signin.providers import Habits
 
 __all__ = [
     "DEFAULT_SCOPES",
@@ -55,6 +57,7 @@ class Registration:
         resource: The ``resource`` parameter (RFC 8707).
         known_audiences: Who else the ID token may be meant for, where it does not say that we asked for it (``azp``).
         insecure_loopback_http: Allow http for loopback addresses, for development.
+        provider: Whose habits to follow where the host does not tell, one of ``providers.PROVIDERS``.
 
     Raises:
         ConfigurationError: A field is wrong; ``field`` names it.
@@ -70,9 +73,11 @@ class Registration:
     resource: str | None = None
     known_audiences: tuple[str, ...] = ()
     insecure_loopback_http: bool = False
+    provider: str | None = None
 
     def __post_init__(self) -> None:
         check_issuer_url(self.issuer, insecure_loopback_http=self.insecure_loopback_http)
+        _ = self.habits
         if not self.client_id or not self.client_id.isprintable():
             message = "client_id is empty or has control characters: give the client ID the provider registered."
             raise ConfigurationError(message, field="client_id")
@@ -91,6 +96,11 @@ class Registration:
         if any(not scope or not scope.isascii() or not scope.isprintable() or " " in scope for scope in self.scopes):
             message = "scopes must be non-empty words of printable ASCII, such as ('openid', 'email')."
             raise ConfigurationError(message, field="scopes")
+
+    @property
+    def habits(self) -> Habits:
+        """What this provider wants beyond the standard."""
+        return habits_of(self.issuer, self.provider)
 
     @property
     def expected_audiences(self) -> tuple[str, ...]:

@@ -279,7 +279,8 @@ class Session:
         if entry.refresh_token is None:
             message = (
                 f"Profile {self.profile!r} has no refresh token, and its {kind} token is used up. Sign in again; "
-                "ask for the scope offline_access if the provider offers it."
+                "ask for the scope offline_access if the provider offers it. Some give one only after a new consent: "
+                "then sign in with prompt='consent' (--prompt consent)."
             )
             raise SignInRequired(message, reason="no_refresh_token")
         if kind == "id" and not entry.id_token_renewable and self._fresh(entry, "access", rejected) is not None:
@@ -366,6 +367,7 @@ class Session:
             resource=entry.resource,
             known_audiences=entry.known_audiences,
             insecure_loopback_http=entry.insecure_loopback_http,
+            provider=entry.provider,
         )
 
     def _transport(self) -> HttpClient:

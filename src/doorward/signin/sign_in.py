@@ -12,21 +12,22 @@ from urllib.parse import urlsplit
 from doorward.errors import ConfigurationError
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, run
+from doorward.protocol.authorization import authorization_parameters
 from doorward.protocol.reading.urls import url_flaw
 from doorward.signin.interactive import SigningIn
 from doorward.signin.loopback.sockets import ADDRESSES
-from doorward.signin.prompt import TerminalPrompt, in_notebook
-from doorward.signin.providers import habits_of
+from doorward.signin.prompt import Prompt, TerminalPrompt, in_notebook
 from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_audiences, as_scopes, as_secret
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doorward.model import Secret
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
     from doorward.signin.interactive import Mode
-    from doorward.signin.prompt import Prompt
     from doorward.signin.registration import SecretMethod
     from doorward.signin.session import Session
 
@@ -50,9 +51,14 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     redirect_uri: str | None = None,
     timeout_s: float = 300,
     max_age_s: int | None = None,
+    prompt: Prompt | str | None = None,
+    login_hint: str | None = None,
+    acr_values: str | None = None,
+    ui_locales: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    provider: str | None = None,
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
-    prompt: Prompt | None = None,
     vault: Vault | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
@@ -76,11 +82,21 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
         ports: Callback ports to try in this order; left out, any free one.
         redirect_uri: The loopback redirect URI as registered, without its port; left out, the provider's habit.
         timeout_s: How long to wait for the person, 1 to 3600 seconds.
-        max_age_s: Ask the provider for a sign-in no older than this, in seconds.
+        max_age_s: Ask the provider for a sign-in no older than this, in seconds; the ID token has to say so.
+        prompt: A text is what the provider shows (OIDC Core 3.1.2.1): ``"select_account"``, ``"login"``, ``"consent"``,
+            or ``"none"`` for nothing. An object speaks to the person here, in place of plain lines on standard error;
+            ``parameters={"prompt": …}`` goes with one.
+        login_hint: Who is expected to sign in, such as an e-mail address.
+        acr_values: The ways to sign in that are wanted, by the provider's names, with spaces in between. The provider
+            may choose another one: ``session.claims["acr"]`` says which.
+        ui_locales: The languages for the provider's pages, such as ``"de en"``.
+        parameters: Other authorization parameters, such as ``{"kc_idp_hint": "github"}``. What the protocol owns
+            (``state``, ``scope``, …) is refused.
+        provider: Whose habits to follow where the host does not tell: ``"gitlab"``, ``"oidc-provider"``,
+            ``"keycloak"``, … The session keeps to it.
         insecure_loopback_http: Allow http to loopback addresses, for development.
         cool_down: Refuse to ask again soon after a sign-in that nobody answered (``reason="cooling_down"``). Switch it
             off only where a person has just asked for this sign-in.
-        prompt: How to speak to the person; left out, plain lines on standard error.
         vault: Another vault than the default one.
         clock: For tests.
         entropy: For tests.
@@ -120,9 +136,14 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     redirect_uri: str | None = None,
     timeout_s: float = 300,
     max_age_s: int | None = None,
+    prompt: Prompt | str | None = None,
+    login_hint: str | None = None,
+    acr_values: str | None = None,
+    ui_locales: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    provider: str | None = None,
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
-    prompt: Prompt | None = None,
     vault: Vault | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
@@ -150,9 +171,14 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     redirect_uri: str | None,
     timeout_s: float,
     max_age_s: int | None,
+    prompt: Prompt | str | None,
+    login_hint: str | None,
+    acr_values: str | None,
+    ui_locales: str | None,
+    parameters: Mapping[str, str] | None,
+    provider: str | None,
     insecure_loopback_http: bool,
     cool_down: bool,
-    prompt: Prompt | None,
     vault: Vault | None,
     clock: Clock | None,
     entropy: Entropy | None,
@@ -169,6 +195,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         resource=resource,
         known_audiences=as_audiences(known_audiences),
         insecure_loopback_http=insecure_loopback_http,
+        provider=provider,
     )
     if mode not in ("auto", "browser", "device"):
         raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")
@@ -176,7 +203,13 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         raise ConfigurationError("timeout_s must be between 1 and 3600 seconds.", field="timeout_s")
     if not isinstance(ports, Sequence) or not all(type(port) is int for port in ports):
         raise ConfigurationError("ports must be a list of numbers, such as [8080].", field="ports", reason="not_a_list")
-    redirect_uri = redirect_uri or habits_of(issuer).redirect_uri
+    if max_age_s is not None and (type(max_age_s) is not int or max_age_s < 0):
+        raise ConfigurationError("max_age_s must be whole seconds, 0 or more.", field="max_age_s", reason="bad_max_age")
+    speaker: object = TerminalPrompt() if prompt is None or isinstance(prompt, str) else prompt
+    if not isinstance(speaker, Prompt):
+        message = "prompt must be a text for the provider, such as 'select_account', or an object that is a Prompt."
+        raise ConfigurationError(message, field="prompt", reason="not_a_prompt")
+    redirect_uri = redirect_uri or registration.habits.redirect_uri
     if url_flaw(redirect_uri, loopback_http=True) or not _is_ours(redirect_uri):
         message = (
             "redirect_uri must be http on 127.0.0.1, [::1] or localhost, without a query, such as "
@@ -192,8 +225,15 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         redirect_uri=redirect_uri,
         timeout_s=timeout_s,
         max_age_s=max_age_s,
+        parameters=authorization_parameters(
+            prompt=prompt if isinstance(prompt, str) else None,
+            login_hint=login_hint,
+            acr_values=acr_values,
+            ui_locales=ui_locales,
+            parameters=parameters,
+        ),
         cool_down=cool_down and not in_notebook(),  # there a person runs the cell again
-        prompt=prompt or TerminalPrompt(),
+        prompt=speaker,
         vault=vault or Vault(clock=clock),
         clock=clock,
         entropy=entropy or SystemEntropy(),

@@ -39,7 +39,9 @@ class ProfileEntry:
         profile: The name, as it was given; case does not matter when it is looked up.
         client_authentication: How the client shows who it is; a secret for it is given anew by each process.
         scopes: What was asked for. ``granted_scopes`` is what the provider said it gave.
+        provider: Whose habits the person named.
         redirect_uri: The one of the sign-in; some providers want it again on refresh.
+        redirect_uri_on_refresh: This provider does, as its answer to the first refresh has shown.
         id_token_renewable: The last answer of the provider held an ID token.
         nonce: The one of the sign-in, to compare with that of a refreshed ID token.
         claims: The validated claims of the ID token, with ``iss`` and ``sub``.
@@ -58,7 +60,9 @@ class ProfileEntry:
     audience: str | None = None
     resource: str | None = None
     insecure_loopback_http: bool = False
+    provider: str | None = None
     redirect_uri: str | None = None
+    redirect_uri_on_refresh: bool = False
     access_token: Secret | None = None
     access_token_issued_at: float | None = None
     access_token_expires_at: float | None = None
@@ -174,7 +178,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "audience": or_none(text),
     "resource": or_none(text),
     "insecure_loopback_http": truth,
+    "provider": or_none(text),
     "redirect_uri": or_none(text),
+    "redirect_uri_on_refresh": truth,
     "access_token": or_none(secret),
     "access_token_issued_at": or_none(instant),
     "access_token_expires_at": or_none(instant),
@@ -194,5 +200,6 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "known_audiences": texts,
     "userinfo": or_none(_object),
 }
-_LATER = frozenset({"known_audiences", "userinfo"})
+
+_LATER = frozenset({"known_audiences", "provider", "redirect_uri_on_refresh", "userinfo"})
 """Members that files of earlier releases lack."""

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from doorward.errors import ProviderUnavailable, SignInTimeout
+from doorward.errors import ConfigurationError, ProviderUnavailable, SignInTimeout
 from doorward.model import HttpResponse, Pause
 from doorward.protocol.authorization import challenge_of
 from doorward.protocol.client_auth import Client
@@ -33,13 +33,15 @@ class PausedClock(SystemClock):
         return self.passed_s
 
 
-def drive(*answers, timeout_s=500):
+def drive(*answers, timeout_s=500, max_age_s=None, **parameters):
     """Run the flow on these answers, the last for good; return the forms that it sent and the pauses that it made."""
     forms, pauses, rest, clock = [], [], list(answers), PausedClock()
     flow = obtain_tokens_by_device(
         Registration(ISSUER, "cli"),
         METADATA,
         Client("cli"),
+        max_age_s=max_age_s,
+        parameters=parameters,
         prompt=TerminalPrompt(),
         timeout_s=timeout_s,
         clock=clock,
@@ -93,6 +95,18 @@ def test_nobody_is_waited_for_longer_than_the_code_lives_or_the_caller_wants(lif
     with pytest.raises(SignInTimeout):
         drive((200, {**DEVICE, "expires_in": life_s}), pending, timeout_s=timeout_s)
     assert len(asking) == asked
+
+
+def test_what_is_asked_with_a_browser_is_asked_here_too():
+    asked_for = {"prompt": "login", "login_hint": "alice", "acr_values": "gold", "kc_idp_hint": "github"}
+    (asked, _), _ = drive((200, DEVICE), (200, {"access_token": "at"}), max_age_s=60, **asked_for)
+    assert {**asked_for, "max_age": "60"}.items() <= asked.items()
+
+
+def test_a_code_can_not_be_entered_in_silence():
+    with pytest.raises(ConfigurationError) as caught:
+        drive((200, DEVICE), prompt="none")
+    assert (caught.value.field, caught.value.reason) == ("prompt", "prompt_none_by_device")
 
 
 def test_slow_down_lengthens_each_later_wait():

@@ -31,6 +31,26 @@ def test_each_argument_is_described_and_can_be_left_out():
     assert [each.name for each in others if each.kind is not each.KEYWORD_ONLY or each.default is each.empty] == []
 
 
+@pytest.mark.parametrize(
+    ("given", "field", "reason"),
+    [
+        ({"prompt": 5}, "prompt", "not_a_prompt"),
+        ({"prompt": ["login"]}, "prompt", "not_a_prompt"),
+        ({"max_age_s": -1}, "max_age_s", "bad_max_age"),
+        ({"max_age_s": "60"}, "max_age_s", "bad_max_age"),
+        ({"max_age_s": True}, "max_age_s", "bad_max_age"),
+        ({"provider": "gitlub"}, "provider", "unknown_provider"),
+        ({"provider": 7}, "provider", "unknown_provider"),
+        ({"parameters": {"state": "x"}}, "parameters", "reserved_parameter"),
+        ({"prompt": "none select_account"}, "prompt", "prompt_none_not_alone"),
+    ],
+)
+def test_what_can_not_be_asked_is_refused_before_any_request(given, field, reason):
+    with pytest.raises(ConfigurationError) as caught:
+        sign_in("https://id.example.org", "cli", **given)
+    assert (caught.value.field, caught.value.reason) == (field, reason)
+
+
 @pytest.mark.parametrize("ports", [8080, "8080", ["8080"], [True]])
 def test_ports_are_a_list_of_numbers(ports):
     with pytest.raises(ConfigurationError) as caught:

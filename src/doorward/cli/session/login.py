@@ -14,6 +14,8 @@ from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
 from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable
+from doorward.protocol.authorization import authorization_parameters
+from doorward.signin.providers import PROVIDERS
 from doorward.signin.registration import DEFAULT_SCOPES, read_client_key
 from doorward.signin.sign_in import sign_in
 from doorward.system import SystemClock
@@ -58,6 +60,17 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 )
 @click.option("--timeout", "timeout_s", metavar="S", type=float, default=300, help="Wait this many seconds, else 300.")
 @click.option("--max-age", "max_age_s", metavar="S", type=int, help="Sign in anew if that was more seconds ago.")
+@click.option("--prompt", metavar="WORDS", help="What the provider shows: select_account, login, consent or none.")
+@click.option("--login-hint", metavar="WHO", help="Who signs in, such as an e-mail address.")
+@click.option("--acr-values", metavar="NAMES", help="The ways to sign in that are wanted, as the provider calls them.")
+@click.option("--ui-locales", metavar="LANGUAGES", help="The languages for the provider's pages, such as 'de en'.")
+@click.option("--parameter", "parameters", metavar="NAME=VALUE", multiple=True, help="Send this to the provider too.")
+@click.option(
+    "--provider",
+    metavar="NAME",
+    shell_complete=lambda _context, _parameter, begun: [name for name in PROVIDERS if name.startswith(begun)],
+    help=f"Whose habits to follow where the host does not tell: {', '.join(PROVIDERS)}.",
+)
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
 @click.option(
     "--secret-method",
@@ -80,6 +93,12 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     redirect_uri: str | None,
     timeout_s: float,
     max_age_s: int | None,
+    prompt: str | None,
+    login_hint: str | None,
+    acr_values: str | None,
+    ui_locales: str | None,
+    parameters: tuple[str, ...],
+    provider: str | None,
     confidential: bool,
     secret_method: str | None,
     insecure_loopback_http: bool,
@@ -88,7 +107,8 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     """Sign in at ISSUER, in your browser or with a code, and keep the session.
 
     Without ISSUER or --client-id, a profile that has been signed in is signed in again, and what is not given stays as
-    it was. --scope, --port and --known-audience may be given more than once.
+    it was. But --prompt, --login-hint, --acr-values, --ui-locales, --parameter and --max-age are for one sign-in alone.
+    --scope, --port, --known-audience and --parameter may be given more than once.
 
     A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
     else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
@@ -102,6 +122,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         resource=resource,
         known_audiences=known_audiences,
         redirect_uri=redirect_uri,
+        provider=provider,
         proof="secret" if confidential or secret_method else "key",
         secret_method=_SECRET_METHODS.get(secret_method),
         insecure_loopback_http=insecure_loopback_http,
@@ -109,11 +130,18 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     before = _held(vault, profile)
     if not (issuer and client_id):
         target = target.completed_from(before, profile)
-    prompt = TerminalPrompt(issuer=target.issuer, timeout_s=timeout_s, clock=clock)
+    asked = authorization_parameters(
+        prompt=prompt,
+        login_hint=login_hint,
+        acr_values=acr_values,
+        ui_locales=ui_locales,
+        parameters=_by_name(parameters),
+    )
+    speaker = TerminalPrompt(issuer=target.issuer, timeout_s=timeout_s, clock=clock)
     by_secret = target.proof == "secret"
     secret = client_secret(target.issuer, target.client_id) if by_secret else None
     key = read_client_key() if target.proof == "key" else None
-    with prompt:
+    with speaker:
         sign_in(
             target.issuer,
             target.client_id,
@@ -130,9 +158,11 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
             redirect_uri=target.redirect_uri,
             timeout_s=timeout_s,
             max_age_s=max_age_s,
+            prompt=speaker,
+            parameters=asked,
+            provider=target.provider,
             insecure_loopback_http=target.insecure_loopback_http,
-            cool_down=not prompt.attended,
-            prompt=prompt,
+            cool_down=not speaker.attended,
             vault=vault,
             clock=clock,
         )
@@ -150,6 +180,16 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         print_json(entry_object(entry, now=clock.now()))
     else:
         print_text(signed_in_line(entry, now=clock.now()))
+
+
+def _by_name(parameters: tuple[str, ...]) -> dict[str, str]:
+    """Read what was given as ``NAME=VALUE``."""
+    pairs = [each.partition("=") for each in parameters]
+    named = {name: value for name, equals, value in pairs if equals}
+    if len(named) < len(pairs):
+        message = "--parameter is NAME=VALUE, such as --parameter hd=example.org, and each NAME is given once."
+        raise ConfigurationError(message, field="--parameter", reason="bad_parameter")
+    return named
 
 
 def _held(vault: Vault, profile: str) -> ProfileEntry | None:
@@ -176,6 +216,7 @@ class _Target:
     resource: str | None
     known_audiences: tuple[str, ...]
     redirect_uri: str | None
+    provider: str | None
     proof: _Proof
     secret_method: SecretMethod | None
     insecure_loopback_http: bool
@@ -203,6 +244,7 @@ class _Target:
             resource=self.resource or entry.resource,
             known_audiences=self.known_audiences or entry.known_audiences,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
+            provider=self.provider or entry.provider,
             proof="secret" if self.proof == "secret" else _PROOFS[method],
             secret_method=self.secret_method or kept_method,
             insecure_loopback_http=self.insecure_loopback_http or entry.insecure_loopback_http,
