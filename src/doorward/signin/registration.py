@@ -29,6 +29,7 @@ __all__ = [
     "as_scopes",
     "as_secret",
     "find_client_secret",
+    "needed_client_secret",
     "read_client_key",
 ]
 
@@ -146,6 +147,19 @@ def find_client_secret(
         return Secret(environ["DOORWARD_CLIENT_SECRET"])
     secret = read_secret(f"{client_id}@{issuer}")
     return None if secret is None else Secret(secret)
+
+
+def needed_client_secret(issuer: str, client_id: str) -> Secret:
+    """Find a client's secret, as ``find_client_secret`` does.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    secret = find_client_secret(issuer, client_id, None)
+    if secret is None:
+        message = "The client's secret is missing. Set DOORWARD_CLIENT_SECRET, or keep it: doorward secret set"
+        raise ConfigurationError(message, field="client_secret", reason="client_secret_missing")
+    return secret
 
 
 def read_client_key(prefix: str = "DOORWARD", environ: Mapping[str, str] = os.environ) -> SigningKey | None:

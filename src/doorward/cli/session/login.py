@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
-from doorward.cli.options import json_option, profile_option
+from doorward.cli.options import json_option, profile_names, profile_option
 from doorward.cli.session.credentials import client_secret
 from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
 from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable
+from doorward.signin.profiles import read_profiles, unknown_profile
 from doorward.signin.registration import DEFAULT_SCOPES, read_client_key
 from doorward.signin.sign_in import sign_in
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
+    from doorward.signin.profiles import NamedProfile
     from doorward.signin.registration import SecretMethod
     from doorward.vault.entries import ProfileEntry
 
@@ -38,7 +42,7 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 
 
 @click.command("login")
-@click.argument("issuer", required=False)
+@click.argument("issuer", required=False, metavar="[ISSUER|NAME]", shell_complete=profile_names)
 @click.option("--client-id", metavar="ID", help="The client ID that the provider has for this program.")
 @profile_option
 @click.option("--device", is_flag=True, help="Sign in with a code, on any device, instead of in a browser here.")
@@ -49,7 +53,7 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 @click.option(
     "--redirect-uri", metavar="URI", help="The loopback redirect URI that the provider has, if it is special."
 )
-@click.option("--timeout", "timeout_s", metavar="S", type=float, default=300, help="Wait this many seconds, else 300.")
+@click.option("--timeout", "timeout_s", metavar="S", type=float, help="Wait this many seconds, else 300.")
 @click.option("--max-age", "max_age_s", metavar="S", type=int, help="Sign in anew if that was more seconds ago.")
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
 @click.option(
@@ -59,7 +63,9 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 )
 @click.option("--insecure-loopback-http", is_flag=True, help="Allow http to this computer, for development.")
 @json_option
+@click.pass_context
 def command(  # noqa: PLR0913 - the options of the command, all by keyword
+    context: click.Context,
     *,
     issuer: str | None,
     client_id: str | None,
@@ -70,7 +76,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     resource: str | None,
     ports: tuple[int, ...],
     redirect_uri: str | None,
-    timeout_s: float,
+    timeout_s: float | None,
     max_age_s: int | None,
     confidential: bool,
     secret_method: str | None,
@@ -79,13 +85,21 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
 ) -> None:
     """Sign in at ISSUER, in your browser or with a code, and keep the session.
 
-    Without ISSUER or --client-id, a profile that has been signed in is signed in again, and what is not given stays as
-    it was. --scope and --port may be given more than once.
+    NAME is a profile: one of doorward.toml, whose settings are taken where no option says otherwise, or one that has
+    been signed in, and stays as it was. It is the same with --profile, and with 'default' where neither is given.
+    --scope and --port may be given more than once.
 
     A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
     else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
     """
     vault, clock = Vault(), SystemClock()
+    profiles = read_profiles()
+    settings = profile
+    if issuer and _is_name(issuer, {*profiles, *vault.names()}):
+        settings, issuer = issuer, None
+        if context.get_parameter_source("profile") is not ParameterSource.COMMANDLINE:
+            profile = settings
+    named = profiles.get(settings.lower())
     target = _Target(
         issuer=issuer or "",
         client_id=client_id or "",
@@ -97,11 +111,18 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         secret_method=_SECRET_METHODS.get(secret_method),
         insecure_loopback_http=insecure_loopback_http,
     )
+    given = {"mode": "device" if device else None, "ports": ports, "timeout_s": timeout_s, "max_age_s": max_age_s}
+    asked: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, ())}
     before = _held(vault, profile)
-    if not (issuer and client_id):
-        target = target.completed_from(before, profile)
-    prompt = TerminalPrompt(issuer=target.issuer, timeout_s=timeout_s, clock=clock)
+    if named is not None and target.issuer in ("", named.keywords["issuer"]):
+        target, rest = target.completed_by(named)
+        asked = {**rest, **asked}
+    elif not (issuer and client_id):
+        target = target.completed_from(before if settings == profile else _held(vault, settings), settings)
+    prompt = TerminalPrompt(issuer=target.issuer, timeout_s=asked.setdefault("timeout_s", 300), clock=clock)
     by_secret = target.proof == "secret"
+    if not by_secret and os.environ.get("DOORWARD_CLIENT_SECRET"):
+        print_note("DOORWARD_CLIENT_SECRET is set, but not used: give --confidential if this client has a secret.")
     secret = client_secret(target.issuer, target.client_id) if by_secret else None
     key = read_client_key() if target.proof == "key" else None
     with prompt:
@@ -115,16 +136,13 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
             audience=target.audience,
             resource=target.resource,
             profile=profile,
-            mode="device" if device else "auto",
-            ports=ports,
             redirect_uri=target.redirect_uri,
-            timeout_s=timeout_s,
-            max_age_s=max_age_s,
             insecure_loopback_http=target.insecure_loopback_http,
             cool_down=not prompt.attended,
             prompt=prompt,
             vault=vault,
             clock=clock,
+            **asked,
         )
     entry = vault.get(profile)
     if entry is None:
@@ -140,6 +158,19 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         print_json(entry_object(entry, now=clock.now()))
     else:
         print_text(signed_in_line(entry, now=clock.now()))
+
+
+def _is_name(word: str, known: set[str]) -> bool:
+    """Tell the name of a profile from an issuer.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if word.lower() in known:
+        return True
+    if set(word) & set(":/."):
+        return False
+    raise unknown_profile(word, known)
 
 
 def _held(vault: Vault, profile: str) -> ProfileEntry | None:
@@ -168,6 +199,14 @@ class _Target:
     proof: _Proof
     secret_method: SecretMethod | None
     insecure_loopback_http: bool
+
+    def completed_by(self, named: NamedProfile) -> tuple[_Target, dict[str, Any]]:
+        """Fill in what was not given from a profile of ``doorward.toml``, and return what else it says."""
+        rest = dict(named.keywords)
+        of_target = {name: rest.pop(name) for name in self.__slots__ if name in rest}
+        given = {name: getattr(self, name) for name in of_target if getattr(self, name)}
+        target = replace(self, **{**of_target, **given})
+        return replace(target, proof="secret") if named.confidential else target, rest
 
     def completed_from(self, entry: ProfileEntry | None, profile: str) -> _Target:
         """Fill in what was not given from the last sign-in of the profile."""
