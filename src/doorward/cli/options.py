@@ -10,7 +10,7 @@ __all__ = ["json_option", "profile_names", "profile_option"]
 
 def profile_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
     """Complete the name of a profile for the shell: one that is signed in, or stands in ``doorward.toml``."""
-    from doorward.signin.profiles import read_profiles
+    from doorward.signin.settings.profiles import read_profiles
     from doorward.vault.vault import Vault
 
     return [CompletionItem(name) for name in sorted({*Vault().names(), *read_profiles()}) if name.startswith(begun)]

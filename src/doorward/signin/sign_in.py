@@ -15,10 +15,17 @@ from doorward.http.exchange import arun, aside, run
 from doorward.protocol.reading.urls import url_flaw
 from doorward.signin.interactive import SigningIn
 from doorward.signin.loopback.sockets import ADDRESSES
-from doorward.signin.profiles import read_profile
 from doorward.signin.prompt import TerminalPrompt, in_notebook
 from doorward.signin.providers import habits_of
-from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_scopes, as_secret, needed_client_secret
+from doorward.signin.registration import (
+    DEFAULT_SCOPES,
+    Registration,
+    as_audiences,
+    as_scopes,
+    as_secret,
+    needed_client_secret,
+)
+from doorward.signin.settings.profiles import read_profile
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
@@ -44,6 +51,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
     resource: str | None = None,
+    known_audiences: Sequence[str] = (),
     profile: str = "default",
     mode: Mode = "auto",
     ports: Sequence[int] = (),
@@ -69,6 +77,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
         scopes: What to ask for, exactly. Left out: the default, as far as the provider lists it.
         audience: The ``audience`` parameter, where the provider wants one.
         resource: The ``resource`` parameter (RFC 8707).
+        known_audiences: Who else the ID token may be meant for, where the provider does not say in it that this client
+            asked for it (``azp``). The issuer, the ``audience`` and the ``resource`` are known anyway.
         profile: The name the session is kept under.
         mode: ``"device"``: a code to enter on any device. ``"auto"``: the browser; where none opens, the address in
             words if somebody is at a terminal. ``"browser"``: the same, and in words wherever this runs.
@@ -112,6 +122,7 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
     resource: str | None = None,
+    known_audiences: Sequence[str] = (),
     profile: str = "default",
     mode: Mode = "auto",
     ports: Sequence[int] = (),
@@ -157,6 +168,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     scopes: Sequence[str],
     audience: str | None,
     resource: str | None,
+    known_audiences: Sequence[str],
     profile: str,
     mode: Mode,
     ports: Sequence[int],
@@ -180,6 +192,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         scopes=as_scopes(scopes),
         audience=audience,
         resource=resource,
+        known_audiences=as_audiences(known_audiences),
         insecure_loopback_http=insecure_loopback_http,
     )
     if mode not in ("auto", "browser", "device"):

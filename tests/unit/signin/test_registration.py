@@ -159,7 +159,7 @@ class TestFindingTheSecret:
         module.__spec__ = ModuleSpec("keyring", None)
         module.get_password = answer
         monkeypatch.setitem(sys.modules, "keyring", module)
-        monkeypatch.setattr("doorward.signin.os_keyring._TIMEOUT_S", 0.5)
+        monkeypatch.setattr("doorward.signin.settings.os_keyring._TIMEOUT_S", 0.5)
         assert find_client_secret(ISSUER, "web", None, {}) == found
         assert not no_interpreter.exists()
 
@@ -169,7 +169,7 @@ class TestFindingTheSecret:
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
     def test_a_keyring_that_hangs_is_left(self, keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("doorward.signin.os_keyring._TIMEOUT_S", 0.2)
+        monkeypatch.setattr("doorward.signin.settings.os_keyring._TIMEOUT_S", 0.2)
         (keyring / "hang").touch()
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
@@ -178,7 +178,7 @@ class TestFindingTheSecret:
     ) -> None:
         (tmp_path / "keyring.py").write_text("print('planted')")
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("doorward.signin.os_keyring.find_spec", lambda _: object())
+        monkeypatch.setattr("doorward.signin.settings.os_keyring.find_spec", lambda _: object())
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
     def test_no_interpreter_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,5 +186,5 @@ class TestFindingTheSecret:
         assert find_client_secret(ISSUER, "web", None, {}) is None
 
     def test_no_keyring_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("doorward.signin.os_keyring.find_spec", lambda _: None)
+        monkeypatch.setattr("doorward.signin.settings.os_keyring.find_spec", lambda _: None)
         assert find_client_secret(ISSUER, "web", None, {}) is None

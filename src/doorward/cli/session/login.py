@@ -16,15 +16,15 @@ from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
 from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable
-from doorward.signin.profiles import read_profiles, unknown_profile
 from doorward.signin.registration import DEFAULT_SCOPES, read_client_key
+from doorward.signin.settings.profiles import read_profiles, unknown_profile
 from doorward.signin.sign_in import sign_in
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from doorward.signin.profiles import NamedProfile
     from doorward.signin.registration import SecretMethod
+    from doorward.signin.settings.profiles import NamedProfile
     from doorward.vault.entries import ProfileEntry
 
 __all__ = ["command"]
@@ -49,6 +49,13 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this scope instead of the usual ones.")
 @click.option("--audience", metavar="NAME", help="The API to call, where the provider takes an 'audience'.")
 @click.option("--resource", metavar="URI", help="The API to call, where the provider takes a 'resource'.")
+@click.option(
+    "--known-audience",
+    "known_audiences",
+    metavar="NAME",
+    multiple=True,
+    help="Whom else the ID token may be meant for, where its provider adds somebody and no 'azp'.",
+)
 @click.option("--port", "ports", metavar="PORT", type=int, multiple=True, help="Listen here for the browser's return.")
 @click.option(
     "--redirect-uri", metavar="URI", help="The loopback redirect URI that the provider has, if it is special."
@@ -74,6 +81,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     scopes: tuple[str, ...],
     audience: str | None,
     resource: str | None,
+    known_audiences: tuple[str, ...],
     ports: tuple[int, ...],
     redirect_uri: str | None,
     timeout_s: float | None,
@@ -87,7 +95,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
 
     NAME is a profile: one of doorward.toml, whose settings are taken where no option says otherwise, or one that has
     been signed in, and stays as it was. It is the same with --profile, and with 'default' where neither is given.
-    --scope and --port may be given more than once.
+    --scope, --port and --known-audience may be given more than once.
 
     A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
     else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
@@ -106,6 +114,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         scopes=scopes,
         audience=audience,
         resource=resource,
+        known_audiences=known_audiences,
         redirect_uri=redirect_uri,
         proof="secret" if confidential or secret_method else "key",
         secret_method=_SECRET_METHODS.get(secret_method),
@@ -135,6 +144,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
             scopes=target.scopes or DEFAULT_SCOPES,
             audience=target.audience,
             resource=target.resource,
+            known_audiences=target.known_audiences,
             profile=profile,
             redirect_uri=target.redirect_uri,
             insecure_loopback_http=target.insecure_loopback_http,
@@ -195,6 +205,7 @@ class _Target:
     scopes: tuple[str, ...]
     audience: str | None
     resource: str | None
+    known_audiences: tuple[str, ...]
     redirect_uri: str | None
     proof: _Proof
     secret_method: SecretMethod | None
@@ -229,6 +240,7 @@ class _Target:
             scopes=self.scopes or entry.scopes,
             audience=self.audience or entry.audience,
             resource=self.resource or entry.resource,
+            known_audiences=self.known_audiences or entry.known_audiences,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
             proof="secret" if self.proof == "secret" else _PROOFS[method],
             secret_method=self.secret_method or kept_method,

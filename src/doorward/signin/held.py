@@ -1,17 +1,20 @@
-"""The token that is asked for, and whether what the vault holds will do. Pure: nothing is read, asked or saved here."""
+"""What the vault holds of a profile, as it is asked for: a token that will do, the person. Nothing is saved here."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError
+from doorward.model import Principal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doorward.model import TokenKind
     from doorward.vault.entries import ProfileEntry
 
-__all__ = ["Wanted"]
+__all__ = ["Wanted", "principal_of"]
 
 _DAY_S = 86_400
 
@@ -42,3 +45,19 @@ class Wanted:
         if token is None or token.reveal() == self.rejected:
             return None
         return token.reveal() if expires_at is None or expires_at - now > at_least_s else None
+
+
+def principal_of(entry: ProfileEntry, claims: Mapping[str, Any]) -> Principal:
+    """Return who the claims of the ID token name."""
+    email, groups = claims.get("email"), claims.get("groups")
+    return Principal(
+        issuer=claims["iss"],
+        subject=claims["sub"],
+        audience=(entry.client_id,),
+        email=email if isinstance(email, str) else None,
+        email_verified=claims.get("email_verified") is True,
+        groups=tuple(group for group in groups if isinstance(group, str)) if isinstance(groups, list) else (),
+        scopes=entry.scopes if entry.granted_scopes is None else entry.granted_scopes,
+        expires_at=entry.access_token_expires_at,
+        claims=claims,
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from doorward.errors import ConfigurationError
 from doorward.model import Secret
-from doorward.signin.wanted import Wanted
+from doorward.signin.held import Wanted
 from doorward.vault.entries import ProfileEntry
 
 ENTRY = ProfileEntry(

@@ -9,7 +9,7 @@ import pytest
 
 import doorward
 from doorward.errors import ConfigurationError
-from doorward.signin.profiles import read_profile, read_profiles
+from doorward.signin.settings.profiles import read_profile, read_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -63,6 +63,7 @@ _SETTINGS: Mapping[str, Callable[[object], Any]] = {
     "scopes": _texts,
     "audience": _text,
     "resource": _text,
+    "known_audiences": _texts,
     "mode": _text,
     "ports": _ports,
     "redirect_uri": _text,
