@@ -168,14 +168,14 @@ class TestFromPython:
     ) -> None:
         issuer.add_client("cli", secret="hunter2 and more")
         named("confidential = true")
-        monkeypatch.setattr("doorward.signin.registration.read_secret", lambda _: None)
+        monkeypatch.setattr("doorward.signin.registration.read_secret", lambda *_: None)
         with pytest.raises(ConfigurationError, match="doorward secret set"):
             doorward.sign_in(profile="work")
         monkeypatch.setenv("DOORWARD_CLIENT_SECRET", "hunter2 and more")
         assert doorward.sign_in(profile="work").token()
 
     def test_a_name_that_is_not_there(self) -> None:
-        with pytest.raises(ConfigurationError, match="'default' is no profile"):
+        with pytest.raises(ConfigurationError, match="'default' is none of the profiles"):
             doorward.sign_in()
 
 

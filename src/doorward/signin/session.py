@@ -373,8 +373,8 @@ class Session:
             secret = find_client_secret(entry.issuer, entry.client_id, self._client_secret)
         if secret_method is not None and secret is None:
             message = (
-                f"The client of profile {self.profile!r} has a secret, which is never stored. Give it as client_secret "
-                "or in DOORWARD_CLIENT_SECRET."
+                f"The client of profile {self.profile!r} has a secret, which the vault never holds. Give it as "
+                "client_secret or in DOORWARD_CLIENT_SECRET, or keep it in the keyring: doorward secret set."
             )
             raise ConfigurationError(message, field="client_secret")
         if method == "private_key_jwt" and self._client_key is None:

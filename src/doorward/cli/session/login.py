@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from doorward.cli.options import json_option, profile_names, profile_option
-from doorward.cli.session.credentials import client_secret
+from doorward.cli.session.credentials import client_secret, say_what_renewals_need
 from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
@@ -132,7 +132,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     by_secret = target.proof == "secret"
     if not by_secret and os.environ.get("DOORWARD_CLIENT_SECRET"):
         print_note("DOORWARD_CLIENT_SECRET is set, but not used: give --confidential if this client has a secret.")
-    secret = client_secret(target.issuer, target.client_id) if by_secret else None
+    secret, source = client_secret(target.issuer, target.client_id) if by_secret else (None, "")
     key = read_client_key() if target.proof == "key" else None
     with prompt:
         sign_in(
@@ -154,6 +154,8 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
             clock=clock,
             **asked,
         )
+    if secret is not None:
+        say_what_renewals_need(target.issuer, target.client_id, secret, source)
     entry = vault.get(profile)
     if entry is None:
         message = f"Profile {profile!r} was signed out again in the meantime, by another process."

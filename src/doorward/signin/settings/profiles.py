@@ -122,7 +122,7 @@ def unknown_profile(name: str, known: Iterable[str]) -> ConfigurationError:
     near = difflib.get_close_matches(name.lower(), names, 1)
     there = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names) or 'none yet'}."
     message = (
-        f"{printable(name)!r} is no profile. {there} To sign in at an issuer, give its URL, such as "
+        f"{printable(name)!r} is none of the profiles. {there} To sign in at an issuer, give its URL, such as "
         "https://id.example.org, and its client ID; or name both in doorward.toml: [profiles.NAME]."
     )
     return ConfigurationError(message, field="profile", reason="unknown_profile")

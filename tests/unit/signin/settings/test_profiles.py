@@ -98,7 +98,7 @@ def test_a_secret_is_not_repeated_and_its_place_is_told(write: Callable[[str], N
 @pytest.mark.parametrize(("name", "told"), [("wrok", "Did you mean work?"), ("zzz", "Known: work.")])
 def test_a_name_that_is_not_there_is_told_what_is(write: Callable[[str], None], name: str, told: str) -> None:
     write(HEAD)
-    with pytest.raises(ConfigurationError, match="is no profile") as wrong:
+    with pytest.raises(ConfigurationError, match="is none of the profiles") as wrong:
         read_profile(name)
     assert told in wrong.value.message
 
