@@ -104,6 +104,21 @@ def postgresql_server(require_peer: Callable[[str, object], None]) -> Iterator[p
         yield server
 
 
+@pytest.fixture
+def read_only_mount(require_peer: Callable[[str, object], None]) -> Callable[[Path], list[str]]:
+    """Return the beginning of a command to which a folder is read-only, and to no other. Mark the tests ``peer``."""
+
+    def beginning(folder: Path) -> list[str]:
+        mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+        as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        command = ["unshare", *as_root, "--mount", "sh", "-c", mount, str(folder)]
+        tried = subprocess.run([*command, "true"], capture_output=True, check=False, timeout=30)
+        require_peer("The right to mount (unshare --mount)", not tried.returncode)
+        return command
+
+    return beginning
+
+
 @pytest.fixture(scope="session")
 def pgbouncer_server(
     require_peer: Callable[[str, object], None], postgresql_server: postgres.PostgreSQL

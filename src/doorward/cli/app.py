@@ -30,6 +30,7 @@ _COMMANDS = {
     "logout": ("session", "Sign out, and forget the session."),
     "status": ("session", "Show who is signed in, and for how long."),
     "token": ("session", "Print a token that is good for a while."),
+    "secret": ("session", "Keep a client's secret in the keyring, or forget it."),
     "whoami": ("session", "Show who you are to the provider."),
     "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
     "institution": ("institution", "Sign in at a university or library, with the browser you have."),

@@ -6,18 +6,26 @@ The sign-in itself is ``interactive``'s business.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError
 from doorward.http.client import AsyncHttpClient, HttpClient
-from doorward.http.exchange import arun, run
+from doorward.http.exchange import arun, aside, run
 from doorward.protocol.authorization import authorization_parameters
 from doorward.protocol.reading.urls import url_flaw
 from doorward.signin.interactive import SigningIn
 from doorward.signin.loopback.sockets import ADDRESSES
 from doorward.signin.prompt import Prompt, TerminalPrompt, in_notebook
-from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_audiences, as_scopes, as_secret
+from doorward.signin.registration import (
+    DEFAULT_SCOPES,
+    Registration,
+    as_audiences,
+    as_scopes,
+    as_secret,
+    needed_client_secret,
+)
+from doorward.signin.settings.profiles import read_profile
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
@@ -35,8 +43,8 @@ __all__ = ["asign_in", "sign_in"]
 
 
 def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
-    issuer: str,
-    client_id: str,
+    issuer: str | None = None,
+    client_id: str | None = None,
     *,
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
@@ -66,7 +74,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     """Sign a person in and keep the session in the vault. ``asign_in`` is its async twin.
 
     Args:
-        issuer: The issuer URL, exactly as the provider writes it.
+        issuer: The issuer URL, exactly as the provider writes it. Left out together with ``client_id``: what
+            ``[profiles.NAME]`` in ``doorward.toml`` says, wherever an argument is not given or is its default.
         client_id: The client identifier registered there.
         client_secret: The secret of a confidential client. Never stored.
         client_key: The key of a client that signs assertions (``private_key_jwt``). Never stored.
@@ -114,14 +123,14 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
 
     Source: OIDC Core 3.1, RFC 6749 4.1, RFC 7636, RFC 8252, RFC 8628, RFC 9207.
     """
-    signing_in = _signing_in(**locals())  # nothing else is there yet
-    with HttpClient(insecure_loopback_http=insecure_loopback_http) as transport:
+    signing_in = _signing_in(**_completed(locals()))  # nothing else is there yet
+    with HttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
         return run(signing_in.flow(), transport, signing_in.clock)
 
 
 async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
-    issuer: str,
-    client_id: str,
+    issuer: str | None = None,
+    client_id: str | None = None,
     *,
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
@@ -149,9 +158,25 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     entropy: Entropy | None = None,
 ) -> Session:
     """Do as ``sign_in`` does, its async twin: the same arguments, and the event loop is not blocked."""
-    signing_in = _signing_in(**locals())  # nothing else is there yet
-    async with AsyncHttpClient(insecure_loopback_http=insecure_loopback_http) as transport:
+    signing_in = _signing_in(**(await aside(_completed, locals())))  # nothing else is there yet
+    async with AsyncHttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
         return await arun(signing_in.flow(), transport, signing_in.clock)
+
+
+def _completed(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what was asked, with the rest from the profile that ``doorward.toml`` names if no issuer was given."""
+    issuer, client_id = asked["issuer"], asked["client_id"]
+    if issuer is None and client_id is None:
+        named = read_profile(asked["profile"])
+        defaults = {**(sign_in.__kwdefaults__ or {}), "issuer": None, "client_id": None}
+        asked = {**asked, **{name: value for name, value in named.keywords.items() if asked[name] == defaults[name]}}
+        if named.confidential and asked["client_secret"] is None:
+            asked["client_secret"] = needed_client_secret(asked["issuer"], asked["client_id"])
+    elif issuer is None or client_id is None:
+        field = "issuer" if issuer is None else "client_id"
+        message = f"{field} is missing: give both issuer and client_id, or neither and the name of a profile."
+        raise ConfigurationError(message, field=field, reason="missing_setting")
+    return asked
 
 
 def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them to it

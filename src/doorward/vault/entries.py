@@ -87,13 +87,17 @@ class ProfileEntry:
         """All that the provider told of the person. What the ID token says comes before what UserInfo says."""
         return {**(self.userinfo or {}), **(self.claims or {})}
 
-    def fresh_token(self, kind: TokenKind, *, now: float) -> Secret | None:
-        """Return the token of that kind if it need not be renewed yet, None if it must be or there is none."""
+    def held(self, kind: TokenKind) -> tuple[Secret | None, float | None, float | None]:
+        """Return the token of that kind, when it was issued, and when it ends."""
         if kind == "id":
-            token, issued_at, expires_at = self.id_token, self.id_token_issued_at, self.id_token_expires_at
-        else:
-            token, issued_at, expires_at = self.access_token, self.access_token_issued_at, self.access_token_expires_at
-        return token if is_fresh(issued_at, expires_at, now=now) else None
+            return self.id_token, self.id_token_issued_at, self.id_token_expires_at
+        return self.access_token, self.access_token_issued_at, self.access_token_expires_at
+
+    def fresh_token(self, kind: TokenKind, *, now: float, least_life_s: float = 0.0) -> Secret | None:
+        """Return the token of that kind if it need not be renewed yet, None if it must be or there is none."""
+        token, issued_at, expires_at = self.held(kind)
+        bounded = self.refresh_token is not None or self.ended_at is not None  # else it is the last one there is
+        return token if is_fresh(issued_at, expires_at, now=now, bounded=bounded, least_s=least_life_s) else None
 
     def revocable(self, *, now: float) -> dict[Literal["refresh_token", "access_token"], Secret]:
         """Return the tokens that are still good as far as is known, the one first that others are made from."""

@@ -38,7 +38,7 @@ def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> tu
             return None
         token, issued_at, expires_at = (entry[f"{kind}_token{suffix}"] for suffix in ("", "_issued_at", "_expires_at"))
         until = _instant(expires_at)
-        fresh = is_fresh(_instant(issued_at), until, now=now)
+        fresh = is_fresh(_instant(issued_at), until, now=now, bounded=entry["refresh_token"] is not None)
     except (DoorwardError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if not (fresh and isinstance(token, str) and token.isascii() and token.isprintable()):

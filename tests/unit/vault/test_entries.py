@@ -173,5 +173,15 @@ def test_a_token_that_is_not_there_is_not_fresh(make_entry, now):
     assert make_entry(id_token=None, id_token_expires_at=None).fresh_token("id", now=now) is None
 
 
-def test_a_token_without_an_end_is_fresh(make_entry, now):
-    assert make_entry(access_token_expires_at=None).fresh_token("access", now=now + 1e9) == Secret("planted-access")
+@pytest.mark.parametrize(
+    ("fields", "token"),
+    [
+        ({"refresh_token": None, "ended_at": None}, Secret("planted-access")),
+        ({"ended_at": None}, None),
+        ({"refresh_token": None}, None),
+    ],
+    ids=["the last there is", "another can be had", "the session has ended"],
+)
+def test_a_token_whose_end_is_not_told_is_fresh_without_end_only_as_the_last_one(make_entry, now, fields, token):
+    entry = make_entry(**{"ended_at": now, "access_token_expires_at": None, **fields})
+    assert entry.fresh_token("access", now=now + 1e9) == token
