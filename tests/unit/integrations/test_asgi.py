@@ -28,7 +28,7 @@ from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.audit.log import AuditLog
 from doorward.guard.guard import Guard
 from doorward.integrations.asgi import GuardMiddleware
-from doorward.integrations.protected_resource import ProtectedResource
+from doorward.integrations.gate.protected_resource import ProtectedResource
 from doorward.model import Principal
 
 ALICE = Principal("https://id.example.org", "alice", scopes=("read",))
