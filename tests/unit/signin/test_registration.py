@@ -1,13 +1,6 @@
 from __future__ import annotations
 
-import os
-import stat
-import sys
-import textwrap
-import time
-import types
-from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
