@@ -37,6 +37,8 @@ __all__ = ["Kind", "Shelf"]
 
 _PURPOSES: tuple[LockPurpose, ...] = ("refresh", "sign_in")
 _LOOKS = 3
+_MOST_BYTES = 1_048_576
+"""Of an entry, in plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,17 @@ class Shelf(_Of[_E]):
         held = [os.path.join(self._folder, file) for file in self._files(name)]
         return {self._kind.noun: name, "entry": entry and entry.masked(), "files": held}
 
+    def files_of(self, name: str) -> list[str]:
+        """Return the files that hold an entry of that name: its own, those set aside, those that killed writers left.
+
+        Raises:
+            ConfigurationError: It can't be a name.
+            UnsafePermissions: The folder is not ours alone.
+            StoreError: The file system refused.
+        """
+        entry = self._kind.file_of(name)
+        return [file for file in files.list_private_files(self._folder) if files.original_name(file) == entry]
+
     def lock(self, name: str, purpose: LockPurpose = "refresh") -> FileLock:
         """Return the lock of a name, not yet acquired. Each call gives a new one, which excludes all others.
 
@@ -235,9 +248,11 @@ class Shelf(_Of[_E]):
             self._decode(data, file)
         except (ValueError, TypeError, RecursionError, CorruptEntry):
             return None
-        return memoryview(data) if len(data) <= files.MAX_FILE_BYTES else None
+        return memoryview(data)
 
     def _decode(self, data: bytes, file: str) -> _E:
+        if len(data) > _MOST_BYTES:
+            raise CorruptEntry("The file is larger than any that we write.", reason="too_large")
         try:
             document = loads_own(data)
         except Malformed as error:
