@@ -9,6 +9,7 @@ from doorward.system import SystemClock
 from doorward.vault.entries import ProfileEntry
 from doorward.vault.files import check_room
 from doorward.vault.folders import institution_file, profile_file, unanswered_file, vault_folder
+from doorward.vault.sealing.gate import check_writable
 from doorward.vault.shelf import Kind, Shelf
 
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
@@ -115,8 +116,10 @@ class Vault:
         Raises:
             UnsafePermissions: The folder is not ours alone.
             StoreError: The file system refused, such as a disk that is full.
+            VaultError: The vault is sealed, and the key is not at hand.
         """
         check_room(self.folder)
+        check_writable(self.folder)
 
     def others_sign_in(self, profile: str) -> bool:
         """Say whether anybody is being asked to sign in as another profile of this vault, in whatever process."""
