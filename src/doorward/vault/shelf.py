@@ -6,6 +6,7 @@ JSON in and out, strictly; nothing that is read is ever executed. A file that is
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -36,8 +37,9 @@ else:
 
 __all__ = ["Kind", "Shelf"]
 
-_PURPOSES: tuple[LockPurpose, ...] = ("refresh", "sign_in")
-_LOOKS = 3
+_PURPOSES: tuple[LockPurpose, ...] = ("refresh", "sign_in", "set_aside")
+_LOOKS = 100
+_BETWEEN_LOOKS_S = 0.01
 _MOST_BYTES = 1_048_576
 """Of an entry, in plain."""
 
@@ -96,12 +98,15 @@ class Shelf(_Of[_E]):
             # Outside of the handler: what was read must not hang on the next error as its context.
             if reason == "newer_version":
                 raise VaultError(f"{problem} Upgrade this one, or {again}, which replaces it.", reason=reason)
-            aside = self._set_aside(file)
+            with self.lock(name, "set_aside") as lock:
+                # One at a time. Of two that each move a writer's good file, one might put the older one back.
+                aside = self._set_aside(file) if lock.try_acquire() else None
             if aside is not None:
                 path = printable(os.path.join(self._folder, aside))
                 again = again[0].upper() + again[1:]
                 message = f"{problem} It was set aside as {path}, and nothing in it was used. {again}."
                 raise CorruptEntry(message, reason=reason)
+            time.sleep(_BETWEEN_LOOKS_S)
         raise StoreError(f"The file of {self._kind.noun} {name!r} keeps changing. Try again.", reason="keeps_changing")
 
     def put(self, entry: _E) -> None:

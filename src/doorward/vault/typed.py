@@ -8,7 +8,7 @@ __all__ = ["ClientAuthenticationMethod", "Entry", "LockPurpose"]
 
 ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
 
-LockPurpose = Literal["refresh", "sign_in"]
+LockPurpose = Literal["refresh", "sign_in", "set_aside"]
 
 
 class Entry(Protocol):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import traceback
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -203,19 +203,17 @@ while not os.path.exists(sys.argv[2]):
 """
         stop = tmp_path / "stop"
         command = [sys.executable, "-c", code, folder, stop]
-        readers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
-        for reader in readers:
-            reader.stdout.readline()
-        try:
+        with ExitStack() as readers:
+            running = [readers.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE)) for _ in range(3)]
+            readers.callback(stop.touch)
+            for reader in running:
+                reader.stdout.readline()
             for number in range(300):
                 write_file(folder, "profile-work.json", b"{")
                 vault.put(make_entry(failures=number))
                 assert self.comes_back(vault, make_entry(failures=number))
-        finally:
             stop.touch()
-        for reader in readers:
-            assert reader.wait(30) == 0
-            reader.stdout.close()
+            assert [reader.wait(30) for reader in running] == [0, 0, 0]
 
     def comes_back(self, vault, entry):
         deadline = time.monotonic() + 10
