@@ -75,7 +75,11 @@ class SessionBus:
         self._running.append(keyring)
         keyring.stdin.write(b"login password")
         keyring.stdin.close()
-        _wait(lambda: "org.freedesktop.secrets" in self.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "ListNames")[0])
+        _wait(
+            lambda: (
+                "org.freedesktop.secrets" in self.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "ListNames")[0]
+            )
+        )
         _wait(lambda: self.default_collection() == _LOGIN)
         return keyring
 

@@ -21,6 +21,7 @@ from doorward.vault.files import MAX_FILE_BYTES, read_private_file, remove_priva
 from doorward.vault.lock import FileLock
 from doorward.vault.sealing import os_keyring
 from doorward.vault.sealing.envelope import Envelope, closed, opened, proven
+from doorward.vault.sealing.gate import read_seal
 from doorward.vault.sealing.keys import Keys
 from doorward.vault.sealing.marks import SEAL_FILE, SEALED
 from doorward.vault.sealing.seal import PLAIN, Seal
@@ -220,7 +221,7 @@ class Sealing:
     def _rewrite(self, file: str, seal: Seal, seal_file: bytes) -> None:
         try:
             data = read_private_file(self._folder, file)
-            if data is None or _is_as_written(data, seal):
+            if data is None or _is_as_written(file, data, seal):
                 return
             plain = opened(data, seal_file, file=file, keys=self._keys)
         except VaultError as error:
@@ -238,7 +239,7 @@ class Sealing:
     # Files and locks
 
     def _read(self) -> Seal:
-        seal_file = read_private_file(self._folder, SEAL_FILE)
+        seal_file = read_seal(self._folder)
         return PLAIN if seal_file is None else Seal.from_bytes(seal_file)
 
     def _write(self, seal: Seal) -> Seal:
@@ -297,11 +298,11 @@ def _source(seal: Seal) -> Source | None:
     return seal.keys[0].source if seal.keys else None
 
 
-def _is_as_written(data: bytes, seal: Seal) -> bool:
+def _is_as_written(file: str, data: bytes, seal: Seal) -> bool:
     """Say whether a file is already as entries are written under this seal."""
     if not data.startswith(SEALED):
         return seal.writes is None
-    return Envelope.from_bytes(data).key == seal.writes
+    return Envelope.from_bytes(data, file).key == seal.writes
 
 
 def _not_sealed() -> VaultError:

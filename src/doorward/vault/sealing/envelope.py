@@ -23,14 +23,14 @@ class Envelope(NamedTuple):
     nonce: bytes
     sealed: bytes
 
-    def to_bytes(self, kind: str) -> bytes:
-        """Return the file. ``kind`` is for an older Doorward, which then says that a newer one wrote it."""
+    def to_bytes(self, file: str) -> bytes:
+        """Return the content of that file. Its kind is for an older Doorward, which says that a newer one wrote it."""
         texts = {"nonce": to_base64(self.nonce), "sealed": to_base64(self.sealed)}
-        return written({"version": _VERSION, "key": self.key, "kind": kind, **texts})
+        return written({"version": _VERSION, "key": self.key, "kind": file.partition("-")[0], **texts})
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Envelope:
-        """Read a file that may hold anything.
+    def from_bytes(cls, data: bytes, file: str) -> Envelope:
+        """Read what stands in that file, which may be anything.
 
         Raises:
             CorruptEntry: It is not what ``to_bytes`` gives.
@@ -39,7 +39,7 @@ class Envelope(NamedTuple):
             document: dict[str, Any] = loads_own(data)
             key, nonce, sealed = document["key"], document["nonce"], document["sealed"]
             found = cls(key, from_base64(nonce), from_base64(sealed))
-            if found.to_bytes(document["kind"]) == data:
+            if found.to_bytes(file) == data:
                 return found
         except (Malformed, KeyError, ValueError, TypeError, AttributeError):
             pass
@@ -62,7 +62,7 @@ def opened(data: bytes, seal_file: bytes | None, *, file: str, keys: Keys = KEYS
     """
     seal = PLAIN if seal_file is None else Seal.from_bytes(seal_file)
     if data.startswith(SEALED):
-        envelope = Envelope.from_bytes(data)
+        envelope = Envelope.from_bytes(data, file)
         if not seal.keys:
             message = (
                 "The entry is sealed, and the vault's seal.json is gone. Put it back from a backup; or sign out, which "
@@ -96,7 +96,7 @@ def closed(data: bytes | memoryview, seal_file: bytes, *, file: str, keys: Keys 
         proven(seal, keys)
         return data
     root = keys.root(seal, seal.writes)
-    return Envelope(seal.writes, *encrypted(root, data, bound_to=file)).to_bytes(file.partition("-")[0])
+    return Envelope(seal.writes, *encrypted(root, data, bound_to=file)).to_bytes(file)
 
 
 def proven(seal: Seal, keys: Keys) -> None:

@@ -11,7 +11,7 @@ from doorward.errors import CorruptEntry, StoreError, UnsafePermissions, VaultEr
 from doorward.vault.files import read_private_file, read_private_files, write_private_file
 from doorward.vault.sealing.marks import SEAL_FILE, SEALED
 
-__all__ = ["check_writable", "read_entry", "write_entry"]
+__all__ = ["check_writable", "read_entry", "read_seal", "write_entry"]
 
 _LOOKS = 3
 _PASSING = ("plain_in_sealed_vault", "seal_missing", "seal_key_unknown")
@@ -45,6 +45,20 @@ def read_entry(folder: str, file: str, *, as_file: str | None = None) -> bytes |
     raise AssertionError("the last look returns or raises")
 
 
+def read_seal(folder: str) -> bytes | None:
+    """Return what stands in the file of a vault's seal, None if there is none.
+
+    Raises:
+        VaultError: It is too large to be a seal.
+        UnsafePermissions, StoreError: What ``files`` raises.
+    """
+    try:
+        return read_private_file(folder, SEAL_FILE)
+    except CorruptEntry:
+        pass
+    raise VaultError(f"{SEAL_FILE} in {printable(folder)} is no seal that we wrote.", reason="seal_unreadable")
+
+
 def write_entry(folder: str, file: str, data: bytes | memoryview) -> None:
     """Write an entry's file, sealed if the vault is. A seal that changes meanwhile has it written once more.
 
@@ -53,16 +67,16 @@ def write_entry(folder: str, file: str, data: bytes | memoryview) -> None:
         UnsafePermissions, StoreError: What ``files`` raises.
     """
     for _ in range(_LOOKS):
-        seal = read_private_file(folder, SEAL_FILE)
+        seal = read_seal(folder)
         write_private_file(folder, file, _as_kept(folder, file, data, seal))
-        if read_private_file(folder, SEAL_FILE) == seal:
+        if read_seal(folder) == seal:
             return
     raise StoreError(f"The seal of {printable(folder)} keeps changing. Try again.", reason="seal_keeps_changing")
 
 
 def check_writable(folder: str) -> None:
     """Make sure that an entry could be sealed, if the vault is sealed. Raises what ``write_entry`` does."""
-    seal = read_private_file(folder, SEAL_FILE)
+    seal = read_seal(folder)
     if seal is not None:
         from doorward.vault.sealing.envelope import closed  # noqa: PLC0415 - heavy, and most vaults are plain
 
@@ -73,8 +87,8 @@ def _read(folder: str, file: str) -> list[bytes | None]:
     try:
         return read_private_files(folder, file, SEAL_FILE)
     except CorruptEntry:
-        read_private_file(folder, file)  # it says the same, if it is about the entry
-    raise VaultError(f"{SEAL_FILE} in {printable(folder)} is no seal that we wrote.", reason="seal_unreadable")
+        read_seal(folder)
+        raise
 
 
 def _as_kept(folder: str, file: str, data: bytes | memoryview, seal: bytes | None) -> bytes | memoryview:

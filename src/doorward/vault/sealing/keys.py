@@ -221,7 +221,7 @@ def _content_of_key_file(path: str) -> bytes:
     except OSError as error:
         message = f"The key file {printable(path)} can't be read: {error.strerror}. Check {KEY_FILE}."
         raise ConfigurationError(message, field=KEY_FILE, reason="key_file_unreadable") from None
-    if sys.platform != "win32" and status.st_uid != 0 and stat.S_IMODE(status.st_mode) & 0o077:
+    if sys.platform != "win32" and status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & 0o077:
         message = f"Others can read the key file {printable(path)}: chmod 600, or better, take a new one."
         raise UnsafePermissions(message, reason="key_file_mode")
     if len(content) < _SHORTEST_KEY_FILE:
