@@ -32,7 +32,8 @@ _METHODS: tuple[ClientAuthenticationMethod, ...] = (
 class ProfileEntry:
     """All that is known about a signed-in profile. A client secret or password never is part of it.
 
-    Instants are epoch seconds in UTC; the file keeps microseconds of them.
+    Instants are epoch seconds in UTC; the file keeps microseconds of them. What came with a later release (``_LATER``)
+    stands in the file only where it holds something, so that an earlier one reads the others.
 
     Attributes:
         profile: The name, as it was given; case does not matter when it is looked up.
@@ -42,6 +43,8 @@ class ProfileEntry:
         id_token_renewable: The last answer of the provider held an ID token.
         nonce: The one of the sign-in, to compare with that of a refreshed ID token.
         claims: The validated claims of the ID token, with ``iss`` and ``sub``.
+        known_audiences: Whom the ID token may be meant for as well, though it does not say who asked for it (``azp``).
+        userinfo: What the provider's UserInfo endpoint said of the same person at the sign-in.
         ended_at: When the provider ended the session; a person has to sign in again.
         retry_at: No refresh is tried before, after ``failures`` that failed in a row, in whatever process.
     """
@@ -72,6 +75,13 @@ class ProfileEntry:
     ended_reason: str | None = None
     retry_at: float | None = None
     failures: int = 0
+    known_audiences: tuple[str, ...] = ()
+    userinfo: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def told(self) -> Mapping[str, Any]:
+        """All that the provider told of the person. What the ID token says comes before what UserInfo says."""
+        return {**(self.userinfo or {}), **(self.claims or {})}
 
     def fresh_token(self, kind: TokenKind, *, now: float) -> Secret | None:
         """Return the token of that kind if it need not be renewed yet, None if it must be or there is none."""
@@ -97,13 +107,15 @@ class ProfileEntry:
         document: dict[str, Any] = {"version": VERSION, "kind": _KIND}
         for name in _READERS:
             value = getattr(self, name)
+            if name in _LATER and not value:
+                continue
             if isinstance(value, Secret):
                 value = show(value)
             elif name.endswith("_at") and value is not None:
                 value = format_instant(value)
             elif isinstance(value, tuple):
                 value = list(value)
-            elif name == "claims" and value is not None:
+            elif name in ("claims", "userinfo") and value is not None:
                 value = dict(value)
             document[name] = value
         return document
@@ -115,7 +127,7 @@ class ProfileEntry:
         Raises:
             CorruptEntry: It is not what ``to_json`` gives; ``reason="newer_version"`` if a newer Doorward wrote it.
         """
-        return cls(**read_fields(document, kind=_KIND, readers=_READERS))
+        return cls(**read_fields(document, kind=_KIND, readers=_READERS, later=_LATER))
 
 
 def _profile(value: object) -> str:
@@ -130,9 +142,14 @@ def _method(value: object) -> str:
     return text(value)
 
 
-def _claims(value: object) -> dict[str, Any]:
+def _object(value: object) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError
+    return value
+
+
+def _claims(value: object) -> dict[str, Any]:
+    value = _object(value)
     text(value.get("iss"))
     text(value.get("sub"))
     return value
@@ -165,4 +182,8 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "ended_reason": or_none(text),
     "retry_at": or_none(instant),
     "failures": count,
+    "known_audiences": texts,
+    "userinfo": or_none(_object),
 }
+_LATER = frozenset({"known_audiences", "userinfo"})
+"""Members that files of earlier releases lack."""

@@ -8,7 +8,7 @@ from doorward.vault.times import parse_instant
 
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import Any
 
 __all__ = ["VERSION", "count", "instant", "or_none", "read_fields", "secret", "text", "texts", "truth"]
@@ -17,7 +17,9 @@ VERSION = 1
 """Of the schema of every kind of entry."""
 
 
-def read_fields(document: object, *, kind: str, readers: Mapping[str, Callable[[object], Any]]) -> dict[str, Any]:
+def read_fields(
+    document: object, *, kind: str, readers: Mapping[str, Callable[[object], Any]], later: Collection[str] = ()
+) -> dict[str, Any]:
     """Read the members of an entry from decoded JSON that may hold anything.
 
     Args:
@@ -25,6 +27,7 @@ def read_fields(document: object, *, kind: str, readers: Mapping[str, Callable[[
         kind: What its member ``kind`` has to say.
         readers: Each member's name, and what turns its value into ours or raises ``TypeError``, ``ValueError`` or
             ``ConfigurationError``.
+        later: The members that came with a later release: files of an earlier one lack them.
 
     Raises:
         CorruptEntry: A member is missing, wrong or unknown; ``reason="newer_version"`` if a newer Doorward wrote it.
@@ -40,11 +43,13 @@ def read_fields(document: object, *, kind: str, readers: Mapping[str, Callable[[
     if unknown:
         message = f"The file has a field that does not belong there: {printable(repr(min(unknown)))}."
         raise CorruptEntry(message, reason="unknown_field")
-    missing = readers.keys() - document.keys()
+    missing = readers.keys() - document.keys() - set(later)
     if missing:
         raise CorruptEntry(f"The file lacks the field {min(missing)}.", reason="missing_field")
     values: dict[str, Any] = {}
     for name, read in readers.items():
+        if name not in document:
+            continue
         try:
             values[name] = read(document[name])
         except (TypeError, ValueError, ConfigurationError):

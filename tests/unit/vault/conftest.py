@@ -61,6 +61,8 @@ def make_entry():
         ended_reason="invalid_grant",
         retry_at=NOW + 30,
         failures=3,
+        known_audiences=("https://identity.example.org/",),
+        userinfo={"sub": "alice", "email": "alice@example.org"},
     )
 
     def make(**changes):

@@ -34,6 +34,33 @@ def test_the_file_has_a_version_a_kind_and_every_field_with_times_in_utc(make_en
     assert all(value.endswith("Z") for name, value in document.items() if name.endswith("_at"))
 
 
+LATER = {"known_audiences", "userinfo"}
+
+
+def test_a_file_of_an_earlier_release_is_read(make_entry):
+    document = make_entry().to_json()
+    for name in LATER:
+        del document[name]
+    assert ProfileEntry.from_json(document) == make_entry(known_audiences=(), userinfo=None)
+
+
+def test_an_earlier_release_reads_what_holds_nothing_newer(make_entry):
+    assert not LATER & make_entry(known_audiences=(), userinfo=None).to_json().keys()
+
+
+@pytest.mark.parametrize("value", [{"known_audiences": "api"}, {"known_audiences": None}, {"userinfo": []}])
+def test_what_came_later_is_read_as_strictly(make_entry, value):
+    with pytest.raises(CorruptEntry) as refused:
+        ProfileEntry.from_json(make_entry().to_json() | value)
+    assert refused.value.reason == "wrong_value"
+
+
+def test_the_id_token_comes_before_userinfo(make_entry):
+    entry = make_entry(userinfo={"sub": "mallory", "name": "Zoe", "email": "zoe@example.org"})
+    assert entry.told == {**entry.claims, "email": "zoe@example.org"}
+    assert make_entry(claims=None, userinfo=None).told == {}
+
+
 def test_there_is_no_place_for_a_password_or_client_secret(make_entry):
     assert not [name for name in make_entry().to_json() if "password" in name or "client_secret" in name]
 
