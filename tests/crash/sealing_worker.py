@@ -1,8 +1,9 @@
 """The processes of the crash tests of sealing, as a program of its own: it may fork and kill without harm.
 
 ``chance FOLDER SOURCE COUNT`` kills seals, rotations and unseals at random moments, beside a session that refreshes.
-``steps FOLDER SOURCE`` kills them at each single step: at the first file that is opened, renamed or removed, at the
-second, and so on, until one comes through. Both look after each kill whether everything is there, and report as JSON.
+``steps FOLDER SOURCE`` kills them at each single step: at the first file that is made, renamed or removed, or the
+first call of the keyring, at the second, and so on, until one comes through. Both look after each kill whether
+everything is there, and report as JSON.
 """
 
 from __future__ import annotations
@@ -158,21 +159,23 @@ def settle(vault: Vault, state: str, source: Source, report: dict[str, int]) -> 
 
 
 def steps(folder: str, source: Source) -> dict[str, int]:
-    vault, report = Vault(folder), new_report()
-    fill(vault)
-    least = dict.fromkeys((*PROFILES, "jcu", "aside"), 0)
+    report = new_report()
     for kind in CHANGES:
-        step = 0
-        while True:
+        step, killed = 0, True
+        while killed:
             step += 1
+            vault = Vault(f"{folder}-{kind}-{step}")
+            fill(vault)
+            least = dict.fromkeys((*PROFILES, "jcu", "aside"), 0)
+            if kind != "seal":
+                ended(child(lambda vault=vault: change(vault, "seal", source)))
 
-            def act(kind: str = kind, step: int = step) -> None:
+            def act(kind: str = kind, step: int = step, vault: Vault = vault) -> None:
                 passed = 0
 
                 def count(event: str, arguments: tuple[object, ...]) -> None:
                     nonlocal passed
-                    writes = event == "open" and int(str(arguments[2])) & (os.O_WRONLY | os.O_RDWR)
-                    if writes or event in {"os.rename", "os.remove", "socket.connect"}:
+                    if is_step(event, arguments, source):
                         passed += 1
                         if passed == step:
                             os.kill(os.getpid(), signal.SIGKILL)
@@ -183,22 +186,17 @@ def steps(folder: str, source: Source) -> dict[str, int]:
             killed = ended(child(act)) == -signal.SIGKILL
             report["kills"] += killed
             state = check(vault, least, report)
-            if not killed:
-                break
             settle(vault, state, source, report)
             check(vault, least, report)
-            put_back(vault, kind, source)
         report[f"steps of {kind}"] = step
     return report
 
 
-def put_back(vault: Vault, kind: str, source: Source) -> None:
-    """Have the vault as it was before that change."""
-    state = sealing(vault).standing().state if kind == "rotate" else str(found(vault)["state"])
-    if kind == "seal" and state == "sealed":
-        ended(child(lambda: change(vault, "unseal", source)))
-    elif kind == "unseal" and state == "plain":
-        ended(child(lambda: change(vault, "seal", source)))
+def is_step(event: str, arguments: tuple[object, ...], source: Source) -> bool:
+    if source == "keyring":  # the others are the same as with a key file
+        return event == "socket.connect" or (event in {"os.rename", "os.remove"} and "seal.json" in str(arguments))
+    makes = event == "open" and int(str(arguments[2])) & os.O_EXCL
+    return bool(makes) or event in {"os.rename", "os.remove"}
 
 
 def chance(folder: str, source: Source, count: str) -> dict[str, int]:

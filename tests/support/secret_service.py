@@ -28,7 +28,10 @@ _BUS = """\
 </busconfig>
 """
 _DEADLINE_S = 20
-_LOGIN = "/org/freedesktop/secrets/collection/login"
+_NAME = "org.freedesktop.secrets"
+_PASSWORD = b"login password"
+_SERVICE = "/org/freedesktop/secrets"
+_LOGIN = f"{_SERVICE}/collection/login"
 
 
 def find_programs() -> dict[str, str] | None:
@@ -55,33 +58,55 @@ class SessionBus:
             )
         ]
         _wait(self._path.exists)
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder),
+            "XDG_RUNTIME_DIR": str(self.folder),
+            "DBUS_SESSION_BUS_ADDRESS": self.address,
+        }
 
-    def start_keyring(self) -> subprocess.Popen[bytes]:
-        """Start a keyring whose login collection is open, and wait until it answers."""
-        runtime = self.folder / "run"
-        runtime.mkdir(mode=0o700)
+    def start_keyring(self, *, unlocked: bool = True) -> subprocess.Popen[bytes]:
+        """Start a keyring and wait until it answers. One that was never unlocked has no collection at all."""
+        command = [self._programs["gnome-keyring-daemon"], "--foreground", "--components=secrets"]
         keyring = subprocess.Popen(
-            [self._programs["gnome-keyring-daemon"], "--foreground", "--unlock", "--components=secrets"],
+            [*command, "--unlock"] if unlocked else command,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(self.folder),
-                "XDG_RUNTIME_DIR": str(runtime),
-                "DBUS_SESSION_BUS_ADDRESS": self.address,
-            },
+            env=self._environment,
+            restore_signals=False,  # SIGXFSZ stays ignored: a file that may not grow is then an error, and no death
         )
         self._running.append(keyring)
-        keyring.stdin.write(b"login password")
-        keyring.stdin.close()
-        _wait(
-            lambda: (
-                "org.freedesktop.secrets" in self.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "ListNames")[0]
-            )
-        )
-        _wait(lambda: self.default_collection() == _LOGIN)
+        with keyring.stdin as told:
+            told.write(_PASSWORD)
+        _wait(lambda: _NAME in self.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "ListNames")[0])
+        if unlocked:
+            _wait(lambda: self.default_collection() == _LOGIN)
         return keyring
+
+    def stop(self) -> None:
+        """Let the bus itself answer nobody."""
+        self._running[0].send_signal(signal.SIGSTOP)
+
+    def unlock(self) -> None:
+        """Unlock the login collection, as signing in to a desktop does."""
+        service = DBusAddress(_SERVICE, bus_name=_NAME, interface="org.freedesktop.Secret.Service")
+        keyring = DBusAddress(
+            _SERVICE, bus_name=_NAME, interface="org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface"
+        )
+        with open_dbus_connection(self.address) as bus:
+
+            def ask(address: DBusAddress, method: str, signature: str, body: tuple[object, ...]) -> tuple[object, ...]:
+                return unwrap_msg(bus.send_and_get_reply(new_method_call(address, method, signature, body), timeout=5))
+
+            _, session = ask(service, "OpenSession", "sv", ("plain", ("s", "")))
+            master = (session, b"", _PASSWORD, "text/plain")
+            ask(keyring, "UnlockWithMasterPassword", "o(oayays)", (_LOGIN, master))
+
+    def keys(self) -> int:
+        """How many keys of vaults are kept."""
+        unlocked, locked = self.ask_service("SearchItems", "a{ss}", ({"application": "doorward"},))
+        return len(unlocked) + len(locked)
 
     def default_collection(self) -> str:
         return self.ask_service("ReadAlias", "s", ("default",))[0]
@@ -92,7 +117,7 @@ class SessionBus:
 
     def ask_service(self, method: str, signature: str, body: tuple[object, ...]) -> tuple[object, ...]:
         interface = "org.freedesktop.Secret.Service"
-        return self.call("org.freedesktop.secrets", "/org/freedesktop/secrets", method, signature, body, interface)
+        return self.call(_NAME, _SERVICE, method, signature, body, interface)
 
     def call(
         self, name: str, path: str, method: str, signature: str | None = None, body: object = (), interface: str = ""

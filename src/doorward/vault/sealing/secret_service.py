@@ -128,7 +128,7 @@ def _talk() -> Iterator[_Talk]:
     except OSError:
         error = _no_bus()
     except DBusErrorResponse as refused:
-        error = _named(str(refused.name))
+        error = _named(str(refused.name), " ".join(str(part) for part in refused.data or ()))
     except (ValueError, TypeError, LookupError):
         error = _named("an answer that is none of a Secret Service")
     else:
@@ -164,7 +164,7 @@ def _address() -> str:
     return os.path.join(runtime, "bus")
 
 
-def _named(name: str) -> Exception:
+def _named(name: str, said: str = "") -> Exception:
     if name == _LOCKED:
         return _locked()
     if name.endswith(_SILENT):
@@ -172,7 +172,10 @@ def _named(name: str) -> Exception:
     if any(part in name for part in _ABSENT):
         message = f"No keyring service runs in this session. Start one, such as gnome-keyring. {_KEY_FILE_INSTEAD}"
         return KeyringUnavailable(message, reason="keyring_absent")
-    message = f"The keyring refused: {printable(name)}. Look at it in its own program. {_KEY_FILE_INSTEAD}"
+    message = (
+        f"The keyring refused: {printable(said or name)}. See in its own program whether it works, and whether its "
+        f"disk is full. {_KEY_FILE_INSTEAD}"
+    )
     return KeyringUnavailable(message, reason="keyring_refused")
 
 
@@ -186,8 +189,8 @@ def _locked() -> KeyringLocked:
 
 def _hung() -> KeyringUnavailable:
     message = (
-        f"The keyring did not answer within {_DEADLINE_S:g} s. See whether it waits for you in a window; else restart "
-        "it, or sign out of your desktop and in again. Nothing is lost."
+        f"The keyring did not answer, or not within {_DEADLINE_S:g} s. See whether it waits for you in a window; else "
+        "restart it, or sign out of your desktop and in again. Nothing is lost."
     )
     return KeyringUnavailable(message, reason="keyring_hung")
 

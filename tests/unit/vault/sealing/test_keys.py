@@ -85,7 +85,7 @@ class TestAKeyFile:
         [
             (os.unlink, "key_file_unreadable"),
             (lambda path: os.chmod(path, 0o640), "key_file_mode"),
-            (lambda path: os.chmod(path, 0o622), "file_mode"),
+            (lambda path: os.chmod(path, 0o622), "file_mode"),  # noqa: S103 - it is to be refused
             (lambda path: os.truncate(path, 20), "key_file_short"),
         ],
     )
