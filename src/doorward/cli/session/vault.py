@@ -64,7 +64,7 @@ def command() -> None:
 
 @command.command("status")
 @json_option
-def status(*, as_json: bool) -> None:
+def _status(*, as_json: bool) -> None:
     """Show whether the vault is sealed, under what key, and whether that key is at hand."""
     vault = Vault()
     standing = _sealing(vault, _keys(vault)).standing()
@@ -92,7 +92,7 @@ def status(*, as_json: bool) -> None:
 @_key_file_option
 @_passphrase_option
 @json_option
-def seal(*, key_file: str | None, by_passphrase: bool, as_json: bool) -> None:
+def _seal(*, key_file: str | None, by_passphrase: bool, as_json: bool) -> None:
     """Encrypt every session that is kept, and all that come later.
 
     The key is tried out before anything is changed. Seals that were broken off half-way are gone on with.
@@ -107,7 +107,7 @@ def seal(*, key_file: str | None, by_passphrase: bool, as_json: bool) -> None:
 @_key_file_option
 @_passphrase_option
 @json_option
-def rotate(*, by_keyring: bool, key_file: str | None, by_passphrase: bool, as_json: bool) -> None:
+def _rotate(*, by_keyring: bool, key_file: str | None, by_passphrase: bool, as_json: bool) -> None:
     """Encrypt everything anew under a new key, of the same kind unless you say otherwise.
 
     While it does, the old key is needed too: DOORWARD_VAULT_KEY_FILE and DOORWARD_VAULT_PASSPHRASE stand for that one.
@@ -121,7 +121,7 @@ def rotate(*, by_keyring: bool, key_file: str | None, by_passphrase: bool, as_js
 
 @command.command("unseal")
 @json_option
-def unseal(*, as_json: bool) -> None:
+def _unseal(*, as_json: bool) -> None:
     """Take the encryption off: sessions are kept in plain text again, for you alone."""
     vault = Vault()
     _tell(_sealing(vault, _keys(vault)).unseal(), None, as_json=as_json)
