@@ -37,7 +37,7 @@ NEEDED = {  # by the table, before it says more
 IN_WORDS = {  # named in comments of the file, in place of the setting they stand for
     "api_keys": {"db_env", "db_file", "pepper_file", "keyring_file"},
     "audit": {"key_file"},
-    "introspection": AS_FOR_ISSUERS | {"client_secret_file"},
+    "introspection": AS_FOR_ISSUERS | {"client_secret_file", "subject_claim"},
     "revocations": {"db_env", "db_file"},
 }
 

@@ -673,9 +673,18 @@ class TestLogout:
 
     def test_says_when_there_was_nothing_to_revoke(self, issuer: DevIssuer, person: Path) -> None:
         login(issuer, "--scope", "openid")
+        change_entry(access_token=None)
         done = doorward_cli("logout")
         assert done.returncode == 0
-        assert "no refresh token that could be revoked" in done.stdout
+        assert "no token that could be revoked" in done.stdout
+
+    def test_says_that_the_access_token_stays_good(self, signed_in: DevIssuer) -> None:
+        signed_in.fail("revoke", "delay", done=True)
+        body = b'{"error": "unsupported_token_type"}'
+        signed_in.fail("revoke", status=400, body=body)
+        done = doorward_cli("logout")
+        assert done.returncode == 0
+        assert "Its access token was not revoked there: it is good until it expires." in done.stdout
 
     def test_all(self, signed_in: DevIssuer) -> None:
         login(signed_in, "--profile", "work")

@@ -139,8 +139,16 @@ def test_status_of_several_is_the_worst(service: Service) -> None:
 
 def test_a_name_that_nobody_knows(service: Service) -> None:
     done = cli("status", "nowhere")
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "No institution is called 'nowhere'" in done.stderr
+
+
+def test_after_a_logout_there_is_nothing_to_ask_about(service: Service) -> None:
+    keep(service)
+    assert cli("logout", "uni").returncode == 0
+    assert cli("status", "uni").returncode == 3
+    again = cli("logout", "uni")
+    assert (again.returncode, again.stdout) == (0, "Nobody is signed in at uni.\n")
 
 
 def test_list_shows_what_is_held_and_what_is_named(service: Service, doorward_home: Path) -> None:
@@ -258,6 +266,7 @@ def test_a_wrong_command_line_is_told(arguments: tuple[str, ...], said: str) -> 
     done = cli(*arguments)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
+    assert "Opening" not in done.stderr
 
 
 def test_a_setting_out_of_range_is_told_by_its_place(doorward_home: Path) -> None:
@@ -269,10 +278,11 @@ def test_a_setting_out_of_range_is_told_by_its_place(doorward_home: Path) -> Non
 
 
 def test_a_target_that_is_open_to_all_is_told_before_a_window_opens(service: Service) -> None:
-    open_to_all = service.target.replace("/paper.pdf", "/Shibboleth.sso/Logout")
+    open_to_all = service.target.replace("/paper.pdf", "/Shibboleth.sso/Logout?target=x")
     done = cli("login", "jcu.edu.au", "--target", open_to_all)
     assert done.returncode == 2
-    assert "without a sign-in" in done.stderr
+    assert f"{open_to_all} shows itself without a sign-in" in done.stderr
+    assert "Give another --target" in done.stderr
 
 
 def test_without_a_display_it_says_what_to_do(service: Service) -> None:

@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import ssl
 import subprocess
 import sys
@@ -17,13 +18,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from doorward.errors import ConfigurationError, LockTimeout, SignInError, TransportError
 from doorward.institution.cookies.jar import CookieJar
 from doorward.institution.routes import parse_institution
+from doorward.model import Secret
 from doorward.papers import DownloadSettings, Library
+from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
+from doorward.vault.vault import Vault
 
 DOORWARD = Path(sys.executable).with_name("doorward")
 LOOPBACK = "--insecure-loopback-http"
@@ -158,6 +163,9 @@ def test_a_json_line_for_each_paper(site, tmp_path):
         ([PAPER, (404, {}, b"")], 1),
         ([(429, {"Retry-After": "7"}, b""), (404, {}, b"")], 4),
         ([(503, {}, b""), LOGIN], 3),
+        ([PAPER, (200, {}, b"")], 4),
+        ([(200, {}, PDF[:2000])], 4),
+        ([(403, {"cf-mitigated": "challenge"}, b"<html>")], 4),
     ],
 )
 def test_the_exit_code_says_what_would_help(site, tmp_path, answers, code):
@@ -165,6 +173,72 @@ def test_the_exit_code_says_what_would_help(site, tmp_path, answers, code):
     publisher.pages = {f"/{number}": answer for number, answer in enumerate(answers)}
     done = fetch(*(f"{publisher.url}{path}" for path in publisher.pages), "--to", str(tmp_path), LOOPBACK)
     assert done.returncode == code
+
+
+def keep(name, url):
+    """Have somebody be signed in at an institution, whose cookie opens what is at ``url``."""
+    now, host = time.time(), urlsplit(url).hostname
+    cookie = KeptCookie(name="sid", value=Secret("PLANTED"), domain=host, secure=True)
+    Vault().institutions.put(
+        InstitutionEntry(
+            name=name, where=url, institution_url=url, target=url, user_agent="Mozilla/5.0",
+            signed_in_at=now, created_at=now, proven_at=now, cookies=(cookie,),
+        )
+    )  # fmt: skip
+
+
+@pytest.fixture
+def members(site, tls):
+    """A publisher whose paper is for who is signed in."""
+    publisher = site(name="localhost", tls=tls)
+
+    def paper(handler):
+        return PAPER if "sid=PLANTED" in (handler.headers.get("Cookie") or "") else LOGIN
+
+    publisher.pages = {"/a.pdf": paper, "/open.pdf": PAPER, "/b.pdf": LOGIN}
+    return publisher
+
+
+def test_the_one_institution_that_is_signed_in_at_is_used(members, tmp_path):
+    keep("uni", members.url)
+    done = fetch(f"{members.url}/a.pdf", "--to", str(tmp_path))
+    assert done.returncode == 0
+    assert done.stderr == "What wants a login is fetched by way of uni, where you are signed in.\n"
+    as_json = fetch(f"{members.url}/a.pdf", "--to", str(tmp_path), "--json")
+    assert (as_json.returncode, as_json.stderr) == (0, "")
+    keep("other", members.url)
+    several = fetch(f"{members.url}/b.pdf", "--to", str(tmp_path))
+    assert several.returncode == 3
+    assert "--institution" in several.stdout
+
+
+def test_one_that_can_not_be_used_keeps_from_no_open_paper(members, tmp_path, doorward_home):
+    keep("uni", members.url)
+    (doorward_home / "vault" / "institution-uni.json").write_text("[]")
+    done = fetch(f"{members.url}/open.pdf", "--to", str(tmp_path))
+    assert done.returncode == 0
+    assert "set aside" in done.stderr
+
+
+def test_after_a_logout_a_person_has_to_sign_in(members, tmp_path):
+    keep("uni", members.url)
+    Vault().institutions.forget("uni")
+    named = fetch(f"{members.url}/a.pdf", "--to", str(tmp_path), "--institution", "uni")
+    assert (named.returncode, members.cookies) == (3, [])
+    assert "doorward institution login" in named.stderr
+    unnamed = fetch(f"{members.url}/a.pdf", "--to", str(tmp_path))
+    assert unnamed.returncode == 3
+    assert "Sign in with: doorward institution login WHERE --target URL." in unnamed.stdout
+
+
+def test_a_renewal_is_told_of_before_it_is_waited_for(members, tmp_path):
+    keep("uni", members.url)
+    arguments = [f"{members.url}/b.pdf", "--to", str(tmp_path), "--institution", "uni"]
+    done = fetch(*arguments, DOORWARD_BROWSER=shutil.which("true"))  # a browser that is none
+    assert done.returncode == 3
+    assert "in a browser that nobody sees: that can take a minute" in done.stderr
+    assert "Sign in with: doorward institution login uni." in done.stdout
+    assert fetch(*arguments, "--json", DOORWARD_BROWSER=shutil.which("true")).stderr == ""
 
 
 @pytest.mark.parametrize("as_json", [False, True])

@@ -550,7 +550,6 @@ def test_too_many_questions_are_an_outage(make: Make, issuer: DevIssuer, clock: 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_a_question(make: Make, issuer: DevIssuer, token: str, clock: MovedClock) -> None:
     asking = make()
-    finish(make().ask(token, now=clock.now()))  # all is imported then: an import that a fork cuts off stays locked
     issuer.fail("introspect", "delay", delay_s=0.5)
     work = asking.ask(token, now=clock.now())
     next(work)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
-from typing import TYPE_CHECKING
+import urllib.error
+import urllib.request
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -265,6 +267,19 @@ class TestOpening:
         assert Vault().names() == ["one", "two"]
 
 
+UNSUPPORTED = b'{"error": "unsupported_token_type"}'
+REFUSED = b'{"error": "unauthorized_client", "error_description": "not for you"}'
+
+
+def userinfo_status(issuer: DevIssuer, token: str) -> int:
+    request = urllib.request.Request(issuer.endpoint("userinfo"), headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
 @pytest.mark.parametrize("driver", ["sync", "async"])
 class TestSigningOut:
     def sign_out(self, session: doorward.Session, driver: str) -> object:
@@ -277,7 +292,8 @@ class TestSigningOut:
         assert result.revoked
         assert result.problem is None
         assert result.logout_url.startswith(issuer.endpoint("end_session") + "?client_id=cli")
-        assert issuer.count("revoke") == 1
+        assert result.access_token_revoked
+        assert issuer.count("revoke") == 2
         assert [file for file in doorward_home.rglob("*") if file.is_file()] == []
         with pytest.raises(SignInRequired):
             session.token()
@@ -297,6 +313,67 @@ class TestSigningOut:
         result = self.sign_out(session, driver)
         assert not result.revoked
         assert "127.0.0.1" in result.problem
+        assert Vault().get("default") is None
+
+    def test_without_a_refresh_token_the_access_token_is_revoked(
+        self, session: doorward.Session, issuer: DevIssuer, driver: str
+    ) -> None:
+        vault = Vault()
+        vault.put(dataclasses.replace(vault.get("default"), refresh_token=None))
+        token = session.token()
+        result = self.sign_out(session, driver)
+        assert (result.revoked, result.access_token_revoked, result.problem) == (True, True, None)
+        assert userinfo_status(issuer, token) == 401
+
+    def test_a_dead_access_token_is_not_asked_about(
+        self, session: doorward.Session, clock: MovedClock, issuer: DevIssuer, driver: str
+    ) -> None:
+        clock.ahead_s += 3601
+        result = self.sign_out(session, driver)
+        assert (result.revoked, result.access_token_revoked) == (True, False)
+        assert issuer.count("revoke") == 1
+
+    @pytest.mark.parametrize(
+        ("answers", "revoked", "access_token_revoked", "problem"),
+        [
+            ([UNSUPPORTED, None], False, True, None),
+            ([REFUSED, None], False, True, "not for you"),
+            ([None, UNSUPPORTED], True, False, None),
+            ([None, REFUSED], True, False, None),
+            ([None, None], True, True, None),
+        ],
+        ids=["no refresh tokens", "refused", "no access tokens", "access token refused", "both"],
+    )
+    def test_what_the_provider_does_not_revoke_is_told(
+        self,
+        session: doorward.Session,
+        issuer: DevIssuer,
+        driver: str,
+        answers: list[bytes | None],
+        revoked: Any,
+        access_token_revoked: Any,
+        problem: str | None,
+    ) -> None:
+        for number, body in enumerate(answers):
+            if body is not None:
+                if number:
+                    issuer.fail("revoke", "delay", done=True)
+                issuer.fail("revoke", status=400, body=body)
+        result = self.sign_out(session, driver)
+        assert (result.revoked, result.access_token_revoked) == (revoked, access_token_revoked)
+        assert (result.problem is None) if problem is None else (problem in result.problem)
+        assert Vault().get("default") is None
+        assert issuer.count("revoke") == 2
+
+    @pytest.mark.parametrize("kind", ["status", "reset"])
+    def test_whoever_can_not_answer_is_asked_once(
+        self, session: doorward.Session, issuer: DevIssuer, driver: str, kind: str
+    ) -> None:
+        issuer.fail("revoke", kind, times=None)
+        result = self.sign_out(session, driver)
+        assert not result.revoked
+        assert result.problem
+        assert issuer.count("revoke") == 1
         assert Vault().get("default") is None
 
     def test_a_file_system_that_refuses_leaves_no_lock(

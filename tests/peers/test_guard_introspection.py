@@ -30,7 +30,12 @@ def asking(oidc_provider: Any) -> Iterator[Callable[..., Introspection]]:
     made: list[Introspection] = []
 
     def make(client_id: str = "resource-server", **settings: Any) -> Introspection:
-        settings = {"client_secret": f"{client_id}-secret", "audiences": [OPAQUE], **settings}
+        settings = {
+            "client_secret": f"{client_id}-secret",
+            "audiences": [OPAQUE],
+            "subject_claim": "client_id",
+            **settings,
+        }
         made.append(Introspection(oidc_provider.https, client_id, **settings))
         return made[-1]
 

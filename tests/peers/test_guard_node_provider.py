@@ -131,6 +131,7 @@ def test_an_opaque_token_until_its_provider_revokes_it(
         "resource-server",
         client_secret="resource-server-secret",
         audiences=["urn:api:opaque"],
+        subject_claim="client_id",  # this provider tells no sub of a client's own tokens
     )
     guard = Guard(introspection=introspection, clock=clock)
     token = access_token("urn:api:opaque")

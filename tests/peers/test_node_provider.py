@@ -171,6 +171,22 @@ class TestTheSession:
         assert refused_by_provider(oidc_provider, "native", refresh_token) == "invalid_grant"
         assert Vault().names() == []
 
+    def test_signing_out_revokes_the_access_token_where_there_is_no_other(
+        self, sign_in: Callable[..., doorward.Session], oidc_provider: Any
+    ) -> None:
+        session = sign_in(scopes=["openid"])
+        token = session.token()
+        assert userinfo(oidc_provider, token)["sub"] == "alice"
+        done = session.sign_out()
+        assert (done.revoked, done.access_token_revoked, done.problem) == (True, True, None)
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            userinfo(oidc_provider, token)
+
+    def test_access_tokens_that_it_does_not_revoke_are_told(self, sign_in: Callable[..., doorward.Session]) -> None:
+        """JWTs, which nobody asks this provider about."""
+        done = sign_in(resource="urn:api:jwt").sign_out()
+        assert (done.revoked, done.access_token_revoked, done.problem) == (True, False, None)
+
     def test_the_logout_page_ends_the_providers_session(
         self, oidc_provider: Any, person: Any, chromium: Any, tmp_path: Path
     ) -> None:

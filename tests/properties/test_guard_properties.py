@@ -137,7 +137,9 @@ def matches(pattern: str, text: str) -> bool:
 
 
 @given(
-    pattern=st.text("ab/:*", min_size=1, max_size=8).filter(lambda text: "**" not in text.removesuffix("**")),
+    pattern=st.text("ab/:*", min_size=1, max_size=8).filter(
+        lambda text: "**" not in text.removesuffix("**") and text not in {"**", "***"}
+    ),
     text=st.text("ab/:", min_size=1, max_size=10),
 )
 def test_a_pattern_that_never_goes_back_finds_what_one_that_does_would_find(pattern, text):

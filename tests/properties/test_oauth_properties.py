@@ -24,7 +24,7 @@ from doorward.protocol.id_token import validate_id_token, validate_refreshed_id_
 from doorward.protocol.jws import JoseHeader
 from doorward.protocol.metadata import (
     ProviderMetadata,
-    build_metadata_request,
+    build_metadata_requests,
     check_issuer_url,
     parse_jwks_response,
     parse_metadata_response,
@@ -246,9 +246,10 @@ def test_any_text_is_a_url_or_has_a_flaw(url):
 def test_metadata_is_asked_for_below_the_issuer(path):
     issuer = ISSUER + path
     check_issuer_url(issuer)
-    url = build_metadata_request(issuer).url
-    assert url.startswith(ISSUER)
-    assert url.removesuffix("/.well-known/openid-configuration") == issuer.removesuffix("/")
+    urls = [request.url for request in build_metadata_requests(issuer)]
+    assert urls[0].removesuffix("/.well-known/openid-configuration") == issuer.removesuffix("/")
+    assert all(url.startswith(f"{ISSUER}/") for url in urls)
+    assert 2 <= len(urls) == len({*urls}) <= 4
 
 
 @unhurried

@@ -28,6 +28,7 @@ TEMPLATES = st.sampled_from(["{name}", "{year}-{name}", "../{name}/..", "/{host}
 @given(template=TEMPLATES, name=NAMES, host=NAMES, year=NAMES)
 @example("{name}", "../../x", "", "")
 @example("{name}", "C:\\x", "", "")
+@example("{year}-{name}", "", "", "CON .")
 def test_a_name_cannot_leave_the_folder(template, name, host, year):
     stem = file_stem(template, {"name": name, "host": host, "year": year})
     for file in (f"{stem}.pdf", next(iter(candidates(stem)))):

@@ -60,6 +60,16 @@ class MovedClock(SystemClock):
         return super().now() + self.ahead_s
 
 
+class ForwardClock(MovedClock):
+    """The system's clocks, both set forward by ``forward``."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.ahead_s
+
+    def forward(self, seconds: float) -> None:
+        self.ahead_s += seconds
+
+
 def last_address(start: str) -> str:
     """Follow an authorization URL like a browser whose last page does not load, and return where it ended."""
 

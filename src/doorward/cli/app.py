@@ -155,6 +155,6 @@ def _in_words_typed(error: DoorwardError, arguments: Sequence[str]) -> DoorwardE
         command = command.get_command(click.Context(command), word)
     for parameter in command.params if command else ():
         if parameter.name == error.field and isinstance(parameter, click.Option):
-            message = re.sub(rf"\b{re.escape(error.field)}\b", parameter.opts[0], error.message)
+            message = re.sub(rf"(?<!\S){re.escape(error.field)}\b", parameter.opts[0], error.message)
             return ConfigurationError(message, field=parameter.opts[0], reason=error.reason)
     return error

@@ -6,7 +6,6 @@ The face of this room. How one credential is decided on stands in ``decide``; wh
 from __future__ import annotations
 
 import logging
-import threading
 from typing import TYPE_CHECKING, Any, Self
 
 from doorward.errors import ConfigurationError, StoreError, printable
@@ -16,7 +15,7 @@ from doorward.guard.credentials import Request, signed_part
 from doorward.guard.decide import decide, holds
 from doorward.guard.record import accepted_decision, refused_decision
 from doorward.guard.revocation.revocation_list import fingerprint
-from doorward.guard.work import afinish, finish
+from doorward.guard.work import OwnLock, afinish, finish
 from doorward.model import Principal
 from doorward.system import SystemClock
 
@@ -114,7 +113,7 @@ class Guard:
         self._digest = digester()
         self._read: Callable[[], GuardSettings] | None = None
         self._settings: tuple[GuardSettings, Mapping[str, Any]] | None = None
-        self._reloading = threading.Lock()
+        self._reloading = OwnLock()
         self._configuration = configure(options, clock=self._clock)
 
     @classmethod

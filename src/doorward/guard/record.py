@@ -1,4 +1,7 @@
-"""What the audit is told of a decision. What a refused credential says is its own word."""
+"""What the audit is told of a decision. What a refused credential says is its own word.
+
+Decisions wait for a disk that stalls, and nobody has bounded what a token says: here its texts are.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import msgspec
 
 from doorward.errors import DoorwardError, Forbidden, Throttled, UnavailableError
 from doorward.guard.api_keys.format import is_key_shaped, key_id_of
-from doorward.guard.audit.chain import Decision
+from doorward.guard.audit.chain import Decision, as_told, bounded
 from doorward.guard.credentials import looks_signed
 from doorward.protocol.claims import parse_jwt
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["accepted_decision", "refused_decision"]
 
+_SHORT = 300  # which both texts nearly always are together
 
 _Outcome = Literal["accepted", "refused", "forbidden", "throttled", "unavailable"]
 _Kind = Literal["jwt", "opaque", "api_key", "none"]
@@ -68,14 +72,17 @@ def _decision(  # noqa: PLR0913, PLR0917 - what a line of the log is made of
         jti=who.jti,
         key_id=who.key_id,
         client_ip=request.client_ip or "",
-        resource=request.resource or "",
+        resource=as_told((request.resource or "").partition("?")[0]),
         scopes=tuple(request.scopes),
     )
 
 
 def _verified(accepted: Accepted) -> _Who:
     principal = accepted.principal
-    return _Who(principal.kind, principal.issuer, principal.subject, accepted.jti or "", accepted.kid or "")
+    subject, jti = principal.subject, accepted.jti or ""
+    if len(subject) + len(jti) > _SHORT:
+        subject, jti = bounded(subject), bounded(jti)
+    return _Who(principal.kind, principal.issuer, subject, jti, accepted.kid or "")
 
 
 def _outcome(error: DoorwardError) -> _Outcome:
@@ -103,7 +110,7 @@ def _said_of_itself(credential: str) -> _Who:
     issuer, subject = (jwt.claims.get(name) for name in ("iss", "sub"))
     return _Who(
         "jwt",
-        issuer if isinstance(issuer, str) else "",
-        subject if isinstance(subject, str) else "",
-        key_id=jwt.header.kid or "",
+        bounded(issuer) if isinstance(issuer, str) else "",
+        bounded(subject) if isinstance(subject, str) else "",
+        key_id=bounded(jwt.header.kid or ""),
     )

@@ -20,7 +20,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from doorward.errors import ConfigurationError, UnavailableError
 from doorward.system import in_asyncio
 
-__all__ = ["Forkable", "Job", "SharedJobs", "Work", "Workers", "afinish", "finish", "renew_after_fork"]
+__all__ = ["Forkable", "Job", "OwnLock", "SharedJobs", "Work", "Workers", "afinish", "finish", "renew_after_fork"]
 
 T = TypeVar("T")
 
@@ -289,6 +289,24 @@ _forkables: weakref.WeakSet[Forkable] = weakref.WeakSet()
 def renew_after_fork(thing: Forkable) -> None:
     """Have ``thing.after_fork()`` called in the child of each fork. Does not keep it alive."""
     _forkables.add(thing)
+
+
+class OwnLock:
+    """A lock of this process: in the child of a fork it is free, whoever held it in the parent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        renew_after_fork(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def after_fork(self) -> None:
+        """Have another one, that nobody holds."""
+        self._lock = threading.Lock()
 
 
 def _after_fork() -> None:

@@ -19,7 +19,19 @@ if TYPE_CHECKING:
     from doorward.http.wire import StreamedResponse
     from doorward.model import HttpRequest, HttpResponse
 
-__all__ = ["AsyncHttpClient", "HttpClient"]
+__all__ = ["AsyncHttpClient", "HttpClient", "load"]
+
+
+def load() -> None:
+    """Import now what the first request would import.
+
+    For programs whose threads send it: where another thread forks amid an import, the child waits for it for ever.
+    """
+    import encodings.idna  # noqa: F401, PLC0415 - names of hosts go through it
+    import secrets  # noqa: F401, PLC0415 - ``SystemEntropy`` wants it
+
+    import doorward.http.trust  # noqa: PLC0415 - see the module's head
+    import doorward.http.wire  # noqa: F401, PLC0415 - the same
 
 
 class HttpClient:

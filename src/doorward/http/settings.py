@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError
@@ -24,17 +23,21 @@ class ClientSettings:
     total_timeout_s: float
     insecure_http_url: str | None = None
     ca_file: str | None = None
+    _trust: list[ssl.SSLContext] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        for field in ("connect_timeout_s", "total_timeout_s"):
-            seconds = getattr(self, field)
+        for name in ("connect_timeout_s", "total_timeout_s"):
+            seconds = getattr(self, name)
             if not 0 < seconds < math.inf:
-                message = f"{field} must be a number of seconds above 0, not {seconds!r}: every request has a deadline."
-                raise ConfigurationError(message, field=field, reason="timeout_out_of_range")
+                message = f"{name} must be a number of seconds above 0, not {seconds!r}: every request has a deadline."
+                raise ConfigurationError(message, field=name, reason="timeout_out_of_range")
 
-    @cached_property
+    @property
     def trust(self) -> ssl.SSLContext:
-        """Whom TLS trusts, read once."""
+        """Whom TLS trusts, read once: without a lock, which a fork might leave held for ever in the child."""
+        if self._trust:
+            return self._trust[0]
         from doorward.http.trust import trust_context, trust_just  # noqa: PLC0415 - heavy; the first request needs it
 
-        return trust_context() if self.ca_file is None else trust_just(self.ca_file)
+        self._trust.append(trust_context() if self.ca_file is None else trust_just(self.ca_file))
+        return self._trust[0]

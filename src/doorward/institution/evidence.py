@@ -7,6 +7,9 @@ A probe is worth making where the browser has settled at the service and holds a
 before. "At the service" is the target's own origin, the proxy's zone, or a host that took an assertion or a ticket, or
 set a cookie known to be a service's; never a host that an address only mentions. Within those bounds a wrong hint loses
 nothing: the worst it does is to space the probes out.
+
+A target that will not show itself to a probe ends the login with what the probe saw, once nothing moves any more where
+somebody seems to be signed in: a person must not sit before a page that they see until their time is over.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from doorward.institution.observations import (
     host_of,
     in_words,
 )
+from doorward.institution.reasons import verdict_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,8 +51,14 @@ _HINTLESS_GAP_S = 20.0
 """The gap where every new cookie is of a kind that means nothing by itself."""
 _QUIET_S = 5.0
 """How long a page stays, when nobody sits before it, until it is taken for one that wants a person."""
+_STILL_S, _STILL_ELSEWHERE_S = 10.0, 60.0
+"""How long nothing moves, where the target was shown and where another page of its service is, until a refusal of the
+target is taken for its answer. Another page may wait for the person: for terms to be agreed to, say."""
+_KEPT_OUT = frozenset({"refused_401", "refused_403", "human_check", "target_open"})
+"""What a probe says of a target that will not do, whoever is signed in."""
 _HUMAN_CHECK = frozenset({403, 429, 503})
 _HISTORY = 400
+_OK = 200
 _MOST_HOSTS = 64
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -92,7 +102,7 @@ class Evidence:
         human_check_wait_s: float = 30.0,
     ) -> None:
         self._route = route
-        self._target = target
+        self.target = target
         self._patterns = patterns
         self._attended = attended
         self._human_check_wait_s = human_check_wait_s
@@ -107,6 +117,10 @@ class Evidence:
         self._took: set[str] = set()  # hosts that took an assertion or a ticket
         self._checked = False
         self._closed = False
+        self._opened = False  # the window was shown the target, since the last assertion
+        self._went_away = False  # to a page that is not of the target's service
+        self._refusal = ""  # why the last probe said no, for a reason that stays
+        self._refused_at = 0.0
 
         self._moved_at = 0.0
         self._arrived_at: float | None = None
@@ -143,7 +157,7 @@ class Evidence:
         changed = self._take_in(observation, at)
         verdict = self._judge(observation, at)
         if not isinstance(observation, CookiesSeen) or changed or verdict != self._verdict:
-            said = f"{_KINDS[type(verdict)]}: {_WORDS.get(verdict.reason, verdict.reason)}"
+            said = f"{_KINDS[type(verdict)]}: {verdict_in_words(verdict.reason)}"
             self._history.append((at, in_words(observation, changed), said))
         self._verdict = verdict
         return verdict
@@ -156,11 +170,13 @@ class Evidence:
                 self._moved_at = at
             case Posted():
                 self._settled = None
+                self._opened = False
                 self._in_flight = observation
                 self._moved_at = at
             case Answered(url, status):
                 self._moved_at = at
                 self._checked = status in _HUMAN_CHECK
+                self._opened |= status == _OK and self._is_target(url)
                 if self._in_flight is not None and host_of(url) == host_of(self._in_flight.url):
                     self._in_flight = None
                     self._tell_of_news()
@@ -170,7 +186,8 @@ class Evidence:
                 self._settle(url, at)
             case CookiesSeen(cookies):
                 return self._take_cookies(cookies)
-            case Probed(valid):
+            case Probed(valid, reason):
+                self._note_refusal(reason if valid is False or reason in _KEPT_OUT else "", at)
                 self._probed_at = at
                 self._news = False
                 self._unsure = valid is None
@@ -186,9 +203,16 @@ class Evidence:
         self._settled = url
         self._in_flight = None
         self._moved_at = at
+        self._went_away |= not self._is_of_target(url)
         if url != self._last_settled:
             self._last_settled = url
             self._tell_of_news()
+
+    def _note_refusal(self, reason: str, at: float) -> None:
+        if reason in {"refused_401", "refused_403"} and self._opened:
+            reason = "human_check"  # it was shown in the window
+        if reason != self._refusal:
+            self._refusal, self._refused_at = reason, at
 
     def _take_cookies(self, cookies: tuple[CookieSeen, ...]) -> tuple[str, ...]:
         held = _by_place(cookies)
@@ -206,21 +230,54 @@ class Evidence:
         self._gap_s = _FIRST_GAP_S
 
     def _judge(self, observation: Observation, at: float) -> Verdict:
-        match observation:
-            case Probed(valid=True, reason=reason):
-                return SignedIn(reason)
-            case Crashed(reason):
-                return Refused(reason)
-            case TimedOut(which):
-                return Refused(f"{which}_timeout")
+        if (end := self._end(observation, at)) is not None:
+            return end
         if self._closed:
             # Somebody who saw the page they wanted closes the window at once: one last look before it is called off.
             worth = isinstance(observation, WindowClosed) and self._news and self._hint() is not None
-            return ProbeNow("window_closed") if worth else Refused("window_closed")
+            return ProbeNow("window_closed") if worth else self._called_off("window_closed")
         verdict = self._weigh(at)
         if isinstance(verdict, Pending) and not self._attended and self._is_stuck(at):
             return Refused("needs_person")
         return verdict
+
+    def _end(self, observation: Observation, at: float) -> Verdict | None:
+        """Say what an observation ends by itself, if it does."""
+        match observation:
+            case Probed(valid=True, reason=reason):
+                return SignedIn(reason)
+            case Probed() if self._stays_refused(at):
+                return Refused(self._refusal, self._refusal)
+            case Crashed(reason):
+                return Refused(reason)
+            case TimedOut("page"):
+                return Refused("page_timeout")
+            case TimedOut("login"):
+                return self._called_off("login_timeout")
+        return None
+
+    def _called_off(self, reason: str) -> Refused:
+        """Say why nobody waits any longer: for what kept a person out who seems to be signed in, or ``reason``."""
+        is_in = self._seems_signed_in() and self._refusal in _KEPT_OUT
+        return Refused(self._refusal if is_in else reason, self._refusal)
+
+    def _stays_refused(self, at: float) -> bool:
+        """Whether the target goes on refusing a probe, and nothing moves any more where somebody is signed in."""
+        if not self._refusal or not self._seems_signed_in():
+            return False
+        was_shown = (self._opened or self._is_target(self._last_settled)) and self._refusal in _KEPT_OUT
+        patience_s = _STILL_S if was_shown else _STILL_ELSEWHERE_S
+        if self._checked:  # the window itself may show a check that its person is answering
+            patience_s = max(patience_s, self._human_check_wait_s)
+        return at - max(self._moved_at, self._refused_at) >= patience_s
+
+    def _seems_signed_in(self) -> bool:
+        """Whether a hint at the target's service is one that only a sign-in leaves. Unseen, it may be an old one."""
+        if not self._attended:
+            return False
+        hint = self._hint() if self._is_of_target(self._last_settled) else None
+        came_back = self._went_away and (self._opened or self._is_target(self._last_settled))
+        return hint in {"service_cookie", "assertion_taken"} or (hint == "cookie_changed" and came_back)
 
     def _weigh(self, at: float) -> Verdict:
         if self._in_flight is not None:
@@ -260,20 +317,27 @@ class Evidence:
         return "cookie_changed" if None in kinds else "cookies_mean_nothing"
 
     def _is_there(self, url: str) -> bool:
+        if self._is_of_target(url):
+            return True
         origin, host = _origin_of(url), host_of(url)
-        if origin is None or not host:
+        if origin is None or not host or origin[0] != "https":
             return False
-        wanted = _origin_of(self._target)
-        if wanted is not None and (origin[0], _bare(origin[1]), origin[2]) == (wanted[0], _bare(wanted[1]), wanted[2]):
-            return True
-        if origin[0] != "https":
-            return False
-        if host in self._took or (self._route.kind == "ezproxy" and _in_zone(url, self._route.host)):
-            return True
-        return any(
+        return host in self._took or any(
             self._patterns.matches(each.name) == "service" and _goes_to(each.domain, host)
             for each in self._changed.values()
         )
+
+    def _is_of_target(self, url: str) -> bool:
+        """Whether a page is of the target's own service, or served for it by the proxy."""
+        origin, wanted = _origin_of(url), _origin_of(self.target)
+        if origin is None or not origin[1]:
+            return False
+        if wanted is not None and (origin[0], _bare(origin[1]), origin[2]) == (wanted[0], _bare(wanted[1]), wanted[2]):
+            return True
+        return origin[0] == "https" and self._route.kind == "ezproxy" and _in_zone(url, self._route.host)
+
+    def _is_target(self, url: str) -> bool:
+        return self._is_of_target(url) and _path_of(url) == _path_of(self.target)
 
     def _is_stuck(self, at: float) -> bool:
         """Whether a page stays that would have moved on by itself."""
@@ -300,6 +364,10 @@ def _origin_of(url: str) -> tuple[str, str, int | None] | None:
         return None
 
 
+def _path_of(url: str) -> str:
+    return urlsplit(url).path.rstrip("/")
+
+
 def _bare(host: str) -> str:
     return host.removeprefix("www.")
 
@@ -314,24 +382,3 @@ def _in_zone(url: str, proxy: str) -> bool:
 
 
 _KINDS = {Pending: "pending", ProbeNow: "probe", SignedIn: "signed in", Refused: "refused"}
-
-_WORDS = {
-    "not_started": "nothing was seen yet",
-    "page_under_way": "a page is under way",
-    "assertion_under_way": "the service has not answered yet",
-    "elsewhere": "this is not the service",
-    "nothing_changed": "this is the service, but it has set nothing",
-    "human_check": "the site wants to see a person, or refuses",
-    "cookies_mean_nothing": "at the service, with cookies that are also set without a login",
-    "not_proven": "not proven yet; the next probe has to wait a little",
-    "service_cookie": "at the service, with a cookie such as it sets after a login",
-    "assertion_taken": "at the service, which has taken the assertion",
-    "cookie_changed": "at the service, which has set a cookie",
-    "window_closed": "the window was closed",
-    "browser_ended": "the browser ended before the login was done",
-    "page_crashed": "the page crashed",
-    "page_unreachable": "the login page could not be reached",
-    "page_timeout": "the login page did not load in time",
-    "login_timeout": "the login was not done in time",
-    "needs_person": "the page waits for a person",
-}

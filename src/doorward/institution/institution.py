@@ -17,7 +17,7 @@ from doorward.errors import (
 )
 from doorward.http.client import HttpClient
 from doorward.institution.keeper import Keeper
-from doorward.institution.probe import in_words
+from doorward.institution.reasons import probe_in_words
 from doorward.institution.routes import Route, parse_institution
 from doorward.institution.session import InstitutionSession
 from doorward.institution.settings import InstitutionSettings, read_institutions
@@ -83,7 +83,7 @@ class Institution:
         http: HttpClient | None = None,
         visit: OpensVisit | None = None,
     ) -> None:
-        given = where.institution_url if isinstance(where, Route) else where
+        given = where.asked_url if isinstance(where, Route) else where
         route = where if isinstance(where, Route) else parse_institution(where)
         name = _name_of(route) if name is None else name
         institution_file(name)
@@ -125,7 +125,8 @@ class Institution:
             visit: Makes a ``BrowserVisit``; for one with other arguments.
 
         Raises:
-            ConfigurationError: Nothing is known by this name, or ``target`` is none.
+            SignInRequired: Nothing is known by this name, as after a sign-out.
+            ConfigurationError: It can't be a name, or ``target`` is none.
             VaultError: The vault can't be used as it is.
         """
         vault = vault or Vault(clock=clock)
@@ -137,7 +138,7 @@ class Institution:
                 f"No institution is called {name!r}. Sign in with: doorward institution login WHERE, "
                 f"or name it in doorward.toml: [institutions.{name}]."
             )
-            raise ConfigurationError(message, field="institution", reason="unknown_institution")
+            raise SignInRequired(message, reason="unknown_institution")
         return cls(
             known.where,
             name=known.name,
@@ -192,7 +193,7 @@ class Institution:
         if status >= _NOT_IMPLEMENTED_FOR_HEAD:
             status = self._status("GET")
         if status in _NOWHERE:
-            message = f"There is nothing at {printable(self.route.institution_url)} ({status}). Check the address."
+            message = f"There is nothing at {printable(self.route.asked_url)} ({status}). Check the address."
             raise ConfigurationError(message, field="institution", reason="institution_not_found")
         if status >= _BROKEN:
             message = f"{printable(self.route.host)} has an outage ({status}). Try again later."
@@ -224,7 +225,8 @@ class Institution:
             say: Told each step, in a thread of its own.
 
         Raises:
-            ConfigurationError: There is no target, or it shows itself to anybody; there is no browser.
+            ConfigurationError: There is no target, it shows itself to anybody, or it goes on refusing somebody who
+                seems to be signed in; there is no browser.
             SignInError: Nobody signed in: cancelled, out of time, or the browser failed.
             UnavailableError: The institution, the target or the vault is out of reach for now.
             VaultError: The session can't be kept.
@@ -278,11 +280,11 @@ class Institution:
             message = f"There is nothing at {printable(target)}. Check the address of the target."
             raise ConfigurationError(message, field="target", reason="target_not_found")
         if found.valid is None and found.reason not in {"human_check", "rate_limited"}:
-            message = f"{printable(target)} can't be asked whether a sign-in worked. {in_words(found.reason)}"
+            message = f"{printable(target)} can't be asked whether a sign-in worked. {probe_in_words(found.reason)}"
             raise ProviderUnavailable(message, reason=found.reason)
 
     def _status(self, method: Any) -> int:
-        request = HttpRequest(method, self.route.institution_url.partition("#")[0], "the institution's login page")
+        request = HttpRequest(method, self.route.asked_url.partition("#")[0], "the institution's login page")
         with self._keeper.http.stream(request) as answer:
             return answer.status
 
@@ -309,7 +311,7 @@ def _name_of(route: Route) -> str:
 
 def _target_of(route: Route, where: str, target: str | None) -> str | None:
     if target is None:
-        target = route.institution_url if route.kind == "portal" else route.target_of(where)
+        target = route.asked_url if route.kind == "portal" else route.target_of(where)
     elif flaw := url_flaw(target, loopback_http=False, query=True, fragment=True):
         raise ConfigurationError(f"The target {FLAWS[flaw]}. Give an https address.", field="target", reason=flaw)
     return target if target is None or target.startswith("https://") else None

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
 from doorward.errors import printable
+from doorward.institution.reasons import probe_in_words
 
 __all__ = [
     "Answered",
@@ -141,9 +142,10 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """It is over without a session."""
+    """It is over without a session. ``shown`` is why the last probe said no, if that may be the cause."""
 
     reason: str
+    shown: str = ""
 
 
 Verdict: TypeAlias = Pending | ProbeNow | SignedIn | Refused
@@ -188,7 +190,7 @@ def in_words(observation: Observation, changed: tuple[str, ...] = ()) -> str:  #
             return f"cookies changed: {', '.join(names)}{more}"
         case Probed(valid, reason):
             told = {True: "valid", False: "not valid", None: "no telling"}[valid]
-            return f"the probe says: {told} ({printable(reason)})"
+            return f"the probe says: {told}. {probe_in_words(reason)}"
         case WindowClosed():
             return "the window was closed"
         case Crashed(reason):

@@ -8,22 +8,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from doorward.institution.walk import walk
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from doorward.http.client import HttpClient
     from doorward.institution.cookies.jar import CookieJar
     from doorward.institution.routes import Route
     from doorward.institution.walk import End
     from doorward.ports import Clock
 
-__all__ = ["ProbeResult", "in_words", "login_page_reason", "probe", "probe_address"]
+__all__ = ["ProbeResult", "login_page_reason", "probe", "probe_address"]
 
 _PURPOSE = "the protected address"
 
@@ -95,11 +92,6 @@ def probe(  # noqa: PLR0913 - all by keyword but the first two
     return _judge(end, target=target, route=route)
 
 
-def in_words(reason: str) -> str:
-    """Say a result's reason as a sentence for people."""
-    return _WORDS.get(reason) or f"The service could not be asked ({reason.replace('_', ' ')})."
-
-
 def login_page_reason(body: bytes) -> str | None:
     """Say by which sign a page is one of a login, as a slug; None where it has none.
 
@@ -168,29 +160,3 @@ def _is_there(url: str, *, target: str, route: Route) -> bool:
 def _service(url: str) -> tuple[str, str, int]:
     parts = urlsplit(url)
     return parts.scheme, (parts.hostname or "").removeprefix("www."), parts.port or 443
-
-
-_WORDS: Mapping[str, str] = MappingProxyType(
-    {
-        "target_shown": "The service showed the page, as to somebody who is signed in.",
-        "sent_to_login": "The service sent us to a login.",
-        "elsewhere": "The service sent us to another place.",
-        "refused_401": "The service refused the page (401).",
-        "refused_403": "The service refused the page (403).",
-        "login_address": "The service sent us to its login page.",
-        "saml_form": "The service answered with a form of a login under way.",
-        "passing_page": "The service answered with a page that leads on by itself.",
-        "passing_form": "The service answered with a form that passes on by itself.",
-        "login_form": "The service showed a login page.",
-        "discovery_page": "The service asked where we are from.",
-        "empty": "The service showed an empty page.",
-        "human_check": "The service wants to see a person, so there is no telling.",
-        "rate_limited": "The service has had too many requests, so there is no telling.",
-        "server_error": "The service has an outage, so there is no telling.",
-        "not_found": "The page is not there any more, so there is no telling.",
-        "odd_status": "The service gave an answer that says nothing.",
-        "redirect_loop": "The service sent us around in circles.",
-        "redirect_not_https": "The service sent us to an address without https, where we do not go.",
-        "target_open": "The page shows itself to anybody, so it proves nothing.",
-    }
-)

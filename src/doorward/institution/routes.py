@@ -7,7 +7,7 @@ Nothing here asks a server: which service takes a link, and whether a person may
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -58,11 +58,17 @@ class Route:
         institution_url: The address without a target, normalised: equal for equal institutions, and what
             ``parse_institution`` reads as this route.
         host: Its host, in lower case, without the port.
+        asked_url: The same with the slash at the end of its path, if it was given with one: what is asked for, since
+            to many servers that is another page. Routes that differ in it alone are equal.
     """
 
     kind: RouteKind
     institution_url: str
     host: str
+    asked_url: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asked_url", self.asked_url or self.institution_url)
 
     @property
     def answers_without_target(self) -> bool:
@@ -85,7 +91,7 @@ class Route:
             raise ConfigurationError(message, field="target", reason=flaw)
         if self.kind == "portal":
             return target
-        return _with_target(self.institution_url, self.kind, quote(target, safe=""))
+        return _with_target(self.asked_url, self.kind, quote(target, safe=""))
 
     def target_of(self, link: str) -> str | None:
         """Return what ``link`` leads to, if it is a link of this route to a fit target; None otherwise.
@@ -114,8 +120,7 @@ def parse_institution(where: str, *, openathens_host: str = OPENATHENS_HOST) -> 
     """Read what a person gives as their institution.
 
     A bare domain (``jcu.edu.au``) is one of OpenAthens. A URL may be that of a redirector, of an EZproxy (any link of
-    it), of a WAYFless Shibboleth login, of CAS, or of a portal; a target in it is left out, and so is a slash at its
-    end.
+    it), of a WAYFless Shibboleth login, of CAS, or of a portal; a target in it is left out.
 
     Args:
         where: A domain or an https URL.
@@ -184,17 +189,19 @@ def _openathens(domain: str, openathens_host: str) -> Route:
 
 def _route(parts: SplitResult) -> Route:
     kind = _kind(parts)
+    if kind == "ezproxy" and not _ends_in_login(parts):
+        parts = _proxy_login(parts)
+    place = f"https://{_place(parts)}"
+    slash = parts.path[len(parts.path.rstrip("/")) :]
     if kind == "portal":
         query = f"?{parts.query}" if parts.query else ""
         fragment = f"#{parts.fragment}" if parts.fragment else ""  # some portals are one page, and this their login
-        return Route(kind, f"https://{_place(parts)}{query}{fragment}", parts.hostname or "")
-    if kind == "ezproxy" and not _ends_in_login(parts):
-        parts = _proxy_login(parts)
+        return Route(kind, f"{place}{query}{fragment}", parts.hostname or "", f"{place}{slash}{query}{fragment}")
     others, _ = _take_target(parts, kind)
-    url = f"https://{_place(parts)}" + (f"?{'&'.join(others)}" if others else "")
-    if _kind(urlsplit(url)) != kind:  # it is the parameter alone that tells it from a portal
-        url = _with_target(url, kind, "")
-    return Route(kind, url, parts.hostname or "")
+    query = f"?{'&'.join(others)}" if others else ""
+    if _kind(urlsplit(f"{place}{query}")) != kind:  # it is the parameter alone that tells it from a portal
+        query = _with_target(query, kind, "")
+    return Route(kind, f"{place}{query}", parts.hostname or "", f"{place}{slash}{query}")
 
 
 def _with_target(url: str, kind: RouteKind, target: str) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urldefrag, urljoin
 from doorward.errors import CorruptEntry, SignInRequired, SignInTimeout, VaultError
 from doorward.institution.cookies.jar import CookieJar
 from doorward.institution.keeper import jar_of, same_session
-from doorward.institution.probe import in_words
+from doorward.institution.reasons import probe_in_words
 from doorward.institution.steps import afinish, finish
 from doorward.institution.walk import walk
 
@@ -253,7 +253,7 @@ class InstitutionSession:
             changes = self._changes
         found = keeper.probed(entry, self._jar_of(entry))
         state = _STATES[found.valid]
-        status = Status(state, found.reason, in_words(found.reason))
+        status = Status(state, found.reason, probe_in_words(found.reason))
         if state == "valid":
             entry = keeper.note_proof(entry)
         ttl_s = keeper.settings.session_cache_ttl_s
@@ -302,8 +302,8 @@ class InstitutionSession:
         )
         if end.status is not None and keeper.probed(entry, jar).valid is False:
             return Cleared(removed=True, signed_out=True)
-        why = in_words(end.trouble) if end.trouble else "it still takes the old cookies."
-        return Cleared(removed=True, signed_out=False, problem=f"The service may keep the session until it ends: {why}")
+        why = probe_in_words(end.trouble) if end.trouble else "It still takes the old cookies."
+        return Cleared(removed=True, signed_out=False, problem=f"The service may keep the session until it ends. {why}")
 
 
 @dataclass(frozen=True, slots=True)

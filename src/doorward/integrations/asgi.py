@@ -44,7 +44,7 @@ _AUTHORIZATION = b"authorization"
 _PREFLIGHT = b"access-control-request-method"
 _NOT_IN_PREFLIGHT = frozenset({b"authorization", b"cookie", b"content-type"})
 _OVERRIDES = (b"x-http-method", b"x-method-override")  # by which some frameworks take a request for another
-_LONGEST_RESOURCE = 300
+_LOST = "\ufffd"  # what stands for bytes that are no UTF-8
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 
 
@@ -313,10 +313,17 @@ def _authorization(scope: _Scope) -> str | None:
 
 
 def _resource(scope: _Scope) -> str:
-    """Name what was asked for, for the audit log: without the query, which may hold secrets."""
-    path = scope["path"].replace("?", "%3F")  # it was sent encoded: the log cuts off what looks like a query
-    resource = f"{scope.get('method', 'WEBSOCKET')} {path}"
-    return resource if len(resource) <= _LONGEST_RESOURCE and resource.isprintable() else printable(resource)
+    """Name what was asked for, for the audit log: without the query, which may hold secrets.
+
+    No two paths are named alike. The server has decoded them, so ``%`` and ``?`` are encoded again: the log cuts off
+    what looks like a query. Where it could not decode one, the path is told as it was sent.
+    """
+    path: str = scope["path"]
+    if _LOST in path and scope.get("raw_path"):
+        path = scope["raw_path"].decode("latin-1")
+    elif "%" in path or "?" in path:
+        path = path.replace("%", "%25").replace("?", "%3F")
+    return f"{scope.get('method', 'WEBSOCKET')} {path}"
 
 
 async def _send_document(body: bytes, scope: _Scope, send: _Send) -> None:

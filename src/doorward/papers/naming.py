@@ -26,7 +26,7 @@ _LONGEST_BYTES = 120
 """Of a stem in UTF-8. File systems take 255 for a name, encrypted ones 143; what we add to a stem needs some of it."""
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\..*)?", re.IGNORECASE)
 _ENDINGS = re.compile(r"\.(pdf|part|json|html?|php|aspx?|jsp)$", re.IGNORECASE)
 
 _GENERIC = {"", "pdf", "full", "fulltext", "full-text", "download", "epdf", "pdfdirect", "file", "content", "view",

@@ -96,7 +96,8 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
 
     Raises:
         ConfigurationError: ``field`` names the argument.
-        InvalidResponse: ``no_asymmetric_algorithm``: no ID token of this provider could ever be verified.
+        InvalidResponse: ``missing_member`` or ``bad_endpoint``: the provider has no place to sign in with a browser;
+            ``no_asymmetric_algorithm``: no ID token of this provider could ever be verified.
 
     Source: RFC 6749 section 4.1.1, RFC 7636 section 4, RFC 8252 section 7, OIDC Core section 3.1.2.1.
     """
@@ -129,7 +130,7 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         "code_challenge": challenge_of(code_verifier),
         "code_challenge_method": "S256",
     } | {name: value for name, value in optional.items() if value is not None}
-    endpoint = metadata.authorization_endpoint
+    endpoint = metadata.need("authorization_endpoint")
     taken = {*parameters, *(name for name, _ in parse_qsl(urlsplit(endpoint).query, keep_blank_values=True))}
     for name, value in extra:
         if name in taken:

@@ -81,11 +81,12 @@ def build_introspection_request(  # noqa: PLR0913 - keyword-only
 
     Raises:
         ConfigurationError: ``no_introspection_endpoint``.
+        InvalidResponse: ``bad_endpoint``: the one that it names can't be used.
     """
-    url = metadata.introspection_endpoint
-    if url is None:
+    if metadata.introspection_endpoint is None and "introspection_endpoint" not in metadata.flaws:
         message = "The provider offers no introspection: use tokens that can be verified by signature."
         raise ConfigurationError(message, field="introspection_endpoint", reason="no_introspection_endpoint")
+    url = metadata.need("introspection_endpoint")
     client = _client_for(client, metadata.introspection_endpoint_auth_methods)
     fields = [("token", token.reveal()), ("token_type_hint", token_type_hint)]
     purpose = "the introspection endpoint"

@@ -71,7 +71,7 @@ def validate_id_token(  # noqa: PLR0913 - the rules' inputs, by keyword
         access_token: The access token beside it; ``at_hash`` must fit, where the token has one.
         max_age_s: What was asked of the provider, if anything.
         known_audiences: Who may be in ``aud`` beside us and the issuer itself where there is no ``azp``: what was asked
-            for. Oracle puts its own address there.
+            for, and whom the person named. Oracle puts an address of its own there.
         leeway_s: How far clocks may differ.
 
     Raises:
@@ -188,7 +188,8 @@ def _check_audience(claims: Mapping[str, Any], client_id: str, known: Collection
     if authorized_party is None and others:
         message = (
             f"The ID token is meant for others too, such as {printable(min(others))}, and does not say which one asked "
-            "(azp). Tell the provider."
+            "(azp). If you know that other one, name it: known_audiences=[...], or --known-audience. Else tell the "
+            "provider."
         )
         raise WrongAudience(message, reason="authorized_party_missing")
     return audiences

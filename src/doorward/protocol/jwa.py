@@ -24,7 +24,7 @@ from doorward.errors import BadSignature
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["ALGORITHMS", "OTHER_NAMES", "Algorithm", "PrivateKey", "PublicKey"]
+__all__ = ["ALGORITHMS", "OTHER_NAMES", "Algorithm", "PrivateKey", "PublicKey", "load_libsodium"]
 
 PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey
 PrivateKey: TypeAlias = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -120,7 +120,7 @@ def _verify_by_openssl(key: ed25519.Ed25519PublicKey, signature: bytes, signing_
         raise _bad_signature() from None
 
 
-@cache  # looked for when the first such token comes
+@cache  # looked for when a guard is made, or else when the first such token comes
 def _ed25519_verifier() -> Callable[[ed25519.Ed25519PublicKey, bytes, bytes], None]:
     """Return libsodium's check where PyNaCl is installed, else OpenSSL's.
 
@@ -141,6 +141,11 @@ def _ed25519_verifier() -> Callable[[ed25519.Ed25519PublicKey, bytes, bytes], No
             raise _bad_signature() from None
 
     return verify_by_libsodium
+
+
+def load_libsodium() -> None:
+    """Look for libsodium now, and not in a thread: where another one forks amid an import, the child waits for ever."""
+    _ed25519_verifier()
 
 
 def _eddsa() -> Algorithm:

@@ -6,6 +6,7 @@ Issuers are compared character by character. The one exception is a template tha
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations when help() asks for a signature
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -19,17 +20,19 @@ from doorward.protocol.reading.responses import read_object
 from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from doorward.model import HttpResponse
 
 __all__ = [
     "IssuerMetadata",
     "ProviderMetadata",
-    "build_authorization_server_metadata_request",
     "build_jwks_request",
     "build_jwks_url_request",
-    "build_metadata_request",
+    "build_metadata_requests",
     "check_issuer_url",
     "issuer_matches",
+    "leads_on",
     "parse_issuer_metadata_response",
     "parse_jwks_response",
     "parse_metadata_response",
@@ -37,11 +40,20 @@ __all__ = [
 
 _METADATA = "the provider's metadata"
 _JWKS = "the provider's JWK Set"
+_REFUSED = 4  # hundred and anything
 _METADATA_LIMIT_BYTES = 256 * 1024
 _JWKS_LIMIT_BYTES = 1024 * 1024
 _TYPES_OF_PLAIN_FILES = frozenset({"", "text/plain", "application/octet-stream", "binary/octet-stream"})
 """What servers call a JWK Set that lies there as a file."""
 _NOTHING_THERE = frozenset({404, 405, 410})  # not found, method not allowed, gone
+_OPENID = "/.well-known/openid-configuration"
+_OAUTH = "/.well-known/oauth-authorization-server"
+_ENDPOINTS = (
+    *("authorization_endpoint", "token_endpoint", "jwks_uri", "device_authorization_endpoint"),
+    *("revocation_endpoint", "introspection_endpoint", "end_session_endpoint", "userinfo_endpoint"),
+)
+_OF_OPENID = frozenset({"id_token_signing_alg_values_supported", "subject_types_supported"})
+"""What OpenID Connect Discovery asks for and RFC 8414 does not know."""
 _TENANT = "{tenantid}"
 _TENANT_ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
@@ -50,13 +62,14 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     """What a provider says about itself, as far as we use it. Every URL passed the checks.
 
     ``issuer`` is the issuer asked for, unless a template was accepted: then it is what the metadata says, and may hold
-    ``{tenantid}``. ``None`` means that the provider does not offer or does not say it.
+    ``{tenantid}``. ``None`` means that the provider does not offer or does not say it, or that the URL it gives failed
+    the checks: ``flaws`` then says why. Who can't do without asks ``need``.
     """
 
     issuer: str
-    authorization_endpoint: str
-    token_endpoint: str
-    jwks_uri: str
+    authorization_endpoint: str | None = None
+    token_endpoint: str | None = None
+    jwks_uri: str | None = None
     device_authorization_endpoint: str | None = None
     revocation_endpoint: str | None = None
     introspection_endpoint: str | None = None
@@ -69,19 +82,35 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     revocation_endpoint_auth_methods: tuple[str, ...] | None = None
     introspection_endpoint_auth_methods: tuple[str, ...] | None = None
     iss_parameter_supported: bool = False
+    openid: bool = True
+    """It speaks OpenID Connect: who signs in there can be known. Others give access tokens and nothing else."""
+    flaws: Mapping[str, str] = {}
+
+    def need(self, name: str) -> str:
+        """Return an endpoint that there must be.
+
+        Raises:
+            InvalidResponse: ``missing_member``, or ``bad_endpoint`` where the one given can't be used.
+        """
+        return _needed(self, name)
 
 
 class IssuerMetadata(msgspec.Struct, frozen=True):
     """What a service that only receives tokens needs to know of their issuer. Every URL passed the checks.
 
     An issuer of tokens for machines (a cluster, a build service) has neither an authorization nor a token endpoint; one
-    of opaque tokens alone publishes no keys. ``None`` means that it does not offer or does not say it.
+    of opaque tokens alone publishes no keys. ``None`` and ``need`` are as with ``ProviderMetadata``.
     """
 
     issuer: str
     jwks_uri: str | None = None
     introspection_endpoint: str | None = None
     introspection_endpoint_auth_methods: tuple[str, ...] | None = None
+    flaws: Mapping[str, str] = {}
+
+    def need(self, name: str) -> str:
+        """Return an endpoint that there must be. Raises as ``ProviderMetadata.need``."""
+        return _needed(self, name)
 
 
 def check_issuer_url(issuer: str, *, insecure_loopback_http: bool = False) -> None:
@@ -111,72 +140,65 @@ def check_issuer_url(issuer: str, *, insecure_loopback_http: bool = False) -> No
         raise ConfigurationError(message, field="issuer", reason=flaw)
 
 
-def build_metadata_request(issuer: str) -> HttpRequest:
-    """Ask an issuer for its metadata. One trailing slash is left out for this URL; the issuer itself keeps it.
+def build_metadata_requests(issuer: str) -> tuple[HttpRequest, ...]:
+    """Ask an issuer for its metadata, wherever it may publish it: the next one is asked where an answer ``leads_on``.
 
-    Source: OIDC Discovery 1.0 section 4.1.
-    """
-    return _metadata_request(issuer.removesuffix("/") + "/.well-known/openid-configuration")
+    The place of OpenID providers comes first. Then RFC 8414's, where the well-known part stands between host and path;
+    and where there is a path, the same two the other way round (Databricks, some servers for MCP). One trailing slash
+    is left out of these URLs; the issuer itself keeps it.
 
-
-def build_authorization_server_metadata_request(issuer: str) -> HttpRequest:
-    """Ask an issuer that is no OpenID provider: the well-known part stands between host and path.
-
-    Source: RFC 8414 section 3.1.
+    Source: OIDC Discovery 1.0 section 4.1, RFC 8414 sections 3.1 and 5.
     """
     parts = urlsplit(issuer)
-    path = "/.well-known/oauth-authorization-server" + parts.path.removesuffix("/")
-    return _metadata_request(f"{parts.scheme}://{parts.netloc}{path}")
+    host, path = f"{parts.scheme}://{parts.netloc}", parts.path.removesuffix("/")
+    places = (path + _OPENID, _OAUTH + path, path + _OAUTH, _OPENID + path)
+    accept = {"accept": "application/json"}
+    return tuple(
+        HttpRequest("GET", host + place, _METADATA, accept, max_response_bytes=_METADATA_LIMIT_BYTES)
+        for place in dict.fromkeys(places)
+    )
 
 
-def _metadata_request(url: str) -> HttpRequest:
-    return HttpRequest("GET", url, _METADATA, {"accept": "application/json"}, max_response_bytes=_METADATA_LIMIT_BYTES)
+def leads_on(response: HttpResponse) -> bool:
+    """Say whether the metadata may be at the next place: this one has none, or refuses. Anything else is an answer."""
+    return response.status // 100 == _REFUSED
 
 
-def parse_metadata_response(
+def parse_metadata_response(  # noqa: PLR0913 - keyword-only
     response: HttpResponse,
     *,
     issuer: str,
     now: float,
     insecure_loopback_http: bool = False,
     accepted_issuer_template: str | None = None,
+    openid: bool = True,
 ) -> ProviderMetadata:
     """Check the provider's metadata.
 
     Args:
-        response: The answer to ``build_metadata_request``.
+        response: The answer to one of ``build_metadata_requests``.
         issuer: The issuer asked, which the metadata must name character by character.
         now: Epoch seconds, for a Retry-After date.
         insecure_loopback_http: Allow http for loopback addresses.
         accepted_issuer_template: One more issuer that is accepted, for providers known not to name the issuer asked
             (Entra, B2C): ``{tenantid}`` in it stands for itself or for a tenant's GUID.
+        openid: It comes from where OpenID providers publish it. Elsewhere only what it says shows that it is one.
 
     Raises:
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``no_metadata``,
-            ``issuer_mismatch``, ``missing_member``, ``wrong_member_type``, ``bad_endpoint``.
+            ``issuer_mismatch``, ``wrong_member_type``; ``missing_member`` and ``bad_endpoint`` of the token endpoint.
 
     Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9207 section 3.
     """
     answer = _read(response, issuer=issuer, now=now, template=accepted_issuer_template)
-
-    def endpoint(name: str) -> str | None:
-        return _optional_url(answer, name, loopback_http=insecure_loopback_http)
-
-    def required_endpoint(name: str) -> str:
-        return _url(answer, name, loopback_http=insecure_loopback_http)
-
+    endpoints, flaws = _endpoints(answer, _ENDPOINTS, loopback_http=insecure_loopback_http)
+    scopes = answer.texts("scopes_supported")
     algorithms = answer.texts("id_token_signing_alg_values_supported")
-    return ProviderMetadata(
+    metadata = ProviderMetadata(
         issuer=answer.text("issuer"),
-        authorization_endpoint=required_endpoint("authorization_endpoint"),
-        token_endpoint=required_endpoint("token_endpoint"),
-        jwks_uri=required_endpoint("jwks_uri"),
-        device_authorization_endpoint=endpoint("device_authorization_endpoint"),
-        revocation_endpoint=endpoint("revocation_endpoint"),
-        introspection_endpoint=endpoint("introspection_endpoint"),
-        end_session_endpoint=endpoint("end_session_endpoint"),
-        userinfo_endpoint=endpoint("userinfo_endpoint"),
-        scopes_supported=answer.texts("scopes_supported"),
+        **endpoints,
+        flaws=flaws,
+        scopes_supported=scopes,
         grant_types_supported=answer.texts("grant_types_supported"),
         id_token_signing_algorithms=ASYMMETRIC_ALGORITHMS.intersection(
             ("RS256",) if algorithms is None else algorithms
@@ -185,7 +207,10 @@ def parse_metadata_response(
         revocation_endpoint_auth_methods=answer.texts("revocation_endpoint_auth_methods_supported"),
         introspection_endpoint_auth_methods=answer.texts("introspection_endpoint_auth_methods_supported"),
         iss_parameter_supported=answer.flag("authorization_response_iss_parameter_supported"),
+        openid=openid or not _OF_OPENID.isdisjoint(answer.body) or "openid" in (scopes or ()),
     )
+    metadata.need("token_endpoint")  # nothing goes without
+    return metadata
 
 
 def parse_issuer_metadata_response(
@@ -194,7 +219,7 @@ def parse_issuer_metadata_response(
     """Check what an issuer says about itself, as far as a service that only receives its tokens must know.
 
     Args:
-        response: The answer to ``build_metadata_request`` or ``build_authorization_server_metadata_request``.
+        response: The answer to one of ``build_metadata_requests``.
         issuer: The issuer asked, which the metadata must name character by character.
         now: Epoch seconds, for a Retry-After date.
         insecure_loopback_http: Allow http for loopback addresses.
@@ -205,10 +230,12 @@ def parse_issuer_metadata_response(
     Source: OIDC Discovery 1.0 section 4.3, RFC 8414 section 3.3.
     """
     answer = _read(response, issuer=issuer, now=now)
+    names = ("jwks_uri", "introspection_endpoint")
+    endpoints, flaws = _endpoints(answer, names, loopback_http=insecure_loopback_http)
     return IssuerMetadata(
         issuer=answer.text("issuer"),
-        jwks_uri=_optional_url(answer, "jwks_uri", loopback_http=insecure_loopback_http),
-        introspection_endpoint=_optional_url(answer, "introspection_endpoint", loopback_http=insecure_loopback_http),
+        **endpoints,
+        flaws=flaws,
         introspection_endpoint_auth_methods=answer.texts("introspection_endpoint_auth_methods_supported"),
     )
 
@@ -239,7 +266,7 @@ def issuer_matches(expected: str, named: str) -> bool:
 
 def build_jwks_request(metadata: ProviderMetadata) -> HttpRequest:
     """Ask the provider for its signing keys."""
-    return build_jwks_url_request(metadata.jwks_uri)
+    return build_jwks_url_request(metadata.need("jwks_uri"))
 
 
 def build_jwks_url_request(url: str) -> HttpRequest:
@@ -263,14 +290,25 @@ def _fits_template(named: str, template: str) -> bool:
     return re.fullmatch(pattern, named) is not None
 
 
-def _optional_url(answer: Answer, name: str, *, loopback_http: bool) -> str | None:
-    return None if answer.optional_text(name) is None else _url(answer, name, loopback_http=loopback_http)
+def _endpoints(answer: Answer, names: Iterable[str], *, loopback_http: bool) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the endpoints that can be used, and why others can't: one of those that nobody asks does no harm."""
+    given = {name: answer.body[name] for name in names if answer.body.get(name) is not None}
+    flaws = {name: url_flaw(url, loopback_http=loopback_http, query=True) for name, url in given.items()}
+    return (
+        {name: url for name, url in given.items() if not flaws[name]},
+        {name: flaw for name, flaw in flaws.items() if flaw},
+    )
 
 
-def _url(answer: Answer, name: str, *, loopback_http: bool) -> str:
-    value = answer.text(name)
-    flaw = url_flaw(value, loopback_http=loopback_http, query=True)
-    if flaw:
+def _needed(metadata: ProviderMetadata | IssuerMetadata, name: str) -> str:
+    url: str | None = getattr(metadata, name)
+    if url is not None:
+        return url
+    flaw = metadata.flaws.get(name)
+    if flaw is not None:
         message = f"In the provider's metadata, {name} {FLAWS[flaw]}. Tell the provider."
-        raise InvalidResponse(message, reason="bad_endpoint")
-    return value
+        raise InvalidResponse(message, reason="wrong_member_type" if flaw == "not_a_string" else "bad_endpoint")
+    message = (
+        f"The provider's metadata names no {name}, which is needed here. Check the issuer, and what is asked of it."
+    )
+    raise InvalidResponse(message, reason="missing_member")

@@ -168,8 +168,9 @@ def build_device_authorization_request(  # noqa: PLR0913 - the request's paramet
 
     Raises:
         ConfigurationError: The provider has no device flow.
+        InvalidResponse: ``bad_endpoint``: the place that it names for it can't be used.
     """
-    if metadata.device_authorization_endpoint is None:
+    if metadata.device_authorization_endpoint is None and "device_authorization_endpoint" not in metadata.flaws:
         message = "The provider offers no sign-in by device code: sign in with a browser instead."
         raise ConfigurationError(message, field="mode", reason="no_device_flow")
     fields = {
@@ -179,7 +180,7 @@ def build_device_authorization_request(  # noqa: PLR0913 - the request's paramet
         "code_challenge": challenge_of(code_verifier),
         "code_challenge_method": "S256",
     }
-    url = metadata.device_authorization_endpoint
+    url = metadata.need("device_authorization_endpoint")
     return build_form_request(url, _DEVICE, fields.items(), client, issuer=metadata.issuer, now=now, jti=jti)
 
 
@@ -346,7 +347,7 @@ def needs_interaction(error: OAuthError) -> bool:
 def _token_request(
     metadata: ProviderMetadata, client: Client, fields: Mapping[str, str | None], *, now: float, jti: str
 ) -> HttpRequest:
-    url = metadata.token_endpoint
+    url = metadata.need("token_endpoint")
     return build_form_request(url, _TOKEN, fields.items(), client, issuer=metadata.issuer, now=now, jti=jti)
 
 

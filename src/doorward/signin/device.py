@@ -55,7 +55,7 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
         now=clock.now(),
         jti=entropy.token_urlsafe(16),
         code_verifier=code_verifier,
-        scopes=registration.scopes_for(metadata.scopes_supported),
+        scopes=registration.scopes_for(metadata.scopes_supported, openid=metadata.openid),
         audience=registration.audience,
         resource=registration.resource,
     )

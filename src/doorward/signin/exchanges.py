@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from doorward.errors import Expired, InvalidResponse, MissingClaim, NotYetValid, UnknownKey
+from doorward.errors import Expired, InvalidResponse, MissingClaim, NotYetValid, ProviderError, UnknownKey
 from doorward.protocol.claims import SignedClaims, parse_jwt, verify_jwt
 from doorward.protocol.metadata import (
     build_jwks_request,
-    build_metadata_request,
+    build_metadata_requests,
     issuer_matches,
+    leads_on,
     parse_jwks_response,
     parse_metadata_response,
 )
@@ -41,15 +42,25 @@ def answer_to(request: HttpRequest) -> Flow[HttpResponse]:
 
 
 def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata]:
-    """Fetch and check the provider's metadata."""
-    response = yield from answer_to(build_metadata_request(registration.issuer))
-    return parse_metadata_response(
-        response,
-        issuer=registration.issuer,
-        now=now,
-        insecure_loopback_http=registration.insecure_loopback_http,
-        accepted_issuer_template=habits_of(registration.issuer).issuer_template,
-    )
+    """Fetch and check the provider's metadata. Where no place has any, what the first one answered is the error."""
+    first: ProviderError | None = None
+    for request in build_metadata_requests(registration.issuer):
+        response = yield from answer_to(request)
+        try:
+            return parse_metadata_response(
+                response,
+                issuer=registration.issuer,
+                now=now,
+                insecure_loopback_http=registration.insecure_loopback_http,
+                accepted_issuer_template=habits_of(registration.issuer).issuer_template,
+                openid="openid-configuration" in request.url,
+            )
+        except ProviderError as error:
+            if not leads_on(response):
+                raise
+            first = first or error
+    assert first is not None  # noqa: S101 - for type checkers: at least one place was asked
+    raise first
 
 
 def fetch_keys(metadata: ProviderMetadata, *, now: float) -> Flow[JwkSet]:

@@ -93,7 +93,7 @@ class SigningIn:
             and entry.created_at >= self.started_at
             and (entry.issuer, entry.client_id) == (self.registration.issuer, self.registration.client_id)
             and (entry.audience, entry.resource) == (self.registration.audience, self.registration.resource)
-            and set(self.registration.scopes_for(entry.scopes)) <= set(entry.scopes)
+            and set(self.registration.scopes_for(entry.scopes, openid="openid" in entry.scopes)) <= set(entry.scopes)
         )
 
     def _ask_once(self) -> Flow[None]:
@@ -111,6 +111,8 @@ class SigningIn:
     def _obtain_and_save(self) -> Flow[None]:
         listener = None if self.mode == "device" else self._listener()  # its settings are checked before any request
         metadata = yield from discover(self.registration, now=self.clock.now())
+        if "openid" in self._scopes(metadata):
+            metadata.need("jwks_uri")  # nobody shall sign in for an ID token that can't be verified
         client = self.registration.client_for(metadata)
         if listener is not None and not self._is_better_by_device(metadata):
             yield from self._by_browser(metadata, client, listener)
@@ -121,6 +123,9 @@ class SigningIn:
             if listener is None or error.error not in _NO_DEVICE_FLOW:
                 raise
             yield from self._by_browser(metadata, client, listener)
+
+    def _scopes(self, metadata: ProviderMetadata) -> tuple[str, ...]:
+        return self.registration.scopes_for(metadata.scopes_supported, openid=metadata.openid)
 
     def _is_better_by_device(self, metadata: ProviderMetadata) -> bool:
         """Say whether only a code reaches the person: at a notebook on a server no redirect comes back."""
@@ -169,7 +174,7 @@ class SigningIn:
         yield from self._open(listener)
         with listener:
             habits = habits_of(self.registration.issuer)
-            scopes = self.registration.scopes_for(metadata.scopes_supported)
+            scopes = self._scopes(metadata)
             consent = "offline_access" in scopes and habits.consent_for_offline_access
             redirect_uri = listener.redirect_uri
             if not urlsplit(self.redirect_uri).path:
@@ -221,10 +226,11 @@ class SigningIn:
         return parse_token_response(response, request=request, now=self.clock.now())
 
     def _prove(self, tokens: TokenSet, metadata: ProviderMetadata, *, nonce: str | None) -> Flow[IdTokenClaims | None]:
-        """Validate the ID token; None only where none was asked for."""
+        """Validate the ID token; None only where none was asked for: then one that can't be verified is dropped."""
+        asked = "openid" in self._scopes(metadata)
+        if not asked and (tokens.id_token is None or metadata.jwks_uri is None):
+            return None
         if tokens.id_token is None:
-            if "openid" not in self.registration.scopes:
-                return None
             message = "The provider gave no ID token though openid was asked for. Is this an OpenID provider?"
             raise InvalidResponse(message, reason="id_token_missing")
         signed = yield from verify_id_token(tokens.id_token, metadata, None, now=self.clock.now())
@@ -237,7 +243,7 @@ class SigningIn:
                 nonce=nonce,
                 access_token=tokens.access_token.reveal(),
                 max_age_s=self.max_age_s,
-                known_audiences=self.registration.asked_for,
+                known_audiences=self.registration.expected_audiences,
             )
 
     def _save(
@@ -254,7 +260,8 @@ class SigningIn:
             issuer=self.registration.issuer,
             client_id=self.registration.client_id,
             client_authentication=client.authentication.method,
-            scopes=self.registration.scopes_for(metadata.scopes_supported),
+            scopes=self._scopes(metadata),
+            known_audiences=self.registration.known_audiences,
             audience=self.registration.audience,
             resource=self.registration.resource,
             insecure_loopback_http=self.registration.insecure_loopback_http,
@@ -264,7 +271,7 @@ class SigningIn:
             access_token_issued_at=tokens.issued_at,
             access_token_expires_at=tokens.expires_at,
             granted_scopes=tokens.scopes,
-            id_token=tokens.id_token,
+            id_token=None if claims is None else tokens.id_token,
             id_token_issued_at=None if claims is None else claims.issued_at,
             id_token_expires_at=None if claims is None else claims.expires_at,
             id_token_renewable=claims is not None,

@@ -102,12 +102,17 @@ class _Refresh:
         self._put(self.entry)  # a vault that can't be written is found out before the refresh token is spent
         try:
             metadata = yield from discover(self.registration, now=self.clock.now())
-            keys = yield from fetch_keys(metadata, now=self.clock.now())
+            keys = (yield from fetch_keys(metadata, now=self.clock.now())) if self._wants_keys else None
             tokens = yield from self._exchange(metadata)
         except (UnavailableError, ProviderError) as error:
             self._back_off(self.vault.get(self.entry.profile) or self.entry, error)
             raise
         return (yield from self._save(tokens, metadata, keys))
+
+    @property
+    def _wants_keys(self) -> bool:
+        """Whether an ID token may come: its keys are fetched before the refresh token is spent."""
+        return self.entry.id_token is not None or "openid" in self.entry.scopes
 
     def _exchange(self, metadata: ProviderMetadata) -> Flow[TokenSet]:
         entry, habits = self.entry, habits_of(self.entry.issuer)
@@ -153,7 +158,7 @@ class _Refresh:
                 raise SignInRequired(message, reason="refresh_refused") from error
             raise
 
-    def _save(self, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet) -> Flow[ProfileEntry]:
+    def _save(self, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet | None) -> Flow[ProfileEntry]:
         renewed = replace(
             self.entry,
             refresh_token=tokens.refresh_token or self.entry.refresh_token,
@@ -192,7 +197,7 @@ class _Refresh:
         return renewed
 
     def _validated(
-        self, id_token: Secret, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet
+        self, id_token: Secret, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet | None
     ) -> Flow[IdTokenClaims]:
         entry = self.entry
         signed = yield from verify_id_token(id_token, metadata, keys, now=self.clock.now())
@@ -205,7 +210,7 @@ class _Refresh:
                 previous_subject=None if entry.claims is None else entry.claims["sub"],
                 nonce=None if entry.nonce is None else entry.nonce.reveal(),
                 access_token=tokens.access_token.reveal(),
-                known_audiences=self.registration.asked_for,
+                known_audiences=self.registration.expected_audiences,
             )
 
     def _put(self, entry: ProfileEntry) -> None:

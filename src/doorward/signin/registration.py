@@ -26,6 +26,7 @@ __all__ = [
     "DEFAULT_SCOPES",
     "Registration",
     "SecretMethod",
+    "as_audiences",
     "as_scopes",
     "as_secret",
     "find_client_secret",
@@ -52,6 +53,7 @@ class Registration:
         scopes: What to ask for. The very tuple ``DEFAULT_SCOPES`` means "our own choice", see ``scopes_for``.
         audience: The ``audience`` parameter (Auth0 and others).
         resource: The ``resource`` parameter (RFC 8707).
+        known_audiences: Who else the ID token may be meant for, where it does not say that we asked for it (``azp``).
         insecure_loopback_http: Allow http for loopback addresses, for development.
 
     Raises:
@@ -66,6 +68,7 @@ class Registration:
     scopes: tuple[str, ...] = DEFAULT_SCOPES
     audience: str | None = None
     resource: str | None = None
+    known_audiences: tuple[str, ...] = ()
     insecure_loopback_http: bool = False
 
     def __post_init__(self) -> None:
@@ -90,19 +93,21 @@ class Registration:
             raise ConfigurationError(message, field="scopes")
 
     @property
-    def asked_for(self) -> tuple[str, ...]:
-        """The APIs that tokens are asked for, by either name."""
-        return tuple(name for name in (self.audience, self.resource) if name is not None)
+    def expected_audiences(self) -> tuple[str, ...]:
+        """Who may be in the audience of an ID token beside this client: whom tokens are for, and who was named."""
+        return tuple(name for name in (self.audience, self.resource) if name is not None) + self.known_audiences
 
-    def scopes_for(self, supported: Sequence[str] | None) -> tuple[str, ...]:
+    def scopes_for(self, supported: Sequence[str] | None, *, openid: bool = True) -> tuple[str, ...]:
         """Return the scopes to send, given the provider's ``scopes_supported`` (None when it does not say).
 
         What the caller asked for is always sent. Of our own defaults, what the provider does not list is left out:
-        some refuse a whole request for one scope they do not know.
+        some refuse a whole request for one scope they do not know. A server that does not speak OpenID Connect is
+        asked for those alone that it lists.
         """
-        if self.scopes is not DEFAULT_SCOPES or supported is None:
+        if self.scopes is not DEFAULT_SCOPES or (openid and supported is None):
             return self.scopes
-        return tuple(scope for scope in self.scopes if scope == "openid" or scope in supported)
+        listed = {*(supported or ()), "openid"} if openid else {*(supported or ())} - {"openid"}
+        return tuple(scope for scope in self.scopes if scope in listed)
 
     def client_for(self, metadata: ProviderMetadata) -> Client:
         """Return the client with the way to authenticate that this provider takes."""
@@ -130,6 +135,18 @@ def as_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
         message = "scopes must be several strings, such as ['openid', 'email'], not one."
         raise ConfigurationError(message, field="scopes", reason="scopes_one_string")
     return tuple(scopes)
+
+
+def as_audiences(names: Sequence[str]) -> tuple[str, ...]:
+    """Take the names of ``known_audiences`` as callers may give them.
+
+    Raises:
+        ConfigurationError: They are one string, or not all strings.
+    """
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        message = "known_audiences must be a list of strings, such as ['https://identity.example.org/']."
+        raise ConfigurationError(message, field="known_audiences", reason="not_a_list")
+    return tuple(names)
 
 
 def find_client_secret(

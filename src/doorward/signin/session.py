@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from doorward.errors import ConfigurationError, ProviderError, SignInRequired, UnavailableError
+from doorward.errors import ConfigurationError, OAuthError, ProviderError, SignInRequired, UnavailableError
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, aside, run
 from doorward.model import Principal
@@ -33,6 +33,8 @@ __all__ = ["Session", "SignOut", "open_session"]
 
 _log = logging.getLogger("doorward.session")
 
+_Revocable: TypeAlias = Literal["refresh_token", "access_token"]
+
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _STILL_USABLE_S = 5.0
 """A token that can't be renewed is given out until this close to its end."""
@@ -43,14 +45,17 @@ class SignOut:
     """What a sign-out did. The vault entry is gone in every case.
 
     Attributes:
-        revoked: The provider confirmed that the refresh token is no longer good.
+        revoked: The provider confirmed that the session is over: its refresh token is no longer good, or where there is
+            none, its access token.
         problem: Why it did not, in words; None if it did or has no way to.
         logout_url: Where a browser ends the provider's own session; None if it offers no such place.
+        access_token_revoked: The provider confirmed that the access token is no longer good. Some can't revoke those.
     """
 
     revoked: bool
     problem: str | None
     logout_url: str | None
+    access_token_revoked: bool = False
 
 
 def open_session(
@@ -159,7 +164,7 @@ class Session:
         return self._entry().access_token_expires_at
 
     def sign_out(self) -> SignOut:
-        """Revoke the refresh token where the provider can, and forget the profile in every case.
+        """Revoke the refresh and the access token where the provider can, and forget the profile in every case.
 
         Raises:
             SignInRequired: Nobody is signed in under this name.
@@ -294,21 +299,35 @@ class Session:
         metadata = yield from discover(registration, now=self._clock.now())
         offered = metadata.end_session_endpoint is not None
         logout_url = build_logout_url(metadata, client_id=entry.client_id) if offered else None
-        if entry.refresh_token is None or metadata.revocation_endpoint is None:
+        if metadata.revocation_endpoint is None:
             return SignOut(revoked=False, problem=None, logout_url=logout_url)
-        request = build_revocation_request(
-            metadata,
-            registration.client_for(metadata),
-            entry.refresh_token,
-            token_type_hint="refresh_token",  # noqa: S106 - the name of a kind of token
-            now=self._clock.now(),
-            jti=self._entropy.token_urlsafe(16),
+        revoked: set[_Revocable] = set()
+        problems: dict[_Revocable, str] = {}
+        for kind, token in entry.revocable(now=self._clock.now()).items():
+            request = build_revocation_request(
+                metadata,
+                registration.client_for(metadata),
+                token,
+                token_type_hint=kind,
+                now=self._clock.now(),
+                jti=self._entropy.token_urlsafe(16),
+            )
+            try:
+                parse_revocation_response((yield from answer_to(request)), request=request, now=self._clock.now())
+                revoked.add(kind)
+            except UnavailableError as error:
+                problems[kind] = error.message
+                break  # the next question would wait as long
+            except ProviderError as error:
+                if not (isinstance(error, OAuthError) and error.error == "unsupported_token_type"):
+                    problems[kind] = error.message
+        main: _Revocable = "access_token" if entry.refresh_token is None else "refresh_token"
+        return SignOut(
+            revoked=main in revoked,
+            problem=problems.get(main),
+            logout_url=logout_url,
+            access_token_revoked="access_token" in revoked,
         )
-        try:
-            parse_revocation_response((yield from answer_to(request)), request=request, now=self._clock.now())
-        except (UnavailableError, ProviderError) as error:
-            return SignOut(revoked=False, problem=error.message, logout_url=logout_url)
-        return SignOut(revoked=True, problem=None, logout_url=logout_url)
 
     # The way out
 
@@ -341,6 +360,7 @@ class Session:
             scopes=entry.scopes,
             audience=entry.audience,
             resource=entry.resource,
+            known_audiences=entry.known_audiences,
             insecure_loopback_http=entry.insecure_loopback_http,
         )
 

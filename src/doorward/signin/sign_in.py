@@ -17,7 +17,7 @@ from doorward.signin.interactive import SigningIn
 from doorward.signin.loopback.sockets import ADDRESSES
 from doorward.signin.prompt import TerminalPrompt, in_notebook
 from doorward.signin.providers import habits_of
-from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_scopes, as_secret
+from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_audiences, as_scopes, as_secret
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
@@ -43,6 +43,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
     resource: str | None = None,
+    known_audiences: Sequence[str] = (),
     profile: str = "default",
     mode: Mode = "auto",
     ports: Sequence[int] = (),
@@ -67,6 +68,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
         scopes: What to ask for, exactly. Left out: the default, as far as the provider lists it.
         audience: The ``audience`` parameter, where the provider wants one.
         resource: The ``resource`` parameter (RFC 8707).
+        known_audiences: Who else the ID token may be meant for, where the provider does not say in it that this client
+            asked for it (``azp``). The issuer, the ``audience`` and the ``resource`` are known anyway.
         profile: The name the session is kept under.
         mode: ``"device"``: a code to enter on any device. ``"auto"``: the browser; where none opens, the address in
             words if somebody is at a terminal. ``"browser"``: the same, and in words wherever this runs.
@@ -110,6 +113,7 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
     resource: str | None = None,
+    known_audiences: Sequence[str] = (),
     profile: str = "default",
     mode: Mode = "auto",
     ports: Sequence[int] = (),
@@ -139,6 +143,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     scopes: Sequence[str],
     audience: str | None,
     resource: str | None,
+    known_audiences: Sequence[str],
     profile: str,
     mode: Mode,
     ports: Sequence[int],
@@ -162,6 +167,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         scopes=as_scopes(scopes),
         audience=audience,
         resource=resource,
+        known_audiences=as_audiences(known_audiences),
         insecure_loopback_http=insecure_loopback_http,
     )
     if mode not in ("auto", "browser", "device"):

@@ -12,7 +12,7 @@ from doorward.vault.times import format_instant, is_fresh
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Any
+    from typing import Any, Literal
 
     from doorward.model import TokenKind
     from doorward.vault.typed import ClientAuthenticationMethod
@@ -90,6 +90,15 @@ class ProfileEntry:
         else:
             token, issued_at, expires_at = self.access_token, self.access_token_issued_at, self.access_token_expires_at
         return token if is_fresh(issued_at, expires_at, now=now) else None
+
+    def revocable(self, *, now: float) -> dict[Literal["refresh_token", "access_token"], Secret]:
+        """Return the tokens that are still good as far as is known, the one first that others are made from."""
+        found: dict[Literal["refresh_token", "access_token"], Secret] = {}
+        if self.refresh_token is not None:
+            found["refresh_token"] = self.refresh_token
+        if self.access_token is not None and (self.access_token_expires_at or now + 1) > now:
+            found["access_token"] = self.access_token
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object of this entry. It holds the secrets in plain text: for the vault's file alone.

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from by_hand import ByHand
+from at_the_window import SignIn, a_place_for_browsers
 from federation import Federation, find_programs
 from institution_stand_ins import Cas, EzProxy, OpenAthens
 from pdfs import make_pdf
-
-from doorward.http.client import HttpClient
-from doorward.institution import Institution
-from doorward.institution.browser.installed import InstalledBrowser
-from doorward.institution.browser.visit import BrowserVisit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Page
-
     from doorward.institution import InstitutionSession
-    from doorward.institution.routes import Route
-
-    SignIn = Callable[..., InstitutionSession]
 
 
 @pytest.fixture(scope="session")
@@ -60,23 +50,25 @@ def cas(test_ca: Any) -> Iterator[Cas]:
 
 
 @pytest.fixture
-def sign_in(chromium: Any, chromium_home: Path, trust_test_ca: None, monkeypatch: pytest.MonkeyPatch) -> SignIn:
-    """Sign somebody in: the first time by hand, every other time in a browser that nobody sees."""
+def browsers(
+    chromium_home: Path,
+    trust_test_ca: None,
+    require_peer: Callable[[str, object], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[None]:
+    """Have the browsers that Doorward starts trust the test authority, and be within reach of a person."""
+    require_peer("Playwright", find_spec("playwright"))
     monkeypatch.setenv("HOME", str(chromium_home))  # where Chromium looks for whom to trust
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+    with a_place_for_browsers(monkeypatch):
+        yield
 
-    def do(where: str | Route, steps: Callable[[Page, str], None], **options: Any) -> InstitutionSession:
-        def visit(*, headless: bool, cookies: Any) -> Any:
-            if headless:
-                return BrowserVisit(browser=InstalledBrowser(browser, "Chromium"), headless=True, cookies=cookies)
-            return ByHand(chromium, steps)
 
-        return Institution(where, http=HttpClient(total_timeout_s=10), visit=visit, **options).sign_in()
-
-    return do
+@pytest.fixture
+def sign_in(browsers: None) -> SignIn:
+    return SignIn()
 
 
 @pytest.fixture
 def session(federation: Federation, sign_in: SignIn) -> InstitutionSession:
     """Alice's session at the federation."""
-    return sign_in(federation.login_url(), federation.sign_in, name="uni")
+    return sign_in(federation.login_url(), federation.fill_login, name="uni")

@@ -6,30 +6,23 @@ The person is a second Playwright that reaches the same browser from outside and
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import tempfile
-import threading
-import time
-import urllib.request
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from at_the_window import SWITCHES, PersonAtTheWindow
 
 from doorward.errors import SignInRequired, SignInTimeout
+from doorward.http.client import HttpClient
 from doorward.institution.browser.visit import BrowserVisit
-from doorward.institution.evidence import Evidence
-from doorward.institution.observations import Probed
-from doorward.institution.patterns import CookiePatterns
-from doorward.institution.routes import Route
+from doorward.institution.keeper import Keeper
+from doorward.institution.routes import parse_institution
+from doorward.institution.settings import InstitutionSettings
+from doorward.system import SystemClock
+from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from playwright.sync_api import Page
+    from doorward.institution.observations import Probed
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
@@ -41,88 +34,44 @@ class Waits:
     login_timeout_s: float = 40.0
 
 
-class Person(threading.Thread):
-    """Somebody before the browser that is being watched: ``steps`` are what they do in its page."""
-
-    def __init__(self, steps: Callable[[Page], None]) -> None:
-        super().__init__()
-        self._steps = steps
-        self.trouble: Exception | None = None
-
-    def run(self) -> None:
-        from playwright.sync_api import sync_playwright  # noqa: PLC0415 - an optional peer
-
-        try:
-            address = _first(_addresses)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.connect_over_cdp(address)
-                (page,) = [page for context in browser.contexts for page in context.pages]
-                page.set_default_timeout(20_000)
-                self._steps(page)
-        except Exception as error:  # noqa: BLE001 - told to the test
-            self.trouble = error
-
-
-def _first(ask):
-    give_up_at = time.monotonic() + 20
-    while not (found := ask()):
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)
-    return found[0]
-
-
-def _addresses() -> list[str]:
-    """The other way into a browser, once it shows a page of the login."""
-    found = []
-    for file in Path(os.environ["TMPDIR"]).glob("playwright*/DevToolsActivePort"):
-        with contextlib.suppress(OSError, IndexError):
-            address = f"http://127.0.0.1:{file.read_text().split()[0]}"
-            with urllib.request.urlopen(f"{address}/json/list", timeout=5) as answer:
-                found += [address for each in json.load(answer) if each["url"].startswith("https://")]
-    return found
-
-
 class Login:
-    """One login at the federation: a person, the evidence, and how often a probe was worth making."""
+    """One login at the federation as Doorward plans it: its evidence, and what its own probe said."""
 
     def __init__(self, federation) -> None:
         self.federation = federation
-        self.probes: list[bool] = []
-        self.evidence: Evidence | None = None
-
-    def probe(self, cookies, _user_agent) -> Probed:
-        held = "; ".join(f"{each['name']}={each['value']}" for each in cookies if each["domain"] == "sp.localhost")
-        valid = self.federation.fetch(self.federation.report_url, cookie=held).body == self.federation.report
-        self.probes.append(valid)
-        return Probed(valid=valid, reason="paper" if valid else "no_paper")
+        self.probes: list[Probed] = []
+        self.evidence = None
 
     def visit(self, url=None, *, steps=None, cookies=(), attended=True, **waits):
         federation = self.federation
-        route = Route("shibboleth", federation.login_url(), federation.sp_host)
-        self.evidence = Evidence(route, federation.report_url, CookiePatterns(()), attended=attended)
-        made = BrowserVisit(headless=True, cookies=cookies, switches=["--remote-debugging-port=0"])
-        person = Person(steps) if steps else None
-        if person:
-            person.start()
-        try:
-            return made.drive(url or federation.login_url(), self.evidence, self.probe, Waits(**waits))
-        finally:
-            if person:
-                person.join(60)
-                if person.trouble is not None and "closed" not in str(person.trouble):  # it may end under their hands
-                    raise person.trouble
+        keeper = Keeper(
+            name="uni",
+            where=federation.login_url(),
+            route=parse_institution(federation.login_url()),
+            settings=InstitutionSettings(),
+            vault=Vault(),
+            clock=SystemClock(),
+            http=HttpClient(total_timeout_s=10),
+            open_visit=lambda **_: BrowserVisit(headless=True, cookies=cookies, switches=SWITCHES),
+        )
+        planned = keeper.planned(federation.report_url, headless=not attended, say=None, renewing=None)
+        self.evidence = planned.evidence
+
+        def prove(*held) -> Probed:
+            self.probes.append(planned.prove(*held))
+            return self.probes[-1]
+
+        with PersonAtTheWindow(steps) if steps else contextlib.nullcontext():
+            url = url or planned.login_url
+            return planned.browser.drive(url, planned.evidence, prove, Waits(**waits), planned.say)
 
     def told(self) -> str:
         return "\n".join(f"{at:.1f} {seen} -> {made}" for at, seen, made in self.evidence.history)
 
 
 @pytest.fixture
-def login(federation, chromium_home, require_peer, monkeypatch) -> Iterator[Login]:
-    require_peer("Playwright", find_spec("playwright"))
-    with tempfile.TemporaryDirectory(prefix="dw-", ignore_cleanup_errors=True) as folder:
-        monkeypatch.setenv("TMPDIR", folder)
-        monkeypatch.setenv("HOME", str(chromium_home))  # where Chromium finds the test authority
-        yield Login(federation)
+def login(federation, browsers) -> Login:
+    return Login(federation)
 
 
 def holds(captured) -> set[str]:
@@ -155,7 +104,7 @@ def test_an_unfinished_login_is_no_success(federation, login, start, deed):
     with habit, pytest.raises(SignInTimeout) as caught:
         login.visit(url, steps=steps, login_timeout_s=10)
     assert caught.value.reason == "login_timeout", login.told()
-    assert True not in login.probes
+    assert {probed.valid for probed in login.probes} <= {False}
     assert deed != "fill_login" or "/consent/" in login.told()
     if start not in {"anonymous_url", "discovered_report_url"}:
         assert login.probes == [], login.told()
@@ -170,7 +119,7 @@ def test_a_slow_assertion_loses_no_login(federation, login, seconds):
         captured = login.visit(steps=federation.fill_login)
     assert any(name.startswith("_shibsession_") for name in holds(captured))
     assert "SimpleSAMLAuthToken" in holds(captured)  # a renewal needs it
-    assert login.probes[-1] is True
+    assert login.probes[-1].reason == "target_shown"
     assert "took a SAMLResponse" in login.told()
 
 

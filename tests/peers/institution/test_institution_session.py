@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from people import ForwardClock
 
+from doorward.institution.settings import InstitutionSettings
 from doorward.papers import Library
 
 if TYPE_CHECKING:
+    from at_the_window import SignIn
     from federation import Federation
 
     from doorward.institution import InstitutionSession
@@ -29,6 +32,22 @@ def test_a_killed_service_session_is_told_and_comes_back_unasked(
     assert (session.status.state, session.status.reason) == ("expired", "sent_to_login")
     assert session.renew()
     assert session.is_authenticated()
+
+
+def test_a_killed_service_session_shows_within_the_cache_time(federation: Federation, sign_in: SignIn) -> None:
+    """Nobody says that it ended: what was seen of it is believed for as long as the settings say, and no longer."""
+    clock = ForwardClock()
+    settings = InstitutionSettings(session_cache_ttl_s=60)
+    session = sign_in(federation.login_url(), federation.fill_login, name="uni", clock=clock, settings=settings)
+    assert session.is_authenticated()
+    federation.restart_sp()
+    asked = len(federation.requests())
+    clock.forward(55)
+    assert session.is_authenticated()
+    assert len(federation.requests()) == asked
+    clock.forward(6)
+    assert not session.is_authenticated()
+    assert session.status.reason == "sent_to_login"
 
 
 def test_a_paper_comes_after_the_service_session_was_killed(

@@ -15,15 +15,12 @@ from doorward.papers import Library
 from doorward.papers.settings import DownloadSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from at_the_window import SignIn
     from federation import Federation
     from institution_stand_ins import Cas, EzProxy, OpenAthens
     from playwright.sync_api import Page
 
     from doorward.institution import InstitutionSession
-
-    SignIn = Callable[..., InstitutionSession]
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
@@ -33,28 +30,26 @@ def fetched(session: InstitutionSession | None, folder: Path, *urls: str) -> lis
     return [(outcome.outcome, outcome.reason) for outcome in outcomes]
 
 
+def seen(sign_in: SignIn) -> list[str]:
+    """What the browser showed during the sign-in."""
+    return [observed for _, observed, _ in sign_in.history]
+
+
 def test_openathens(federation: Federation, openathens: OpenAthens, sign_in: SignIn, tmp_path: Path) -> None:
-    route = parse_institution(openathens.redirector_url, openathens_host=openathens.host)
-
-    def steps(page: Page, url: str) -> None:
-        page.goto(url)
-        federation.fill_login(page)
-        page.wait_for_url(f"{federation.sp_url}/**")
-
-    session = sign_in(route, steps, name="oa", target=federation.report_url)
+    route = parse_institution(openathens.redirector_url, openathens_host=openathens.authority)
+    assert route.kind == "openathens"
+    session = sign_in(route, federation.fill_login, name="oa", target=federation.report_url)
     assert session.is_authenticated()
+    assert f"on the way to https://{openathens.authority}/redirector/university.example" in seen(sign_in)
+    assert f"took a SAMLResponse to {federation.sp_url}/Shibboleth.sso/SAML2/POST" in seen(sign_in)
     assert fetched(session, tmp_path, federation.paper_url(1)) == [("saved", "pdf")]
     assert not [request for request in openathens.requests if request.cookies]  # it needs none, so it is told none
 
 
 def test_ezproxy(ezproxy: EzProxy, sign_in: SignIn, tmp_path: Path) -> None:
-    def steps(page: Page, url: str) -> None:
-        page.goto(url)
-        ezproxy.fill_login(page)
-        page.wait_for_url(ezproxy.rewritten_report_url)
-
-    session = sign_in(f"{ezproxy.login_url}?qurl=", steps, name="proxy", target=ezproxy.report_url)
+    session = sign_in(f"{ezproxy.login_url}?qurl=", ezproxy.fill_login, name="proxy", target=ezproxy.report_url)
     assert session.is_authenticated()
+    assert f"settled at {ezproxy.rewritten_report_url}" in seen(sign_in)
     # The plain address is the publisher's, which wants money: the paper comes by way of the proxy.
     assert fetched(session, tmp_path, ezproxy.report_url) == [("saved", "pdf")]
     assert not [request for request in ezproxy.requests if request.host == ezproxy.publisher_host and request.cookies]
@@ -65,13 +60,9 @@ def test_ezproxy(ezproxy: EzProxy, sign_in: SignIn, tmp_path: Path) -> None:
 
 
 def test_cas(cas: Cas, sign_in: SignIn, tmp_path: Path) -> None:
-    def steps(page: Page, url: str) -> None:
-        page.goto(url)
-        cas.fill_login(page)
-        page.wait_for_url(cas.report_url)
-
-    session = sign_in(f"{cas.login_url}?service={cas.report_url}", steps, name="cas", target=cas.report_url)
+    session = sign_in(f"{cas.login_url}?service={cas.report_url}", cas.fill_login, name="cas", target=cas.report_url)
     assert session.is_authenticated()
+    assert f"took a ticket to {cas.report_url}" in seen(sign_in)
     cas.kill_service_sessions()
     session.note_login_page()
     assert not session.is_authenticated()
@@ -109,11 +100,13 @@ def test_the_command(federation: Federation, session: InstitutionSession, tmp_pa
         command = [doorward, "fetch", federation.paper_url(5), "--to", str(tmp_path), "--year", "2024", *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert fetch().returncode == 3
     done = fetch("--institution", session.name)
     assert (done.returncode, done.stderr) == (0, "")
     assert [path.parent.name for path in tmp_path.rglob("*.pdf")] == ["2024"]
-    assert fetch("--institution", "nowhere").returncode == 2
+    assert fetch().returncode == 0  # by way of the only one
+    assert fetch("--institution", "nowhere").returncode == 3
+    session.clear()
+    assert fetch().returncode == 3
 
 
 def test_an_older_caller_works_unchanged(federation: Federation, session: InstitutionSession) -> None:
@@ -131,9 +124,9 @@ def test_an_older_caller_works_unchanged(federation: Federation, session: Instit
 def test_a_person_is_asked_once_and_only_when_nothing_else_helps(federation: Federation, sign_in: SignIn) -> None:
     prompts = []
 
-    def steps(page: Page, url: str) -> None:
-        prompts.append(url)
-        federation.sign_in(page, url)
+    def steps(page: Page) -> None:
+        prompts.append(page.url)
+        federation.fill_login(page)
 
     session = sign_in(federation.login_url(), steps, name="uni")
     federation.restart_sp()

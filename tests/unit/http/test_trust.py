@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 
 import pytest
 
@@ -55,3 +57,31 @@ def test_a_file_that_cannot_be_used(tmp_path, content):
     with pytest.raises(ConfigurationError) as caught:
         trust_context({"SSL_CERT_FILE": str(file)})
     assert (caught.value.field, caught.value.reason) == ("SSL_CERT_FILE", "trust_unreadable")
+
+
+FORKING = """
+import os, signal, sys, threading, time
+from doorward.http.settings import ClientSettings
+
+os.environ["SSL_CERT_FILE"] = sys.argv[1]
+reading = threading.Thread(target=lambda: ClientSettings(False, 1, 1).trust, daemon=True)
+reading.start()
+with open(sys.argv[1], "wb"):  # which waits until somebody reads there
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        del os.environ["SSL_CERT_FILE"]
+        ClientSettings(False, 1, 1).trust
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), reading.is_alive())
+    sys.stdout.flush()
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_while_another_thread_reads_whom_to_trust(tmp_path):
+    os.mkfifo(tmp_path / "slow.pem")
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, str(tmp_path / "slow.pem")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "0 True\n", done.stderr

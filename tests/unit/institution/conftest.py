@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from loopback_https import Answer, Server, html_page, redirect
-from people import MovedClock
+from people import ForwardClock
 
 from doorward.errors import SignInRequired
 from doorward.http.client import HttpClient
@@ -125,16 +125,6 @@ def browser(service: Service) -> Browser:
 @pytest.fixture
 def http() -> HttpClient:
     return HttpClient(connect_timeout_s=5, total_timeout_s=10)
-
-
-class ForwardClock(MovedClock):
-    """The system's clocks, both set forward by ``forward``."""
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead_s
-
-    def forward(self, seconds: float) -> None:
-        self.ahead_s += seconds
 
 
 @pytest.fixture

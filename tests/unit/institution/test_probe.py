@@ -1,13 +1,19 @@
 """What counts as a proof, asked of a real server over TLS; and where a cookie goes on the way."""
 
+import re
+from pathlib import Path
+
 import pytest
 from loopback_https import Answer, html_page, redirect
 
+import doorward.http
 from doorward.errors import ConfigurationError
 from doorward.http.client import HttpClient
 from doorward.institution.cookies.jar import CookieJar
-from doorward.institution.probe import ProbeResult, in_words, login_page_reason, probe
+from doorward.institution.probe import ProbeResult, login_page_reason, probe
+from doorward.institution.reasons import PROBE_REASONS, probe_in_words
 from doorward.institution.routes import parse_institution
+from doorward.protocol.reading.urls import FLAWS
 
 HTML = "text/html; charset=utf-8"
 LOGIN = "<form><input type=password name=p></form>"
@@ -94,7 +100,19 @@ def test_what_an_answer_means(ask, service, answer, valid, reason):
     service.answers["/paper.pdf"] = answer
     service.answers["/account/login"] = html_page("<h1>Welcome</h1>")
     assert ask() == ProbeResult(valid, reason)
-    assert in_words(reason).endswith(".")
+    assert reason in PROBE_REASONS
+
+
+def test_no_reason_is_shown_as_a_slug():
+    """Each that a request can end with has its sentence, and one that nobody thought of is not shown."""
+    sources = [file.read_text() for file in Path(doorward.http.__file__).parent.glob("*.py")]
+    reasons = {reason for text in sources for reason in re.findall(r'reason="([a-z_]+)"', text)}
+    of_programs = {"timeout_out_of_range", "unknown_event_loop"}
+    of_addresses = {"header_malformed", "not_a_host", *FLAWS} - {"not_a_string", "has_query", "has_fragment"}
+    assert "response_too_large" in reasons
+    assert reasons - of_programs - of_addresses <= PROBE_REASONS.keys()
+    assert {f"redirect_{reason}" for reason in of_addresses} <= PROBE_REASONS.keys()
+    assert "_" not in probe_in_words("something_else")
 
 
 def test_another_place_is_no_proof_however_it_looks(ask, service):

@@ -139,6 +139,25 @@ class TestWhatAPersonGives:
         assert (caught.value.field, caught.value.reason) == ("institution", reason)
         assert "alice:pw" not in str(caught.value)
 
+    @pytest.mark.parametrize(
+        ("where", "asked"),
+        [
+            ("https://lib.example.org/members/", "https://lib.example.org/members/"),
+            ("https://lib.example.org/members/?a=1#x", "https://lib.example.org/members/?a=1#x"),
+            ("https://lib.example.org", "https://lib.example.org"),
+            ("https://CAS.example.edu:443/cas/login/?service=x", "https://cas.example.edu/cas/login/"),
+            ("https://sso.example.edu/login/?service=x", "https://sso.example.edu/login/?service="),
+            ("https://proxy.example.edu/login/?qurl=x", "https://proxy.example.edu/login/?qurl="),
+            ("jcu.edu.au/", "https://go.openathens.net/redirector/jcu.edu.au"),
+        ],
+    )
+    def test_what_is_asked_for_keeps_its_slash_and_what_is_compared_does_not(self, where, asked):
+        route = parse_institution(where)
+        assert route.asked_url == asked
+        assert route == parse_institution(asked) == parse_institution(route.institution_url)
+        assert "/?" not in route.institution_url
+        assert route.kind == "portal" or route.link_to(PAPER).startswith(asked)
+
     def test_the_redirector_of_the_tests(self):
         route = parse_institution("jcu.edu.au", openathens_host="go.openathens.test:8443")
         assert route == Route(

@@ -179,6 +179,22 @@ class TestSigningIn:
         assert make(link, target=None)._target == "https://a.example/x"  # noqa: SLF001 - no network to show it by
         assert make("https://portal.example/x", target=None)._target == "https://portal.example/x"  # noqa: SLF001 - as above
 
+    @pytest.mark.parametrize("path", ["/members/", "/members", "/members/?tab=1"])
+    def test_a_portal_is_asked_for_as_it_was_given(self, make, service, browser, path):
+        """Without its slash it is another page to many servers, or none."""
+        anonymous = redirect(service.at("/sso?SAMLRequest=x", "idp.localhost"))
+
+        def members(request):
+            return html_page("<h1>Welcome</h1>") if request.cookies.get("_shibsession_1") else anonymous
+
+        service.answers |= {"/members/": members, "/members": members}
+        make(service.at(path), target=None).sign_in()
+        assert browser.visits[0]["login_url"] == service.at(path) == entry().target
+        assert {f"{request.path}{request.query and '?'}{request.query}" for request in service.requests} == {path}
+        other = path.replace("members/", "members") if "members/" in path else "/members/"
+        again = make(service.at(other), target=None).open_session()
+        assert again.status.reason == "target_shown"  # it is the same institution
+
     @pytest.mark.parametrize("target", ["http://a.example", "a.example", "", "https://u:p@a.example/"])
     def test_a_target_is_an_https_address(self, make, target):
         with pytest.raises(ConfigurationError) as wrong:
@@ -458,8 +474,13 @@ class TestOpening:
         assert found.name == "Uni"
         assert found.open_session().get_cookies() == session.get_cookies()
 
+    def test_a_name_that_was_signed_out_of_wants_a_person(self, session):
+        session.clear()
+        with pytest.raises(SignInRequired):
+            Institution.named("uni")
+
     def test_an_unknown_name_is_told(self):
-        with pytest.raises(ConfigurationError, match="No institution is called 'nowhere'") as wrong:
+        with pytest.raises(SignInRequired, match="No institution is called 'nowhere'") as wrong:
             Institution.named("nowhere")
         assert wrong.value.reason == "unknown_institution"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import types
+import urllib.parse
 
 import httpx2
 import msgspec
@@ -25,12 +27,16 @@ from doorward.errors import (
 )
 from doorward.guard.addresses import Networks
 from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.audit.chain import Decision, describe
 from doorward.guard.audit.log import AuditLog
 from doorward.guard.guard import Guard
+from doorward.guard.issuers.issuer import Issuer
 from doorward.integrations.asgi import GuardMiddleware
 from doorward.integrations.protected_resource import ProtectedResource
 from doorward.model import Principal
+from doorward.protocol.jwk import generate_signing_key
 
+KEY = generate_signing_key("ES256")
 ALICE = Principal("https://id.example.org", "alice", scopes=("read",))
 
 
@@ -385,18 +391,44 @@ async def test_the_clients_address_comes_from_trusted_proxies_alone(guard, app):
     assert [address for _, address, _, _ in guard.asked] == ["192.0.2.7", "198.51.100.4", None, "198.51.100.4"]
 
 
-async def test_what_the_log_hears_of_the_request_is_printable_and_short(guard, app):
+async def test_what_the_log_hears_of_the_request_is_printable_and_short(app):
+    heard = []
+    guard = Guard(
+        [Issuer("https://id.example.org", ["api"], jwks={"keys": [KEY.public_jwk()]})],
+        audit=types.SimpleNamespace(record=heard.append),
+    )
     await ask(GuardMiddleware(app, guard), http_scope("/a\x1b[2J\n" + "b" * 5000, query_string=b"secret=1"))
-    resource = guard.asked[0][3]
-    assert resource.startswith("GET /a")
+    resource = heard[0].resource
+    assert resource.startswith(r"GET /a\u001b[2J\u000abbb")
     assert resource.isprintable()
     assert len(resource) <= 300
     assert "secret" not in resource
+    assert describe(heard[0])["resource"] == resource  # and nothing is escaped twice
 
 
-async def test_the_log_hears_of_all_of_a_path_that_has_a_question_mark(guard, app):
-    await ask(GuardMiddleware(app, guard), http_scope("/notes?/../admin", raw_path=b"/notes%3F/../admin"))
-    assert guard.asked[0][3] == "GET /notes%3F/../admin"
+PATHS = {
+    b"/notes": "/notes",
+    b"/notes%3F/../admin": "/notes%3F/../admin",
+    b"/notes%253F/../admin": "/notes%253F/../admin",
+    b"/n%6Ftes%20b": "/notes b",
+    b"/caf%C3%A9": "/café",
+    b"/%FF": "/%FF",
+    b"/%FE": "/%FE",
+    b"/%25FF": "/%25FF",
+    b"/%EF%BF%BD": "/%EF%BF%BD",
+    b"/a%0Ab": "/a\nb",
+    b"/a%5Cu000ab": "/a\\u000ab",
+}
+
+
+async def test_no_two_paths_are_told_alike(guard, app):
+    for sent in PATHS:
+        path = urllib.parse.unquote(sent.decode("ascii"))  # as uvicorn does it
+        await ask(GuardMiddleware(app, guard), http_scope(path, raw_path=sent))
+    told = [resource for _, _, _, resource in guard.asked]
+    assert told == [f"GET {path}" for path in PATHS.values()]
+    lines = [describe(Decision(at=0, outcome="refused", resource=resource))["resource"] for resource in told]
+    assert len(set(lines)) == len(PATHS)
 
 
 async def test_a_websocket_is_refused_before_it_opens(guard, app):

@@ -11,12 +11,12 @@ from doorward.model import HttpResponse
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, generate_signing_key
 from doorward.protocol.metadata import (
     IssuerMetadata,
-    build_authorization_server_metadata_request,
     build_jwks_request,
     build_jwks_url_request,
-    build_metadata_request,
+    build_metadata_requests,
     check_issuer_url,
     issuer_matches,
+    leads_on,
     parse_issuer_metadata_response,
     parse_jwks_response,
     parse_metadata_response,
@@ -82,20 +82,33 @@ def test_http_on_loopback_is_an_explicit_choice():
         check_issuer_url("http://id.example.org", insecure_loopback_http=True)
 
 
+OPENID, OAUTH = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
+
+
 @pytest.mark.parametrize(
-    ("issuer", "url"),
+    ("issuer", "host", "places"),
     [
-        (ISSUER, f"{ISSUER}/.well-known/openid-configuration"),
-        (f"{ISSUER}/", f"{ISSUER}/.well-known/openid-configuration"),
-        (f"{ISSUER}//", f"{ISSUER}//.well-known/openid-configuration"),
-        (f"{ISSUER}/realms/a", f"{ISSUER}/realms/a/.well-known/openid-configuration"),
-        (f"{ISSUER}/realms/a/", f"{ISSUER}/realms/a/.well-known/openid-configuration"),
+        (ISSUER, ISSUER, [OPENID, OAUTH]),
+        (f"{ISSUER}/", ISSUER, [OPENID, OAUTH]),
+        (f"{ISSUER}//", ISSUER, [f"/{OPENID}", f"{OAUTH}/", f"/{OAUTH}", f"{OPENID}/"]),
+        (f"{ISSUER}/oidc", ISSUER, [f"/oidc{OPENID}", f"{OAUTH}/oidc", f"/oidc{OAUTH}", f"{OPENID}/oidc"]),
+        (f"{ISSUER}:8443/a/b/", f"{ISSUER}:8443", [f"/a/b{OPENID}", f"{OAUTH}/a/b", f"/a/b{OAUTH}", f"{OPENID}/a/b"]),
+        ("http://[::1]:9/%20", "http://[::1]:9", [f"/%20{OPENID}", f"{OAUTH}/%20", f"/%20{OAUTH}", f"{OPENID}/%20"]),
     ],
 )
-def test_where_metadata_is_asked_for(issuer, url):
-    request = build_metadata_request(issuer)
-    assert (request.method, request.url, request.max_response_bytes) == ("GET", url, 262_144)
-    assert request.headers == {"accept": "application/json"}
+def test_where_metadata_is_asked_for(issuer, host, places):
+    requests = build_metadata_requests(issuer)
+    assert [request.url for request in requests] == [f"{host}{place}" for place in places]
+    for request in requests:
+        assert (request.method, request.max_response_bytes) == ("GET", 262_144)
+        assert request.headers == {"accept": "application/json"}
+
+
+@pytest.mark.parametrize(
+    ("status", "on"), [(400, True), (401, True), (499, True), (399, False), (200, False), (500, False)]
+)
+def test_what_leads_on_to_the_next_place(status, on):
+    assert leads_on(HttpResponse(status)) is on
 
 
 def test_what_is_absent_means_what_the_standards_say():
@@ -194,11 +207,50 @@ def test_issuer_matches():
     assert not issuer_matches(TEMPLATE.replace("{tenantid}", TENANT), TEMPLATE)
 
 
-@pytest.mark.parametrize("name", ["issuer", "authorization_endpoint", "token_endpoint", "jwks_uri"])
+@pytest.mark.parametrize("name", ["issuer", "token_endpoint"])
 def test_what_must_be_there(name):
     error = refused({name: None})
     assert error.reason == "missing_member"
     assert name in error.message
+
+
+OPTIONAL = [name for name in ENDPOINTS if name != "token_endpoint"]
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+def test_what_need_not_be_there_until_it_is_needed(name):
+    metadata = parse({name: None})
+    assert getattr(metadata, name) is None
+    with pytest.raises(InvalidResponse, match=name) as caught:
+        metadata.need(name)
+    assert caught.value.reason == "missing_member"
+
+
+@pytest.mark.parametrize("name", OPTIONAL)
+@pytest.mark.parametrize("url", ["http://id.example.org/x", "", [f"{ISSUER}/x"], 7])
+def test_an_unusable_endpoint_counts_as_not_offered(name, url):
+    metadata = parse({**dict.fromkeys(ENDPOINTS, f"{ISSUER}/x"), name: url})
+    assert getattr(metadata, name) is None
+    assert metadata.flaws.keys() == {name}
+    assert metadata.need("token_endpoint") == f"{ISSUER}/x"
+
+
+ELSEWHERE = {"jwks_uri": None, "scopes_supported": ["mcp"]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "openid"),
+    [
+        (ELSEWHERE, False),
+        ({"scopes_supported": None}, False),  # keys alone may be those of access tokens
+        ({"scopes_supported": ["openid"]}, True),
+        (ELSEWHERE | {"subject_types_supported": ["public"]}, True),
+        (ELSEWHERE | {"id_token_signing_alg_values_supported": ["RS256"]}, True),
+    ],
+)
+def test_what_shows_an_openid_provider_outside_of_its_own_place(changes, openid):
+    assert parse(changes, openid=False).openid is openid
+    assert parse(changes).openid is True
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
@@ -215,15 +267,17 @@ def test_what_must_be_there(name):
         "file:///etc/passwd",
     ],
 )
-def test_every_endpoint_is_a_good_url(name, url):
-    error = refused({name: url})
-    assert error.reason == "bad_endpoint"
-    assert name in error.message
+def test_every_endpoint_that_is_used_is_a_good_url(name, url):
+    with pytest.raises(InvalidResponse, match=name) as caught:
+        parse({name: url}).need(name)
+    assert caught.value.reason == "bad_endpoint"
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_every_endpoint_is_a_string(name):
-    assert refused({name: [f"{ISSUER}/x"]}).reason == "wrong_member_type"
+def test_every_endpoint_that_is_used_is_a_string(name):
+    with pytest.raises(InvalidResponse, match=name) as caught:
+        parse({name: [f"{ISSUER}/x"]}).need(name)
+    assert caught.value.reason == "wrong_member_type"
 
 
 def test_loopback_endpoints_on_explicit_choice():
@@ -289,21 +343,6 @@ def test_no_keys(response):
     assert isinstance(caught.value, (InvalidResponse, ProviderUnavailable))
 
 
-@pytest.mark.parametrize(
-    ("issuer", "url"),
-    [
-        (ISSUER, f"{ISSUER}/.well-known/oauth-authorization-server"),
-        (f"{ISSUER}/", f"{ISSUER}/.well-known/oauth-authorization-server"),
-        (f"{ISSUER}:8443/a/b/", f"{ISSUER}:8443/.well-known/oauth-authorization-server/a/b"),
-        ("http://[::1]:9/a%20b", "http://[::1]:9/.well-known/oauth-authorization-server/a%20b"),
-    ],
-)
-def test_where_an_authorization_servers_metadata_is_asked_for(issuer, url):
-    request = build_authorization_server_metadata_request(issuer)
-    assert (request.method, request.url, request.max_response_bytes) == ("GET", url, 262_144)
-    assert request.headers == {"accept": "application/json"}
-
-
 def parse_for_service(document, issuer=ISSUER, **options):
     return parse_issuer_metadata_response(answer(document), issuer=issuer, now=0, **options)
 
@@ -327,16 +366,30 @@ def test_an_issuer_for_machines_needs_no_endpoints_for_people():
     [
         ({"issuer": f"{ISSUER}/"}, "issuer_mismatch"),
         ({"issuer": None}, "missing_member"),
-        ({"jwks_uri": "http://id.example.org/k"}, "bad_endpoint"),
-        ({"jwks_uri": "http://127.0.0.1/k"}, "bad_endpoint"),
-        ({"jwks_uri": [f"{ISSUER}/k"]}, "wrong_member_type"),
-        ({"introspection_endpoint": "https://a@id.example.org/i"}, "bad_endpoint"),
         ({"introspection_endpoint_auth_methods_supported": "none"}, "wrong_member_type"),
     ],
 )
 def test_an_issuer_for_machines_is_checked_all_the_same(changes, reason):
     with pytest.raises(InvalidResponse) as caught:
         parse_for_service(GOOD | changes)
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "reason"),
+    [
+        ("jwks_uri", "http://id.example.org/k", "bad_endpoint"),
+        ("jwks_uri", "http://127.0.0.1/k", "bad_endpoint"),
+        ("jwks_uri", [f"{ISSUER}/k"], "wrong_member_type"),
+        ("introspection_endpoint", "https://a@id.example.org/i", "bad_endpoint"),
+        ("introspection_endpoint", None, "missing_member"),
+    ],
+)
+def test_what_a_service_needs_of_its_issuer_can_be_used(name, url, reason):
+    metadata = parse_for_service(GOOD | {name: url})
+    assert getattr(metadata, name) is None
+    with pytest.raises(InvalidResponse, match=name) as caught:
+        metadata.need(name)
     assert caught.value.reason == reason
 
 

@@ -13,15 +13,18 @@ import click
 
 from doorward.cli.ending import FAILED
 from doorward.cli.options import json_option
-from doorward.cli.terminal import print_json, print_line, print_text
+from doorward.cli.terminal import print_json, print_line, print_text, wrapped
 from doorward.errors import ConfigurationError, printable
 from doorward.guard.audit.last_lines import follow, tail
+from doorward.guard.audit.stream_verification import verify_stream
 from doorward.guard.audit.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.guard.audit.verification import Finding
+    from doorward.guard.audit.findings import Finding
+    from doorward.guard.audit.stream_verification import StreamVerification
+    from doorward.guard.audit.verification import Verification
 
 __all__ = ["command"]
 
@@ -42,38 +45,62 @@ def command() -> None:
 def _verify(*, path: str, expect: str | None, as_json: bool) -> int:
     """Check that no line was changed, removed, inserted or moved.
 
+    PATH is the log, or - for what a service printed whose log goes to standard output: give that on standard input,
+    with whatever else it printed.
+
     Keep the last line's SEQ:HASH elsewhere and give it as --expect next time: then it shows, too, if the last lines
     were removed together with the log's head. A log written with a key needs it in DOORWARD_AUDIT_KEY.
     """
-    found = verify(path, key=os.environ.get("DOORWARD_AUDIT_KEY") or None, expect=_expected(expect))
+    key, expected = os.environ.get("DOORWARD_AUDIT_KEY") or None, _expected(expect)
+    if path == "-":
+        return _report_stream(verify_stream(sys.stdin.buffer, key=key, expect=expected), as_json=as_json)
+    return _report(verify(path, key=key, expect=expected), as_json=as_json)
+
+
+def _report(found: Verification, *, as_json: bool) -> int:
     if as_json:
-        print_json(
-            {
-                "ok": found.ok,
-                "files": found.files,
-                "lines": found.lines,
-                "first_seq": found.first_seq,
-                "last_seq": found.last_seq,
-                "last_hash": found.last_hash,
-                "problems": [finding._asdict() for finding in found.problems],
-                "remarks": [finding._asdict() for finding in found.remarks],
-                "more": found.more,
-            }
-        )
-        return 0 if found.ok else FAILED
-    if found.lines and sum(finding.what == "changed" for finding in found.problems) + found.more >= found.lines:
+        told = ("ok", "files", "lines", "first_seq", "last_seq", "last_hash")
+        print_json({**{name: getattr(found, name) for name in told}, **_findings(found)})
+    elif _print_findings(found, found.lines):
+        verdict = "The chain holds" if found.ok else "The chain is broken"
+        print_text(f"{verdict}: {found.lines} lines, {found.first_seq} to {found.last_seq}, in {found.files} file(s).")
+        print_line(f"Last line: {found.last_seq}:{found.last_hash}")
+    return 0 if found.ok else FAILED
+
+
+def _report_stream(found: StreamVerification, *, as_json: bool) -> int:
+    if as_json:
+        chains = [chain._asdict() for chain in found.chains]
+        print_json({"ok": found.ok, "chains": chains, "others": found.others, **_findings(found)})
+    elif _print_findings(found, sum(chain.lines for chain in found.chains)):
+        verdict = "Each chain holds" if found.ok else "Not every chain holds"
+        print_text(f"{verdict}: {len(found.chains)} of them. {found.others} other lines were passed over.")
+        for chain in found.chains:
+            print_text(f"Chain {chain.chain}: {chain.lines} lines, {chain.first_seq} to {chain.last_seq}.")
+            print_line(f"Last line: {chain.last_seq}:{chain.last_hash}")
+    return 0 if found.ok else FAILED
+
+
+def _findings(found: Verification | StreamVerification) -> dict[str, Any]:
+    return {
+        "problems": [finding._asdict() for finding in found.problems],
+        "remarks": [finding._asdict() for finding in found.remarks],
+        "more": found.more,
+    }
+
+
+def _print_findings(found: Verification | StreamVerification, lines: int) -> bool:
+    """Print what was found. Return whether it says anything: with a wrong key each line is wrong, and none is."""
+    if lines and sum(finding.what == "changed" for finding in found.problems) + found.more >= lines:
         print_text("PROBLEM  no line matches its hash: was the log written with another key (DOORWARD_AUDIT_KEY)?")
-        return FAILED
+        return False
     for finding in found.problems:
         print_text(f"PROBLEM  {_place(finding)}: {finding.text}")
     for finding in found.remarks:
         print_text(f"remark   {_place(finding)}: {finding.text}")
     if found.more:
         print_text(f"… and {found.more} more.")
-    verdict = "The chain holds" if found.ok else "The chain is broken"
-    print_text(f"{verdict}: {found.lines} lines, {found.first_seq} to {found.last_seq}, in {found.files} file(s).")
-    print_line(f"Last line: {found.last_seq}:{found.last_hash}")
-    return 0 if found.ok else FAILED
+    return True
 
 
 @command.command("tail")
@@ -82,12 +109,15 @@ def _verify(*, path: str, expect: str | None, as_json: bool) -> int:
 @click.option("--follow", "following", is_flag=True, help="Go on with each new line, until Ctrl-C.")
 @json_option
 def _tail(*, path: str, count: int, following: bool, as_json: bool) -> None:
-    """Show the last decisions, one a line: when, outcome, who, from where, what for, why. Verifies nothing."""
+    """Show the last decisions: when, outcome, who, from where, what for, why. Verifies nothing.
+
+    On a terminal, a long one goes on below, indented. Elsewhere each is one line.
+    """
     lines = tail(path, max(count, 1))
     last = max((line.get("seq", 0) for line in lines), default=0)
     new = follow(path, after=last) if following else iter(())
     for line in chain(lines if count else (), new):
-        print_line(json.dumps(line) if as_json else _in_words(line))
+        print_line(json.dumps(line) if as_json else wrapped(_in_words(line), sys.stdout, hanging="    "))
         if following:
             sys.stdout.flush()  # somebody waits for it, also behind a pipe
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from doorward.cli.ending import FAILED, SIGN_IN_NEEDED, UNAVAILABLE, error_object, exit_code
 from doorward.cli.options import json_option
-from doorward.cli.terminal import make_console, print_line, print_text
+from doorward.cli.terminal import make_console, print_line, print_note, print_text
 from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.papers.addresses import check_address
 from doorward.papers.library import Library
@@ -19,18 +20,34 @@ from doorward.papers.outcomes import ADVICE
 from doorward.papers.settings import DownloadSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
+    from doorward.institution import InstitutionSession
+    from doorward.institution.cookies.jar import CookieJar
     from doorward.papers.download import Progress
-    from doorward.papers.outcomes import Outcome
-    from doorward.papers.session import DownloadSession
+    from doorward.papers.outcomes import Outcome, OutcomeName
 
-__all__ = ["command", "fetch_papers"]
+__all__ = ["EXIT_CODES", "command", "fetch_papers"]
 
 _KIB = 1024
 _MIB = 1_048_576
-_SIGN_IN = {"login_page"}
-_LATER = {"rate_limited", "unavailable"}
+
+EXIT_CODES: Mapping[OutcomeName, int] = MappingProxyType(
+    {
+        "saved": 0,
+        "login_page": SIGN_IN_NEEDED,
+        "not_entitled": FAILED,
+        "human_check": UNAVAILABLE,
+        "rate_limited": UNAVAILABLE,
+        "not_found": FAILED,
+        "empty": UNAVAILABLE,
+        "not_pdf": FAILED,
+        "truncated": UNAVAILABLE,
+        "too_large": FAILED,
+        "unavailable": UNAVAILABLE,
+    }
+)
+"""How each outcome ends the command: what its advice calls worth trying again is ``UNAVAILABLE``."""
 
 
 @click.command("fetch")
@@ -43,7 +60,7 @@ _LATER = {"rate_limited", "unavailable"}
     "--institution",
     metavar="NAME",
     envvar="DOORWARD_INSTITUTION",
-    help="Where you signed in, for what wants a login: doorward institution list.",
+    help="Where you signed in, for what wants a login (doorward institution list); else the only one, if there is one.",
 )
 @click.option("--insecure-loopback-http", is_flag=True, help="Allow http to this computer, for development.")
 @json_option
@@ -71,18 +88,35 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
       4  some can't be had for now
     """  # noqa: D301 - click's mark for lines to be left alone
     settings = DownloadSettings(insecure_loopback_http=insecure_loopback_http)
-    session = None
-    if institution is not None:
-        from doorward.institution import Institution
-
-        session = Institution.named(institution).open_session()
+    session = _only_session(as_json=as_json) if institution is None else _session_at(institution)
     return fetch_papers(urls, folder, session, year=year, settings=settings, as_json=as_json)
+
+
+def _session_at(name: str) -> InstitutionSession:
+    from doorward.institution import Institution
+
+    return Institution.named(name).open_session()
+
+
+def _only_session(*, as_json: bool) -> InstitutionSession | None:
+    """Return the session of who is signed in at one institution. One that can't be used keeps from no open paper."""
+    from doorward.vault.vault import Vault
+
+    try:
+        names = Vault().institutions.names()
+        session = _session_at(names[0]) if len(names) == 1 else None
+    except DoorwardError as error:
+        print_note(f"Fetching as somebody who is signed in nowhere. {error.message}")
+        return None
+    if session is not None and not as_json:
+        print_note(f"What wants a login is fetched by way of {session.name}, where you are signed in.")
+    return session
 
 
 def fetch_papers(  # noqa: PLR0913 - what is fetched, and by keyword how
     urls: Sequence[str],
     folder: str,
-    session: DownloadSession | None,
+    session: InstitutionSession | None,
     *,
     year: int | None,
     settings: DownloadSettings,
@@ -90,7 +124,7 @@ def fetch_papers(  # noqa: PLR0913 - what is fetched, and by keyword how
 ) -> int:
     """Fetch papers with a session, or as anybody where it is None; tell of each, and return the exit code."""
     _check_addresses(urls, settings)
-    library = Library(folder, session, settings=settings)
+    library = Library(folder, _Announced(session) if session and not as_json else session, settings=settings)
     outcomes = []
     try:
         for number, url in enumerate(urls, 1):
@@ -100,7 +134,7 @@ def fetch_papers(  # noqa: PLR0913 - what is fetched, and by keyword how
             if as_json:
                 print_line(json.dumps(_outcome_object(outcome)))
             else:
-                print_text(_in_words(outcome, is_member=session is not None))
+                print_text(_in_words(outcome, session))
             sys.stdout.flush()
     except DoorwardError as error:
         if not as_json:
@@ -111,12 +145,30 @@ def fetch_papers(  # noqa: PLR0913 - what is fetched, and by keyword how
 
 
 def _exit_code(outcomes: Sequence[Outcome]) -> int:
-    names = {outcome.outcome for outcome in outcomes} - {"saved"}
-    if not names:
-        return 0
-    if names & _SIGN_IN:
-        return SIGN_IN_NEEDED
-    return UNAVAILABLE if names & _LATER else FAILED
+    """Return the code of the most that a person can do: sign in, try again later, or nothing."""
+    codes = {EXIT_CODES[outcome.outcome] for outcome in outcomes}
+    return next((code for code in (SIGN_IN_NEEDED, UNAVAILABLE, FAILED) if code in codes), 0)
+
+
+class _Announced:
+    """A session that says so before it is renewed: that takes as long as a browser takes."""
+
+    def __init__(self, session: InstitutionSession) -> None:
+        self._session = session
+        self.get_user_agent = session.get_user_agent
+        self.link_to = session.link_to
+        self.note_login_page = session.note_login_page
+
+    @property
+    def jar(self) -> CookieJar:
+        return self._session.jar
+
+    def renew(self) -> bool:
+        print_note(
+            f"A login page came. Seeing whether {self._session.name} still knows you, in a browser that nobody sees: "
+            "that can take a minute…"
+        )
+        return self._session.renew()
 
 
 def _check_addresses(urls: Sequence[str], settings: DownloadSettings) -> None:
@@ -131,12 +183,14 @@ def _check_addresses(urls: Sequence[str], settings: DownloadSettings) -> None:
             raise ConfigurationError(message, field=error.field, reason=error.reason) from None
 
 
-def _in_words(outcome: Outcome, *, is_member: bool) -> str:
+def _in_words(outcome: Outcome, session: InstitutionSession | None) -> str:
     if outcome.path is not None:
         return f"Saved {printable(str(outcome.path))} ({_size(outcome.bytes)})."
     advice = ADVICE[outcome.outcome]
-    if outcome.outcome in _SIGN_IN and not is_member:
-        advice = f"{advice} Name the institution with --institution."
+    if EXIT_CODES[outcome.outcome] == SIGN_IN_NEEDED:
+        where = "WHERE --target URL" if session is None else session.name
+        advice += f" Sign in with: doorward institution login {where}."
+        advice += " If you are signed in at several, name one with --institution." if session is None else ""
     wait = "" if outcome.retry_after_s is None else f" It asks for {outcome.retry_after_s:.0f} s."
     return f"Not saved: {printable(outcome.url)}: {advice}{wait} ({outcome.outcome}, {outcome.reason})"
 

@@ -10,8 +10,17 @@ from doorward.cli.ending import FAILED, SIGN_IN_NEEDED, UNAVAILABLE, error_objec
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_json, print_note, print_table, print_text
 from doorward.cli.view import duration_in_words
-from doorward.errors import ConfigurationError, CorruptEntry, DoorwardError, StoreError, VaultError, printable
+from doorward.errors import (
+    ConfigurationError,
+    CorruptEntry,
+    DoorwardError,
+    SignInRequired,
+    StoreError,
+    VaultError,
+    printable,
+)
 from doorward.institution import Institution
+from doorward.institution.observations import Pending, ProbeNow
 from doorward.institution.session import UNTOLD, Cleared, Status
 from doorward.institution.settings import read_institutions
 from doorward.system import SystemClock
@@ -30,18 +39,19 @@ _HEADER = ("NAME", "SIGNED IN", "LAST PROVEN", "WHERE")
 _WHERE = 3
 _SETTINGS = "settings"
 
+_WAITING = "Waiting for you in the browser window: sign in there as you always do. Ctrl-C stops."
+_ASKING = "The service has let the window in; asking whether it opens the page too…"
 _SAID = {
-    "elsewhere": "Waiting for you in the browser window: sign in there as you always do. Ctrl-C stops.",
-    "nothing_changed": "The service is open, but you are not signed in yet.",
-    "assertion_under_way": "You have signed in; the service is taking that in…",
-    "human_check": "The site wants to see that you are a person: answer it in the window.",
-    "cookies_mean_nothing": "The service is open; waiting for a sign that you are signed in.",
-    "not_proven": "The service does not open the page yet; trying again shortly.",
-    "service_cookie": "Asking the service whether it opens the page now…",
-    "assertion_taken": "Asking the service whether it opens the page now…",
-    "cookie_changed": "Asking the service whether it opens the page now…",
+    "elsewhere": _WAITING,
+    "nothing_changed": _WAITING,
+    "cookies_mean_nothing": _WAITING,
+    "human_check": "The site may want to see that you are a person: look at the window.",
+    "service_cookie": _ASKING,
+    "assertion_taken": _ASKING,
+    "not_proven": "The page has not opened yet. It is asked for again from time to time.",
 }
-"""What a verdict means to who waits at the terminal; of any other, nothing is said."""
+"""What a verdict means to who waits at the terminal; of any other, nothing is said. Each is said once, and none claims
+what a later one may have to take back."""
 
 
 @click.group("institution")
@@ -70,12 +80,9 @@ def _login(  # noqa: PLR0913 - the options of the command, all by keyword
     The first time, a --target is needed too, unless the address holds one.
     """
     institution = _institution(where, name, target)
-    if not as_json:
-        print_note(
-            f"Opening {printable(institution.route.host)} in a browser{' that has no window' if headless else ''}…"
-        )
+    teller = None if as_json else _Teller(institution.route.host, headless=headless)
     try:
-        session = institution.sign_in(headless=headless, say=None if as_json or headless else _Teller())
+        session = institution.sign_in(headless=headless, say=teller)
     finally:
         if explain:
             _explain(institution)
@@ -186,15 +193,16 @@ _NOBODY = "Nobody is signed in at an institution. Sign in with: doorward institu
 
 
 class _Teller:
-    """Tells who waits at the terminal what is waited for, once for each change. Called in the browser's thread."""
+    """Tells who waits at the terminal what is waited for, each thing once. Called in the browser's thread."""
 
-    def __init__(self) -> None:
-        self._said = ""
+    def __init__(self, host: str, *, headless: bool) -> None:
+        opening = f"Opening {printable(host)} in a browser{' that has no window' if headless else ''}…"
+        self._untold = {"page_under_way": opening} if headless else {"page_under_way": opening, **_SAID}
 
     def __call__(self, verdict: Verdict) -> None:
-        text = _SAID.get(verdict.reason, "")
-        if text and text != self._said:
-            self._said = text
+        text = self._untold.get(verdict.reason) if isinstance(verdict, Pending | ProbeNow) else None
+        if text:
+            self._untold = {reason: other for reason, other in self._untold.items() if other != text}
             print_note(text)
 
 
@@ -257,14 +265,16 @@ def _left(name: str, vault: Vault) -> Cleared:
     """Sign out of one. What can't be read any more is removed all the same, what was set aside of it too."""
     try:
         return _open(name).clear()
-    except (ConfigurationError, VaultError) as error:
+    except (ConfigurationError, SignInRequired, VaultError) as error:
         try:
             removed = vault.institutions.forget(name)
         except StoreError as refused:  # the others go in any case
             return Cleared(removed=False, signed_out=False, problem=refused.message)
         if not removed:
+            if isinstance(error, SignInRequired):  # nothing was held, as after another sign-out
+                return Cleared(removed=False)
             raise
-        is_told = isinstance(error, CorruptEntry) or error.reason == "unknown_institution"
+        is_told = isinstance(error, CorruptEntry | SignInRequired)
         return Cleared(removed=True, signed_out=False, problem=UNTOLD if is_told else error.message)
 
 

@@ -45,6 +45,13 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 @click.option("--scope", "scopes", metavar="SCOPE", multiple=True, help="Ask for this scope instead of the usual ones.")
 @click.option("--audience", metavar="NAME", help="The API to call, where the provider takes an 'audience'.")
 @click.option("--resource", metavar="URI", help="The API to call, where the provider takes a 'resource'.")
+@click.option(
+    "--known-audience",
+    "known_audiences",
+    metavar="NAME",
+    multiple=True,
+    help="Whom else the ID token may be meant for, where its provider adds somebody and no 'azp'.",
+)
 @click.option("--port", "ports", metavar="PORT", type=int, multiple=True, help="Listen here for the browser's return.")
 @click.option(
     "--redirect-uri", metavar="URI", help="The loopback redirect URI that the provider has, if it is special."
@@ -68,6 +75,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     scopes: tuple[str, ...],
     audience: str | None,
     resource: str | None,
+    known_audiences: tuple[str, ...],
     ports: tuple[int, ...],
     redirect_uri: str | None,
     timeout_s: float,
@@ -80,7 +88,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     """Sign in at ISSUER, in your browser or with a code, and keep the session.
 
     Without ISSUER or --client-id, a profile that has been signed in is signed in again, and what is not given stays as
-    it was. --scope and --port may be given more than once.
+    it was. --scope, --port and --known-audience may be given more than once.
 
     A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
     else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
@@ -92,6 +100,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         scopes=scopes,
         audience=audience,
         resource=resource,
+        known_audiences=known_audiences,
         redirect_uri=redirect_uri,
         proof="secret" if confidential or secret_method else "key",
         secret_method=_SECRET_METHODS.get(secret_method),
@@ -114,6 +123,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
             scopes=target.scopes or DEFAULT_SCOPES,
             audience=target.audience,
             resource=target.resource,
+            known_audiences=target.known_audiences,
             profile=profile,
             mode="device" if device else "auto",
             ports=ports,
@@ -164,6 +174,7 @@ class _Target:
     scopes: tuple[str, ...]
     audience: str | None
     resource: str | None
+    known_audiences: tuple[str, ...]
     redirect_uri: str | None
     proof: _Proof
     secret_method: SecretMethod | None
@@ -190,6 +201,7 @@ class _Target:
             scopes=self.scopes or entry.scopes,
             audience=self.audience or entry.audience,
             resource=self.resource or entry.resource,
+            known_audiences=self.known_audiences or entry.known_audiences,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
             proof="secret" if self.proof == "secret" else _PROOFS[method],
             secret_method=self.secret_method or kept_method,

@@ -20,6 +20,7 @@ from doorward.errors import (
 )
 from doorward.signin.browser import NoBrowser, open_browser
 from doorward.signin.session import Session
+from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
 __all__ = ["command"]
@@ -58,6 +59,8 @@ class _Farewell:
     removed: bool = False
     revoked: bool = False
     revocable: bool = True
+    access_token_revoked: bool = False
+    access_token_left: bool = False
     problem: str | None = None
     logout_url: str | None = None
 
@@ -68,11 +71,12 @@ class _Farewell:
         if not self.removed:
             return f"Profile {self.profile} could not be removed here: {self.problem}"
         if self.revoked:
-            return f"Signed out of profile {self.profile}: revoked at {self.issuer}, and removed here."
+            left = " Its access token was not revoked there: it is good until it expires." * self.access_token_left
+            return f"Signed out of profile {self.profile}: revoked at {self.issuer}, and removed here.{left}"
         if self.problem is not None:
             return f"Profile {self.profile} is removed here, but was not revoked at the provider: {self.problem}"
         if not self.revocable:
-            return f"Profile {self.profile} is removed here. It had no refresh token that could be revoked."
+            return f"Profile {self.profile} is removed here. It had no token that could be revoked."
         return f"Profile {self.profile} is removed here. {self.issuer} offers no way to revoke a session."
 
     def to_object(self) -> dict[str, object]:
@@ -80,6 +84,7 @@ class _Farewell:
             "profile": self.profile,
             "removed": self.removed,
             "revoked": self.revoked,
+            "access_token_revoked": self.access_token_revoked,
             "problem": self.problem,
             "logout_url": self.logout_url,
         }
@@ -102,12 +107,15 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
         except StoreError as refused:  # the other profiles go in any case
             return _Farewell(profile, problem=refused.message)
         return _Farewell(profile, removed=True, problem=problem)
+    tokens = entry.revocable(now=SystemClock().now())
     return _Farewell(
         profile,
         issuer=printable(entry.issuer),
         removed=True,
         revoked=done.revoked,
-        revocable=entry.refresh_token is not None,
+        revocable=bool(tokens),
+        access_token_revoked=done.access_token_revoked,
+        access_token_left="access_token" in tokens and not done.access_token_revoked,
         problem=done.problem,
         logout_url=done.logout_url,
     )

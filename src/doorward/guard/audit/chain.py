@@ -28,9 +28,12 @@ __all__ = [
     "BEGINNING",
     "HEAD_BYTES",
     "MAX_LINE_BYTES",
+    "SHORT_TEXT",
     "Decision",
     "Line",
     "Link",
+    "as_told",
+    "bounded",
     "build_head",
     "build_line",
     "describe",
@@ -46,6 +49,8 @@ _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\Z')
 _HEX = re.compile(r"[0-9a-f]{64}")
 _HEAD = re.compile(rb"(head ([0-9]{20}) ([0-9a-f]{64})) ([0-9a-f]{64})\n")
 _LONGEST_TEXT = 300
+SHORT_TEXT = 120
+"""Of a line that has to stay below 4096 bytes: it has seven texts of any letters, of at most four bytes each."""
 _CUT = r"\cut:sha256:"
 _LAST_OF_FOUR_DIGITS = 0xFFFF
 
@@ -109,8 +114,31 @@ class Line:
         return Link(self.seq, self.hash)
 
 
-def describe(decision: Decision) -> dict[str, str]:
-    """Return a decision as members of a line: printable, bounded, told apart, and without those that say nothing."""
+class _Told(str):
+    """A text as a line tells it."""
+
+    __slots__ = ()
+
+
+def as_told(text: str) -> str:
+    """Return a text as its line will tell it: printable, and of at most 300 characters."""
+    told = _told(text, _LONGEST_TEXT)
+    return text if told is text else _Told(told)
+
+
+def bounded(text: str) -> str:
+    """Return a text that takes little memory while it waits: one that is too long, as its line will tell it."""
+    return text if len(text) <= _LONGEST_TEXT else as_told(text)
+
+
+def describe(decision: Decision, *, longest: int = _LONGEST_TEXT) -> dict[str, str]:
+    """Return a decision as members of a line: printable, bounded, told apart, and without those that say nothing.
+
+    Args:
+        decision: what happened.
+        longest: how many characters a text may have.
+    """
+    resource = decision.resource
     members = {
         "outcome": decision.outcome,
         "code": decision.code,
@@ -121,27 +149,28 @@ def describe(decision: Decision) -> dict[str, str]:
         "jti": decision.jti,
         "key_id": decision.key_id,
         "client_ip": decision.client_ip,
-        "resource": decision.resource.partition("?")[0],
+        "resource": resource.partition("?")[0] if "?" in resource else resource,
         "scopes": " ".join(decision.scopes),
         "count": str(decision.count) if decision.count > 1 else "",
         "since": "" if decision.since is None else format_instant(decision.since),
     }
-    return {name: _told(text) for name, text in members.items() if text}
+    return {name: _told(text, longest) for name, text in members.items() if text}
 
 
-def _told(text: str) -> str:
-    r"""Return a text on one line, of at most 300 characters, so that two that differ never read alike.
+def _told(text: str, longest: int) -> str:
+    r"""Return a text on one line, of at most ``longest`` characters, so that two that differ never read alike.
 
     What does not show is escaped as ``\u200b``, and a backslash as two. What is too long is cut, and ends in
     ``\cut:sha256:`` and a digest of the whole, which no escaped text holds.
     """
-    if len(text) <= _LONGEST_TEXT and text.isprintable() and "\\" not in text:
-        return text
-    escaped = [_escaped(character) for character in text[: _LONGEST_TEXT + 1]]
-    if len(text) <= _LONGEST_TEXT and sum(map(len, escaped)) <= _LONGEST_TEXT:
+    is_told = type(text) is _Told
+    if len(text) <= longest and (is_told or (text.isprintable() and "\\" not in text)):
+        return str(text)
+    escaped = [character if is_told else _escaped(character) for character in text[: longest + 1]]
+    if len(text) <= longest and sum(map(len, escaped)) <= longest:
         return "".join(escaped)
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
-    left, kept = _LONGEST_TEXT - len(_CUT) - len(digest), ""
+    left, kept = longest - len(_CUT) - len(digest), ""
     for piece in escaped:
         if len(piece) > left:
             break

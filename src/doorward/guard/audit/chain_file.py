@@ -19,6 +19,7 @@ import hashlib
 import os
 import re
 import stat
+import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ from doorward.guard.audit.chain import (
     parse_head,
     parse_line,
 )
+
+if sys.platform != "win32":  # where AuditLog refuses to be made
+    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +61,7 @@ _REFUSALS = {
     errno.EACCES: ("audit_no_access", "See who may write there, or choose another place for the log."),
     errno.EPERM: ("audit_no_access", "See who may write there, or choose another place for the log."),
     errno.ENOENT: ("audit_no_folder", "Make its folder, or choose another place for the log."),
-    errno.ELOOP: ("audit_unsafe", "It is a symbolic link: name the file itself."),
+    errno.ELOOP: ("audit_unsafe", 'It is a symbolic link: name the file itself, or "-" for standard output.'),
 }
 
 
@@ -244,8 +248,6 @@ class ChainFile:
     @contextmanager
     def _locked(self) -> Iterator[int]:
         """Hold the lock, the only writer anywhere. What goes wrong makes the next writer look where the log ends."""
-        import fcntl  # noqa: PLC0415 - not there on Windows, where AuditLog refuses to be made
-
         with self._errors():
             head = self._lock(fcntl.flock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             try:

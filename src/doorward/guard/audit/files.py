@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from os import PathLike
 
-__all__ = ["absolute", "errors_made_ours", "identity", "identity_of", "open_all", "open_file", "refuse_missing"]
+__all__ = [
+    "absolute",
+    "errors_made_ours",
+    "identity",
+    "identity_of",
+    "no_log",
+    "open_all",
+    "open_file",
+    "refuse_missing",
+]
 
 
 _READING = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -47,11 +56,20 @@ def refuse_missing(place: Path) -> None:
 @contextmanager
 def open_file(place: Path) -> Iterator[BinaryIO]:
     """Open one file of a log; only a regular one is read."""
-    with open(place, "rb", opener=lambda name, _: os.open(name, _READING)) as file:
+    try:
+        file = open(place, "rb", opener=lambda name, _: os.open(name, _READING))  # noqa: SIM115 - closed below
+    except IsADirectoryError:
+        raise no_log(place) from None
+    with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            message = f"{printable(str(place))} is no regular file. Name the file that the guard writes."
-            raise ConfigurationError(message, field="path", reason="audit_missing")
+            raise no_log(place)
         yield file
+
+
+def no_log(place: Path) -> ConfigurationError:
+    """Return the error about what is there and is no log."""
+    message = f"{printable(str(place))} is no audit log. Name the file that the guard writes."
+    return ConfigurationError(message, field="path", reason="audit_missing")
 
 
 def open_all(place: Path) -> Iterator[BinaryIO]:

@@ -9,8 +9,16 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from doorward.guard.audit.chain import MAX_LINE_BYTES, parse_line
-from doorward.guard.audit.chain_file import full_files
-from doorward.guard.audit.files import absolute, errors_made_ours, identity, identity_of, open_file, refuse_missing
+from doorward.guard.audit.chain_file import full_files, head_file
+from doorward.guard.audit.files import (
+    absolute,
+    errors_made_ours,
+    identity,
+    identity_of,
+    no_log,
+    open_file,
+    refuse_missing,
+)
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
@@ -27,13 +35,14 @@ _LONGEST_TAIL = 100_000
 
 
 _LOOK_S = 0.25
+_FEW = 20
 
 
 def tail(path: str | PathLike[str], n: int = 20) -> list[dict[str, Any]]:
     """Return the last ``n`` lines as they are, unverified, the oldest first. ``{"unreadable": True}`` is none of ours.
 
     Raises:
-        ConfigurationError: there is no such log (``field`` is ``path``).
+        ConfigurationError: there is no such log, or what is there is none (``field`` is ``path``).
         StoreError: it can't be read.
     """
     place = absolute(path)
@@ -41,11 +50,19 @@ def tail(path: str | PathLike[str], n: int = 20) -> list[dict[str, Any]]:
     last: list[bytes] = []
     with errors_made_ours(place):
         refuse_missing(place)
+        _refuse_what_is_no_log(place)
         for name in [place, *reversed(full_files(place))]:
             if len(last) < wanted:
                 with suppress(FileNotFoundError), open_file(name) as file:  # one that was rotated or pruned meanwhile
                     last = _last_lines(file, wanted - len(last)) + last
     return [_members(line) for line in last]
+
+
+def _refuse_what_is_no_log(place: Path) -> None:
+    """Raise ConfigurationError where none of the last lines is ours, and no head lies beside them."""
+    with suppress(FileNotFoundError), open_file(place) as file:
+        if not head_file(place).exists() and all(parse_line(line) is None for line in _last_lines(file, _FEW)):
+            raise no_log(place)
 
 
 def follow(
@@ -59,13 +76,14 @@ def follow(
         clock: for tests.
 
     Raises:
-        ConfigurationError: there is no such log (``field`` is ``path``).
+        ConfigurationError: there is no such log, or what is there is none (``field`` is ``path``).
         StoreError: it can't be read.
     """
     clock = clock or SystemClock()
     place = absolute(path)
     with errors_made_ours(place):
         refuse_missing(place)
+        _refuse_what_is_no_log(place)
         name, begin, read = place, os.SEEK_SET if after else os.SEEK_END, None
         while True:
             try:

@@ -5,7 +5,8 @@ holds the log, what was taken is kept and tried again; once the queue is full to
 answers 503. Lines go to the operating system within milliseconds, to the disk every ``fsync_s``: ``kill -9`` can cost
 the last few milliseconds, a power cut the last ``fsync_s``, and neither breaks the chain.
 
-How lines look is ``chain``'s, how they get into the file ``chain_file``'s, how they are checked ``verification``'s.
+How lines look is ``chain``'s, how they get out ``chain_file``'s and ``chain_stream``'s, how they are checked
+``verification``'s.
 """
 
 from __future__ import annotations
@@ -19,17 +20,18 @@ from collections import deque
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from doorward.errors import ConfigurationError, DoorwardError, StoreError, printable
 from doorward.guard.audit.chain import Decision
 from doorward.guard.audit.chain_file import ChainFile
+from doorward.guard.audit.chain_stream import ChainStream
 from doorward.guard.work import renew_after_fork
 from doorward.model import Secret
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
 __all__ = ["AuditLog"]
@@ -43,17 +45,20 @@ _GATHER_S = 0.002  # under load: one write for what comes in this time, instead 
 _FIRST_RETRY_S, _LONGEST_RETRY_S = 0.05, 2.0
 _LOOK_S = 0.001
 _AT_EXIT_S = 5.0
+_STDOUT = "-"
 _SHORTEST_KEY = 16
 _SMALLEST_FILE = 4_096
 
 
 class AuditLog:
-    """A hash-chained log of decisions. Threads, processes and forks may share one file.
+    """A hash-chained log of decisions. Threads, processes and forks may share one file, or standard output.
 
     Nothing is opened or started before the first decision, or ``check``.
 
     Args:
-        path: the file; ``path.head`` and the full files lie beside it. Leave rotation to this class.
+        path: the file; ``path.head`` and the full files lie beside it. Leave rotation to this class. Or ``"-"`` for
+            standard output, as containers want it: there each process has a chain of its own, and ``max_bytes``,
+            ``keep`` and ``fsync_s`` mean nothing.
         key: with it, the chain is made with HMAC-SHA256: who can write the file can't make one that holds.
             At least 16 characters; keep it where the log is not.
         max_bytes: when a file is full and the next one begins.
@@ -89,7 +94,8 @@ class AuditLog:
         if text is not None and len(text) < _SHORTEST_KEY:
             message = f"The audit key is shorter than {_SHORTEST_KEY} characters and could be guessed: use random ones."
             raise ConfigurationError(message, field="key", reason="key_too_short")
-        self._path = Path(os.path.abspath(os.fspath(path)))  # noqa: PTH100 - resolve() would follow a link
+        given = os.fspath(path)
+        self._path = None if given == _STDOUT else Path(os.path.abspath(given))  # noqa: PTH100 - resolve() follows links
         self._key = None if text is None else text.encode(errors="surrogatepass")
         self._max_bytes, self._keep, self._fsync_s = max_bytes, keep, fsync_s
         self._queue_size, self._wait_s = queue_size, wait_s
@@ -98,7 +104,7 @@ class AuditLog:
         renew_after_fork(self)
 
     def __repr__(self) -> str:
-        return f"AuditLog({str(self._path)!r})"
+        return f"AuditLog({_STDOUT if self._path is None else str(self._path)!r})"
 
     def record(self, decision: Decision) -> None:
         """Take a decision to be written. Returns at once; waits ``wait_s`` where too many are waiting.
@@ -153,7 +159,9 @@ class AuditLog:
         if not writer.end(timeout_s):
             raise self._unwritten(writer)
 
-    def _make_file(self) -> ChainFile:
+    def _make_file(self) -> _Chain:
+        if self._path is None:
+            return ChainStream(key=self._key, clock=self._clock)
         return ChainFile(self._path, key=self._key, max_bytes=self._max_bytes, keep=self._keep, clock=self._clock)
 
     def _make_writer(self) -> _Writer:
@@ -174,21 +182,38 @@ class AuditLog:
             if writer.failure or writer.stalled or self._clock.monotonic() >= give_up_at:
                 writer.stalled = True
                 message = (
-                    f"The audit log {printable(str(self._path))} does not keep up, and nothing is decided without a "
-                    f"record. {writer.failure or 'Look at its disk.'}"
+                    f"{self._name} does not keep up, and nothing is decided without a record. "
+                    f"{writer.failure or self._remedy}"
                 )
                 raise StoreError(message, reason="audit_full", retry_after_s=1.0)
             self._clock.sleep(_LOOK_S)
 
     def _unwritten(self, writer: _Writer) -> StoreError:
-        message = f"Decisions wait to be written to {printable(str(self._path))}. "
-        return StoreError(message + (writer.failure or "Look at its disk, or wait longer."), reason="audit_unwritten")
+        message = f"{self._name} has decisions that wait to be written. {writer.failure or self._remedy}"
+        return StoreError(message, reason="audit_unwritten")
+
+    @property
+    def _name(self) -> str:
+        return "The audit log " + ("on standard output" if self._path is None else printable(str(self._path)))
+
+    @property
+    def _remedy(self) -> str:
+        return "See what reads it." if self._path is None else "Look at its disk."
+
+
+class _Chain(Protocol):
+    """Where lines go: ``ChainFile`` or ``ChainStream``."""
+
+    def append(self, decisions: Sequence[Decision]) -> int: ...
+    def check(self) -> None: ...
+    def sync(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class _Writer:
     """One process's queue, and the thread that empties it. Knows nothing of AuditLog, so that that can be forgotten."""
 
-    def __init__(self, file: ChainFile, *, fsync_s: float) -> None:
+    def __init__(self, file: _Chain, *, fsync_s: float) -> None:
         self.queue: deque[Decision | threading.Event] = deque()
         self.asleep = True  # whoever adds to the queue has to wake the thread
         self.started = False

@@ -11,33 +11,24 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
-from doorward.errors import printable
-from doorward.guard.audit.chain import BEGINNING, HEAD_BYTES, MAX_LINE_BYTES, Link, holds, parse_head, parse_line
+from doorward.guard.audit.chain import HEAD_BYTES, MAX_LINE_BYTES, holds, parse_head, parse_line
 from doorward.guard.audit.chain_file import head_file
 from doorward.guard.audit.files import absolute, errors_made_ours, open_all, open_file
-from doorward.model import Secret
+from doorward.guard.audit.findings import ChainCheck, Findings, secret_bytes
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
     from os import PathLike
 
     from doorward.guard.audit.chain import Line
+    from doorward.guard.audit.findings import Finding
+    from doorward.model import Secret
 
-__all__ = ["Finding", "Verification", "verify"]
+__all__ = ["Verification", "verify"]
 
-_MOST_FINDINGS = 100
 _LOOKS_AT_HEAD, _LOOK_AT_HEAD_S = 3, 0.01
-
-
-class Finding(NamedTuple):
-    """Something about one line: where it is, a slug of ours, and a sentence. Line 0 stands for the log as a whole."""
-
-    file: str
-    line: int
-    what: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +63,7 @@ def verify(
         ConfigurationError: there is no such log (``field`` is ``path``).
         StoreError: it can't be read.
     """
-    text = key.reveal() if isinstance(key, Secret) else key
-    secret = None if text is None else text.encode(errors="surrogatepass")
+    secret = secret_bytes(key)
     place = absolute(path)
     with errors_made_ours(place):
         check = _Check(place.name, secret, expect)
@@ -91,10 +81,9 @@ class _Check:
         self._name = name
         self._key = key
         self._expect = expect
-        self._files = self._lines = self._first_seq = self._pruned_through = self._more = 0
-        self._last = BEGINNING
-        self._problems: list[Finding] = []
-        self._remarks: list[Finding] = []
+        self._findings = Findings()
+        self._chain = ChainCheck(self._findings)
+        self._files = self._pruned_through = 0
         self._file, self._number = name, 0
         self._torn: hashlib._Hash | None = None  # of lines that can't be read, until we know why
         self._torn_at = 0
@@ -123,8 +112,9 @@ class _Check:
             self._torn = None
         self._end_of_torn()
         self._file, self._number = self._name, 0
-        if self._first_seq > 1 and self._pruned_through < self._first_seq - 1:
-            self._problem("beginning_missing", f"Lines 1 to {self._first_seq - 1} are not there, and were not pruned.")
+        first, last = self._chain.first_seq, self._chain.last
+        if first > 1 and self._pruned_through < first - 1:
+            self._problem("beginning_missing", f"Lines 1 to {first - 1} are not there, and were not pruned.")
         if self._expect is not None:
             self._problem("not_as_expected", f"Line {self._expect[0]} is not there with the hash that was expected.")
         said = None if head is None else parse_head(head, key)
@@ -132,50 +122,33 @@ class _Check:
             self._problem("no_head", "The head is not there, so that removed last lines can't be seen.")
         elif said is None:
             self._problem("head_unreadable", "The head is damaged, or was made with another key.")
-        elif said.seq > self._last.seq:
-            self._problem("end_missing", f"Lines {self._last.seq + 1} to {said.seq} are gone: the head knows of them.")
-        elif said.seq == self._last.seq and said.hash != self._last.hash:
+        elif said.seq > last.seq:
+            self._problem("end_missing", f"Lines {last.seq + 1} to {said.seq} are gone: the head knows of them.")
+        elif said.seq == last.seq and said.hash != last.hash:
             self._problem("head_differs", "The last line is not the one that the head knows.")
 
     def result(self) -> Verification:
+        chain, found = self._chain, self._findings
         return Verification(
-            ok=not self._problems,
+            ok=not found.problems,
             files=self._files,
-            lines=self._lines,
-            first_seq=self._first_seq,
-            last_seq=self._last.seq,
-            last_hash=self._last.hash,
-            problems=tuple(self._problems),
-            remarks=tuple(self._remarks),
-            more=self._more,
+            lines=chain.lines,
+            first_seq=chain.first_seq,
+            last_seq=chain.last.seq,
+            last_hash=chain.last.hash,
+            problems=tuple(found.problems),
+            remarks=tuple(found.remarks),
+            more=found.more,
         )
 
     def _readable(self, line: Line) -> None:
         good = holds(line, self._key)
         self._end_of_torn(line if good else None)
-        self._lines += 1
-        self._first_seq = self._first_seq or line.seq
+        self._chain.take(line, self._file, self._number, is_good=good)
         if good:
-            self._in_order(line)
+            if self._expect == self._chain.last:
+                self._expect = None
             self._event(line)
-        else:
-            self._problem("changed", "does not match its hash: it was changed, or written with another key.")
-            self._last = Link(self._last.seq + 1, line.hash)  # its number may be what was changed
-
-    def _in_order(self, line: Line) -> None:
-        expected = self._last.seq + 1
-        if self._lines == 1 and line.seq > 1:
-            expected = line.seq  # whether the beginning may be missing is asked at the end
-        elif line.seq == expected and line.prev != self._last.hash:
-            self._problem("detached", "does not follow from the line before: one of the two was exchanged.")
-        elif line.seq > expected:
-            self._problem("removed", f"Before it, lines {expected} to {line.seq - 1} are missing.")
-        elif line.seq < expected:
-            self._problem("out_of_place", f"has number {line.seq} after {self._last.seq}: inserted, repeated or moved.")
-            return
-        self._last = line.link
-        if self._expect == line.link:
-            self._expect = None
 
     def _event(self, line: Line) -> None:
         match line.members:
@@ -205,18 +178,10 @@ class _Check:
         self._torn = None
 
     def _problem(self, what: str, text: str, number: int | None = None) -> None:
-        self._note(self._problems, what, text, number)
+        self._findings.problem(self._file, self._number if number is None else number, what, text)
 
     def _remark(self, what: str, text: str, number: int | None = None) -> None:
-        self._note(self._remarks, what, text, number)
-
-    def _note(self, where: list[Finding], what: str, text: str, number: int | None) -> None:
-        if len(where) < _MOST_FINDINGS:
-            at = self._number if number is None else number
-            subject = "" if text[0].isupper() else "This line "
-            where.append(Finding(printable(self._file), at, what, subject + text))
-        else:
-            self._more += 1
+        self._findings.remark(self._file, self._number if number is None else number, what, text)
 
 
 def _read_head(place: Path, key: bytes | None) -> bytes | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from doorward.errors import MissingClaim, UnknownIssuer, WrongAudience, WrongType, printable
+from doorward.guard.issuers.claim_paths import ClaimPath
 from doorward.guard.issuers.kinds import KIND_CLAIMS, check_kind
 from doorward.protocol.claims import audience, optional_string, require_string, validate_times
 
@@ -48,6 +49,7 @@ class Rules:
     ttl_s: float
     client_ids: frozenset[str] = frozenset()
     required: tuple[RequiredClaim, ...] = ()
+    subject_claim: str | None = None
 
     def hold(self, answer: Mapping[str, Any], *, asked_at: float, now: float) -> Introspected:
         """Hold an active answer against this service. A member that is null counts as absent, as some write it.
@@ -65,9 +67,7 @@ class Rules:
         self._hold_kind(claims)
         meant_for = self._hold_audience(claims)
         times = validate_times({"exp": _NO_END, **claims}, now=now, leeway_s=self.leeway_s)
-        subject = optional_string(claims, "sub") or optional_string(claims, "client_id")
-        if subject is None:
-            raise MissingClaim("The issuer does not say whose token it is (sub, client_id).", reason="sub_missing")
+        subject = self._subject(claims)
         for each in self.required:
             each.hold(claims)
         return Introspected(
@@ -80,6 +80,24 @@ class Rules:
             asked_at,
             min(asked_at + self.ttl_s, times.expires_at),
         )
+
+    def _subject(self, claims: Mapping[str, Any]) -> str:
+        """Whose token it is. A client's own may have no ``sub``, and what it is called might be a person's ``sub``."""
+        subject = optional_string(claims, "sub")
+        if subject is not None:
+            return subject
+        if self.subject_claim is None:
+            message = (
+                "The issuer does not say whose token it is (sub). If it is a client's own, and no client can be called "
+                'as a person\'s sub is, set subject_claim="client_id".'
+            )
+            raise MissingClaim(message, reason="sub_missing")
+        found = ClaimPath(self.subject_claim).find(claims)
+        if type(found) is not str or not found:
+            message = f"The issuer does not say whose token it is (sub or {self.subject_claim}): get another one."
+            raise MissingClaim(message, reason="sub_missing")
+        named: str = found
+        return named
 
     def _hold_audience(self, claims: Mapping[str, Any]) -> tuple[str, ...]:
         """Whom the token is for. An issuer need not say so (RFC 7662): then its client must be one of ours."""

@@ -26,10 +26,11 @@ from doorward.errors import (
 )
 from doorward.guard.cache import BoundedCache, digester
 from doorward.guard.introspection.answer import Introspected, Rules
+from doorward.guard.introspection.checks import check_client, names, seconds
 from doorward.guard.issuers.discovery import OneDeadline, discover
 from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.work import Job, Workers, renew_after_fork
-from doorward.http.client import HttpClient
+from doorward.http.client import HttpClient, load
 from doorward.model import Secret
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choose_authentication
 from doorward.protocol.endpoints import build_introspection_request, parse_introspection_response
@@ -97,6 +98,7 @@ class Introspection:
         profile: see there.
         groups_claim: see there.
         scope_claims: see there.
+        subject_claim: see there; of the issuer's answer, where that has no ``sub``.
         required_claims: see there; held against the issuer's answer.
         insecure_loopback_http: allow http to loopback addresses, for development.
         clock: for tests.
@@ -126,13 +128,14 @@ class Introspection:
         profile: str | None = None,
         groups_claim: str | None = None,
         scope_claims: Collection[str] | None = None,
+        subject_claim: str | None = None,
         required_claims: RequiredClaims | None = None,
         insecure_loopback_http: bool = False,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> None:
         self._secret = Secret(client_secret) if isinstance(client_secret, str) else client_secret
-        _check(self._secret, client_key, secret_method, client_id)
+        check_client(self._secret, client_key, secret_method, client_id)
         self.as_issuer = Issuer(
             issuer,
             audiences or (client_id,),  # which nothing but the policy reads, and it reads no audience
@@ -141,6 +144,7 @@ class Introspection:
             profile=profile,
             groups_claim=groups_claim,
             scope_claims=scope_claims,
+            subject_claim=subject_claim,
             required_claims=required_claims or {},
             insecure_loopback_http=insecure_loopback_http,
         )
@@ -150,14 +154,15 @@ class Introspection:
         self._client_id = client_id
         self._rules = Rules(
             issuer,
-            _names(audiences, "audiences"),
+            names(audiences, "audiences"),
             leeway_s,
-            _seconds(cache_ttl_s, "cache_ttl_s", 300),
-            _names(client_ids, "client_ids"),
+            seconds(cache_ttl_s, "cache_ttl_s", 300),
+            names(client_ids, "client_ids"),
             self.as_issuer.required_claims,
+            subject_claim,
         )
-        self._for_scopes = _names(for_scopes, "for_scopes")
-        self._for_scopes_ttl_s = _seconds(for_scopes_ttl_s, "for_scopes_ttl_s", 5)
+        self._for_scopes = names(for_scopes, "for_scopes")
+        self._for_scopes_ttl_s = seconds(for_scopes_ttl_s, "for_scopes_ttl_s", 5)
         self._client = HttpClient(
             insecure_loopback_http=insecure_loopback_http, connect_timeout_s=timeout_s, total_timeout_s=timeout_s
         )
@@ -176,6 +181,7 @@ class Introspection:
         self._lock = threading.Lock()
         self._asking: dict[bytes, _Question] = {}  # bounded by what the workers take
         renew_after_fork(self)
+        load()
 
     def __repr__(self) -> str:
         return f"Introspection({self.issuer!r}, {self._client_id!r})"
@@ -376,25 +382,3 @@ class _Question:
     def __init__(self, asked_at: float) -> None:
         self.asked_at = asked_at
         self.job: Job[Introspected | _Refused] | None = None
-
-
-def _check(secret: Secret | None, key: SigningKey | None, secret_method: str | None, client_id: str) -> None:
-    """Find now what would fail at the first question."""
-    choose_authentication(None if key is None else ("private_key_jwt",), client_secret=secret, signing_key=key)
-    if secret_method not in (None, SecretBasic.method, SecretPost.method):
-        message = "secret_method must be 'client_secret_basic' or 'client_secret_post', or left out."
-        raise ConfigurationError(message, field="secret_method")
-    Client(client_id)
-
-
-def _names(names: Collection[str], field_name: str) -> frozenset[str]:
-    if isinstance(names, str):
-        raise ConfigurationError(f"{field_name} must be several names, not one string.", field=field_name)
-    return frozenset(names)
-
-
-def _seconds(seconds: float, field_name: str, most: float) -> float:
-    if not 0 <= seconds <= most:
-        message = f"{field_name} must lie between 0 and {most:g} seconds: that long a revoked token may still be taken."
-        raise ConfigurationError(message, field=field_name)
-    return seconds

@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from doorward.errors import ConfigurationError, InvalidResponse, TransportError, printable
+from doorward.errors import ConfigurationError, InvalidResponse, ProviderError, TransportError, printable
 from doorward.model import Secret
 from doorward.protocol.bearer import build_authorization_header
 from doorward.protocol.metadata import (
-    build_authorization_server_metadata_request,
     build_jwks_url_request,
-    build_metadata_request,
+    build_metadata_requests,
+    leads_on,
     parse_issuer_metadata_response,
     parse_jwks_response,
 )
@@ -94,29 +94,31 @@ def discover(
 
     Raises:
         UnavailableError: it can't be reached, or can't answer now.
-        ProviderError: the answer is wrong; ``no_metadata`` where there is none in either place.
+        ProviderError: the answer is wrong; ``no_metadata`` where there is none in any place.
 
     Source: OIDC Discovery 1.0 section 4, RFC 8414 section 3.
     """
-
-    def ask(request: HttpRequest) -> IssuerMetadata:
-        return parse_issuer_metadata_response(
-            transport.send(request), issuer=issuer, now=now, insecure_loopback_http=insecure_loopback_http
-        )
-
-    try:
-        return ask(build_metadata_request(asked_at or issuer))
-    except InvalidResponse as error:
-        if error.reason != "no_metadata":
-            raise
-    return ask(build_authorization_server_metadata_request(asked_at or issuer))
+    first: ProviderError | None = None
+    for request in build_metadata_requests(asked_at or issuer):
+        response = transport.send(request)
+        try:
+            return parse_issuer_metadata_response(
+                response, issuer=issuer, now=now, insecure_loopback_http=insecure_loopback_http
+            )
+        except ProviderError as error:
+            if not leads_on(response):
+                raise
+            first = first or error
+    assert first is not None  # noqa: S101 - for type checkers: at least one place was asked
+    raise first
 
 
 def fetch_keys(issuer: Issuer, transport: Transport, *, now: float) -> JwkSet:
     """Fetch an issuer's keys, from ``jwks_url`` or else from where its metadata says.
 
     Raises:
-        UnavailableError, ProviderError: as ``discover``; ``no_jwks_uri`` where the metadata names no keys.
+        UnavailableError, ProviderError: as ``discover``; ``no_jwks_uri`` where the metadata names no keys,
+            ``bad_endpoint`` where they can't be fetched from the place that it names.
     """
     url = issuer.jwks_url
     if issuer.jwks_token_file is not None:
@@ -124,7 +126,7 @@ def fetch_keys(issuer: Issuer, transport: Transport, *, now: float) -> JwkSet:
     if url is None:
         loopback_http = issuer.insecure_loopback_http
         found = discover(issuer.url, transport, now=now, insecure_loopback_http=loopback_http, asked_at=issuer.asked_at)
-        url = found.jwks_uri
+        url = found.need("jwks_uri") if "jwks_uri" in found.flaws else found.jwks_uri
     if url is None:
         message = f"The metadata of {printable(issuer.url)} names no keys. Give jwks_url or jwks for this issuer."
         raise InvalidResponse(message, reason="no_jwks_uri")

@@ -9,7 +9,8 @@ from doorward.errors import ConfigurationError, printable
 from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.issuers.key_ring import KeyRing
 from doorward.guard.work import Workers, renew_after_fork
-from doorward.http.client import HttpClient
+from doorward.http.client import HttpClient, load
+from doorward.protocol.jwa import load_libsodium
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, ValuesView
@@ -81,6 +82,10 @@ class KeyRings:
         self.workers = Workers("the issuers' keys", threads=8, queued=max(64, len(rings)))
         self.patient_workers = Workers("the keys of issuers that failed", threads=8, queued=max(64, len(rings)))
         renew_after_fork(self)
+        load_libsodium()
+        if any(ring.issuer.static_keys is None for ring in rings.values()):
+            load()
+            import cryptography.x509  # noqa: F401, PLC0415 - as `load` does, for keys that come as certificates
 
     def values(self) -> ValuesView[KeyRing]:
         return self._rings.values()

@@ -1,9 +1,9 @@
 r"""What an issuer's tokens must say beside what every token must: ``required_claims``, with exact values or patterns.
 
 A pattern is a text with ``*``. It stands for any letters but ``/`` and ``:``, so ``repo:acme/*`` never runs on into
-another part of the name. ``**`` stands for anything, and only at the end. All else is exact, capitals too. Regular
-expressions are not taken: an unescaped dot or a forgotten anchor lets strangers in, and a bad one can hang. These
-patterns are anchored, and their atomic groups ``(?>…)`` never go back: no value makes a match take long.
+another part of the name. ``**`` stands for anything, and only at the end, after something. All else is exact, capitals
+too. Regular expressions are not taken: an unescaped dot or a forgotten anchor lets strangers in, and a bad one can
+hang. These patterns are anchored, and their atomic groups ``(?>…)`` never go back: no value makes a match take long.
 """
 
 from __future__ import annotations
@@ -116,6 +116,8 @@ def _read(name: str, values: ClaimValue | Collection[ClaimValue]) -> RequiredCla
 def _check_pattern(text: str, shown: str) -> None:
     if "**" in text.removesuffix("**"):
         raise _wrong(f"has ** for {shown} elsewhere than at the end: use * before", "pattern_malformed")
+    if "**" in text and not text.strip("*"):
+        raise _wrong(f"accepts anything at all for {shown}: say before ** how the value begins", "pattern_matches_all")
     if len(text) > _LONGEST_PATTERN:
         raise _wrong(f"has a pattern for {shown} of more than {_LONGEST_PATTERN} characters", "pattern_malformed")
 

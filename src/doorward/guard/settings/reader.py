@@ -126,10 +126,10 @@ class Table:
         value: dict[str, Any] | None = self._take(name, lambda value: isinstance(value, dict), "a table")
         return value
 
-    def path(self, name: str) -> str | None:
-        """Take a path. A relative one is taken from the folder of the settings file."""
+    def path(self, name: str, *, but: str | None = None) -> str | None:
+        """Take a path. A relative one is taken from the folder of the settings file. ``but`` is no path."""
         text = self.text(name)
-        return None if text is None else self._resolved(name, text)
+        return text if text is None or text == but else self._resolved(name, text)
 
     def database(self, name: str, environment: Mapping[str, str]) -> Secret | None:
         """Take a database: a path or URL as ``NAME``, or, with a password in it, as ``NAME_env`` or ``NAME_file``."""

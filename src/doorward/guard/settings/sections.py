@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "REFRESH_S",
     "SIZE",
+    "STDOUT",
     "TOKEN_BYTES",
     "TTL_S",
     "given",
@@ -37,6 +38,8 @@ __all__ = [
     "read_throttle",
 ]
 
+STDOUT = "-"
+"""As the place of the audit log: standard output."""
 SIZE = (0, 1_000_000)
 TTL_S = (0, 3600)
 TOKEN_BYTES = (1024, 262_144)
@@ -107,6 +110,7 @@ def read_introspection(table: Table, secret: Secret | None) -> dict[str, Any]:
         profile=table.text("profile"),
         groups_claim=table.text("groups_claim"),
         scope_claims=table.texts("scope_claims"),
+        subject_claim=table.text("subject_claim"),
         required_claims=table.mapping("required_claims"),
         insecure_loopback_http=table.flag("insecure_loopback_http"),
     )
@@ -151,21 +155,25 @@ def read_revocations(table: Table, db: Secret | None) -> dict[str, Any]:
 
 def read_audit(table: Table, key: Secret | None) -> dict[str, Any]:
     """Read ``AuditLog``'s arguments."""
-    path = table.path("path")
+    path = table.path("path", but=STDOUT)
     if path is None:
-        raise table.place.member("path").wrong("is missing: name the file to write.", "missing_setting")
-    keep = table.whole("keep", 0, 1_000_000)
+        what = 'is missing: name the file to write, or "-" for standard output.'
+        raise table.place.member("path").wrong(what, "missing_setting")
     described = given(
         path=path,
         key=key,
-        max_bytes=table.whole("max_bytes", 4096, 2**40),
-        keep=keep,
-        fsync_s=table.number("fsync_s", 0, 60),
         queue_size=table.whole("queue_size", 1, 1_000_000),
         wait_s=table.number("wait_s", 0, 1),
     )
-    if keep == 0:  # TOML has no word for none
-        described["keep"] = None
+    if path != STDOUT:  # where nothing is rotated, and nothing is on a disk
+        keep = table.whole("keep", 0, 1_000_000)
+        described |= given(
+            max_bytes=table.whole("max_bytes", 4096, 2**40),
+            keep=keep,
+            fsync_s=table.number("fsync_s", 0, 60),
+        )
+        if keep == 0:  # TOML has no word for none
+            described["keep"] = None
     table.end()
     return described
 

@@ -47,6 +47,7 @@ class Database:
 
     def __init__(self, url: str, *, timeout_s: float = 2.0, read_only: bool = False) -> None:
         self._url = _checked(url)
+        self._load()
         self._timeout_s = timeout_s
         self._read_only = read_only
         self._lock = threading.Lock()
@@ -55,6 +56,12 @@ class Database:
         self._has_indexes = False
         self._of_the_parent: sa.Engine | None = None
         renew_after_fork(self)
+
+    def _load(self) -> None:
+        """Import now what the first use would import, in a thread: a fork amid an import hangs the child."""
+        self._url.get_dialect().import_dbapi()
+        if self.path is None:
+            import doorward.guard.stores.postgresql  # noqa: F401, PLC0415 - imports what only its extra brings
 
     @property
     def path(self) -> str | None:

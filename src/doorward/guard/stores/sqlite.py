@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import threading
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -17,13 +16,14 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from doorward.errors import StoreError, printable
+from doorward.guard.work import OwnLock
 
 __all__ = ["WRITING", "can_be_written", "make_engine", "make_reading_engine"]
 
 WRITING = "doorward_writing"
 """The execution option of a connection whose transactions write."""
 
-_making = threading.Lock()
+_making = OwnLock()
 
 
 def make_engine(url: sa.URL, *, timeout_s: float, **settings: Any) -> sa.Engine:

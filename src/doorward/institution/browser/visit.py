@@ -24,12 +24,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, final
 
 from doorward.errors import (
+    ConfigurationError,
     DoorwardError,
     SignInCancelled,
     SignInError,
     SignInRequired,
     SignInTimeout,
     TransportError,
+    printable,
 )
 from doorward.institution.browser.installed import InstalledBrowser, find_browser
 from doorward.institution.browser.launching import OpenedBrowser, check_display, check_playwright
@@ -47,6 +49,7 @@ from doorward.institution.observations import (
     Verdict,
     WindowClosed,
 )
+from doorward.institution.reasons import probe_in_words
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
@@ -145,11 +148,12 @@ class BrowserVisit:
 
         Raises:
             SignInCancelled: ``window_closed``.
-            SignInTimeout: ``page_timeout``, ``login_timeout``.
+            SignInTimeout: ``login_timeout``.
             SignInRequired: ``needs_person``: a renewal met a page that wants one.
             SignInError: ``browser_ended``, ``page_crashed``, ``browser_failed``, ``no_sandbox``, ``no_display``.
-            TransportError: ``page_unreachable``.
-            ConfigurationError: ``no_browser``, ``playwright_missing``, ``playwright_debug``.
+            TransportError: ``page_unreachable``, ``page_timeout``.
+            ConfigurationError: ``no_browser``, ``playwright_missing``, ``playwright_debug``; field ``target``: somebody
+                seems to be signed in, but the target goes on refusing the probe, for the reason that this gave.
         """
         running = self._start(login_url, evidence, probe, settings, say)
         try:
@@ -295,7 +299,7 @@ class _Visit:
             verdict = self._watch.observe(TimedOut("login"))
         if isinstance(verdict, SignedIn):
             return Captured(self._cookies, self._user_agent)
-        raise _refusal(verdict.reason)
+        raise _refusal(verdict, self._watch.target)
 
     async def _open_first_page(self, login_url: str, cookies: BrowserCookies) -> Verdict:
         from playwright.async_api import Error  # noqa: PLC0415 - an extra, and heavy
@@ -354,7 +358,7 @@ class _Visit:
             return Probed(valid=None, reason=error.reason)
 
 
-_ENDINGS: Mapping[str, tuple[type[SignInError], str]] = {
+_ENDINGS: Mapping[str, tuple[type[SignInError | TransportError], str]] = {
     "window_closed": (
         SignInCancelled,
         "The browser window was closed before the sign-in was done. Start it again when you are ready.",
@@ -362,7 +366,7 @@ _ENDINGS: Mapping[str, tuple[type[SignInError], str]] = {
     "browser_ended": (SignInError, "The browser ended in the middle of the sign-in. Start the sign-in again."),
     "page_crashed": (SignInError, "The page crashed in the middle of the sign-in. Start the sign-in again."),
     "page_timeout": (
-        SignInTimeout,
+        TransportError,
         "The login page did not load in time. Try again later, or raise page_timeout_s.",
     ),
     "login_timeout": (
@@ -373,9 +377,18 @@ _ENDINGS: Mapping[str, tuple[type[SignInError], str]] = {
 }
 
 
-def _refusal(reason: str) -> SignInError:
-    kind, message = _ENDINGS[reason]
-    return kind(message, reason=reason)
+def _refusal(verdict: Verdict, target: str) -> DoorwardError:
+    shown = probe_in_words(verdict.shown) if isinstance(verdict, Refused) and verdict.shown else ""
+    if verdict.reason in _ENDINGS:
+        kind, message = _ENDINGS[verdict.reason]
+        if shown:
+            message += f" When last asked for, {printable(target)} did not open. {shown}"
+        return kind(message, reason=verdict.reason)
+    message = (
+        f"You seem to be signed in, but {printable(target)} did not open. {shown} "
+        "Give another target: a page or paper there that only members can open."
+    )
+    return ConfigurationError(message, field="target", reason=verdict.reason)
 
 
 def _unreachable(code: str) -> TransportError:

@@ -63,6 +63,11 @@ class Watch:
         """What the evidence said last."""
         return self._evidence.verdict
 
+    @property
+    def target(self) -> str:
+        """What proves the login."""
+        return self._evidence.target
+
     def observe(self, observation: Observation) -> Verdict:
         """Tell the evidence, and whoever listens where the verdict is another."""
         before = self._evidence.verdict

@@ -65,6 +65,7 @@ class Rules:
         user_claims_in_id_token: e-mail, profile and groups in the ID token and not only at the userinfo endpoint.
         logout_redirect_parameter: what the end_session endpoint calls the address to go to afterwards.
         jwks_max_age_s: ``Cache-Control`` of the key set.
+        openid: it is an OpenID provider. Otherwise it publishes RFC 8414 metadata alone, and gives no ID token.
     """
 
     signing_algorithm: str = "RS256"
@@ -91,6 +92,7 @@ class Rules:
     user_claims_in_id_token: bool = True
     logout_redirect_parameter: str = "post_logout_redirect_uri"
     jwks_max_age_s: int = 300
+    openid: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import io
 import json
+import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
+import types
 
 import pytest
 
-from doorward.guard.audit.chain import BEGINNING, Decision, build_line
+from doorward.guard.audit.chain import BEGINNING, Decision, build_line, describe
 from doorward.guard.audit.log import AuditLog
 
 KEY = "0123456789abcdef-key"
@@ -109,6 +116,111 @@ def test_tail_prints_no_escape_that_somebody_wrote_into_the_log(path, capsys):
     said = capsys.readouterr().out
     assert "owned" in said
     assert said.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize("what", ["a folder", "a text", "a program", "nothing in it", "a head"])
+def test_tail_of_what_is_no_log(what, path, tmp_path, capsys):
+    place = tmp_path / "place"
+    match what:
+        case "a folder":
+            place.mkdir()
+        case "a head":
+            place = path.with_name("audit.log.head")
+        case _:
+            place.write_bytes({"a text": b"Dear diary\n" * 9, "a program": bytes(range(256)) * 999}.get(what, b""))
+    assert run("tail", place) == 2
+    assert run("tail", place, "-n", "0", "--follow") == 2
+    assert run("tail", place, "--json") == 2
+    said = capsys.readouterr()
+    assert json.loads(said.out)["error"]["reason"] == "audit_missing"
+    assert "Name the file that the guard writes." in said.err
+
+
+def test_tail_of_a_log_that_has_no_decision_yet(tmp_path, capsys):
+    AuditLog(tmp_path / "new.log").check()
+    assert run("tail", tmp_path / "new.log") == 0
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("columns", [80, 200])
+def test_tail_wraps_at_words_on_a_terminal(path, columns):
+    log = AuditLog(path)
+    log.record(
+        Decision(at=0, outcome="accepted", kind="jwt", issuer="https://id.example.org/" + "a" * 30, subject="bob")
+    )
+    log.close()
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    code = "import sys; from doorward.cli.main import main; sys.argv[0] = 'doorward'; sys.exit(main())"
+    command = [sys.executable, "-c", code, "audit", "tail", path]
+    environment = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
+        os.close(slave)
+        shown = b""
+        try:
+            while piece := os.read(master, 65_536):
+                shown += piece
+        except OSError:  # how Linux tells the end
+            pass
+        os.close(master)
+    assert process.returncode == 0
+    lines = shown.decode().splitlines()
+    assert all(len(line) <= columns for line in lines)
+    assert [line for line in lines if not line.startswith("    ")] == [
+        line for line in lines if line[:2] in {"19", "20"}
+    ]
+    assert " ".join(line.strip() for line in lines[-2:]).endswith(f"bob of https://id.example.org/{'a' * 30} with jwt")
+    assert len(lines) == (7 if columns == 80 else 4), lines
+
+
+class TestWhatWasCollected:
+    """``verify -``: the logs of a service whose audit goes to standard output."""
+
+    @pytest.fixture
+    def collected(self, monkeypatch):
+        def give(*lines):
+            monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=io.BytesIO(b"".join(lines))))
+
+        return give
+
+    @pytest.fixture
+    def lines(self):
+        link, lines = BEGINNING, [b"INFO: started\n"]
+        for members in ({"event": "started", "pid": 1}, describe(Decision(at=0, outcome="accepted", subject="alice"))):
+            line, link = build_line({"chain": "0123456789abcdef", **members}, link, at=0, key=None)
+            lines.append(line)
+        return lines
+
+    def test_it_holds(self, collected, lines, capsys):
+        collected(*lines)
+        assert run("verify", "-") == 0
+        said = capsys.readouterr().out.splitlines()
+        assert said[0] == "Each chain holds: 1 of them. 1 other lines were passed over."
+        assert said[1] == "Chain 0123456789abcdef: 2 lines, 1 to 2."
+        collected(*lines)
+        assert run("verify", "-", "--expect", said[2].removeprefix("Last line: ")) == 0
+
+    def test_it_does_not(self, collected, lines, capsys):
+        tampered = [line.replace(b"alice", b"mallory") for line in lines]
+        collected(*tampered)
+        assert run("verify", "-") == 1
+        assert "PROBLEM  chain 0123456789abcdef, line 3: This line does not match" in capsys.readouterr().out
+        collected(*tampered)
+        assert run("verify", "-", "--json") == 1
+        found = json.loads(capsys.readouterr().out)
+        assert (found["ok"], found["others"], found["chains"][0]["last_seq"]) == (False, 1, 2)
+        assert found["problems"][0]["what"] == "changed"
+
+    def test_it_is_of_another_key(self, collected, lines, monkeypatch, capsys):
+        monkeypatch.setenv("DOORWARD_AUDIT_KEY", KEY)
+        collected(*lines)
+        assert run("verify", "-") == 1
+        assert "another key (DOORWARD_AUDIT_KEY)?" in capsys.readouterr().out
+
+    def test_it_has_no_audit(self, collected, capsys):
+        collected(b"INFO: started\n")
+        assert run("verify", "-") == 2
+        assert "No line is an audit's." in capsys.readouterr().err
 
 
 def test_following(path):

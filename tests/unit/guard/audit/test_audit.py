@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import functools
 import json
 import os
 import re
@@ -433,8 +434,8 @@ def test_a_writer_killed_in_the_middle_of_a_rotation_is_followed_by_the_next(pat
     assert (found.ok, found.last_seq, found.files) == (True, 5, 2)
 
 
-def test_files_are_for_us_alone(path, write):
-    os.umask(0)
+def test_files_are_for_us_alone(path, write, request):
+    request.addfinalizer(functools.partial(os.umask, os.umask(0)))
     write(100, max_bytes=4096)
     assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
     path.chmod(0o644)

@@ -83,8 +83,27 @@ def test_what_may_differ(changes):
     assert hold(**changes).subject == "alice"
 
 
-def test_a_service_is_its_client():
-    assert hold(sub=...).subject == "cli"
+class TestAClientsOwnToken:
+    """It may say nothing of a subject, and what its client is called might be a person's ``sub``."""
+
+    BY_CLIENT = Rules(ISSUER, frozenset({"urn:api"}), leeway_s=30, ttl_s=30, subject_claim="client_id")
+
+    def test_it_is_refused_until_a_setting_says_whose_it_is(self):
+        with pytest.raises(MissingClaim) as caught:
+            hold(sub=...)
+        assert caught.value.reason == "sub_missing"
+        assert 'subject_claim="client_id"' in caught.value.message
+
+    def test_then_it_is_its_clients(self):
+        assert hold(self.BY_CLIENT, sub=...).subject == "cli"
+        assert hold(self.BY_CLIENT, sub=None).subject == "cli"
+        assert hold(self.BY_CLIENT).subject == "alice"  # a person's token stays the person's
+
+    @pytest.mark.parametrize("client_id", [..., None, "", 7, ["cli"]])
+    def test_unless_it_does_not_say_that_either(self, client_id):
+        with pytest.raises(MissingClaim) as caught:
+            hold(self.BY_CLIENT, sub=..., client_id=client_id)
+        assert caught.value.reason == "sub_missing"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +137,7 @@ def test_a_service_is_its_client():
         ({"token_use": 1}, Malformed, "token_use_malformed"),
         ({"cnf": {"jkt": "x"}}, WrongType, "token_bound"),
         ({"cnf": {}}, WrongType, "token_bound"),
+        ({"sub": ...}, MissingClaim, "sub_missing"),
         ({"sub": ..., "client_id": ...}, MissingClaim, "sub_missing"),
         ({"sub": ""}, Malformed, "sub_malformed"),
         ({"sub": 7}, Malformed, "sub_malformed"),

@@ -17,7 +17,7 @@ from doorward.http.target import check_target, choose_proxy
 from doorward.model import HttpRequest, HttpResponse
 from doorward.protocol.claims import sign_claims
 from doorward.protocol.jwk import generate_signing_key
-from doorward.protocol.metadata import IssuerMetadata, build_metadata_request
+from doorward.protocol.metadata import IssuerMetadata, build_metadata_requests
 
 URL = "https://id.example.org"
 
@@ -37,7 +37,7 @@ class Answers:
 def test_without_time_left_nothing_is_sent():
     transport = OneDeadline(HttpClient(), 0.0)
     with pytest.raises(TransportError, match="No time was left to ask the provider's metadata") as caught:
-        transport.send(build_metadata_request(URL))
+        transport.send(build_metadata_requests(URL)[0])
     assert caught.value.reason == "timeout_total"
 
 
@@ -52,13 +52,42 @@ def test_what_introspection_needs():
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "asked"), [(404, "no_metadata", 2), (403, "unexpected_status", 1), (302, "redirect", 1)]
+    ("statuses", "reason"),
+    [
+        ([404, 404], "no_metadata"),
+        ([403, 404], "unexpected_status"),  # as S3 has it; the first says what is wrong
+        ([404, 403], "no_metadata"),
+        ([302], "redirect"),
+        ([404, 302], "redirect"),
+    ],
 )
-def test_only_where_nothing_is_there_another_place_is_tried(status, reason, asked):
-    transport = Answers(HttpResponse(status), HttpResponse(status))
+def test_only_where_nothing_is_there_another_place_is_tried(statuses, reason):
+    transport = Answers(*map(HttpResponse, statuses))
     with pytest.raises(InvalidResponse) as caught:
         discover(URL, transport, now=0)
-    assert (caught.value.reason, len(transport.urls)) == (reason, asked)
+    assert (caught.value.reason, len(transport.urls)) == (reason, len(statuses))
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_an_issuer_with_a_path_is_found_wherever_it_publishes(place):
+    issuer = f"{URL}/oidc"
+    found = json_answer({"issuer": issuer, "jwks_uri": f"{URL}/k"})
+    transport = Answers(*[HttpResponse(403)] * place, found)
+    assert discover(issuer, transport, now=0).jwks_uri == f"{URL}/k"
+    assert len({*transport.urls}) == place + 1
+
+
+def test_an_unusable_place_of_the_keys_is_told():
+    transport = Answers(json_answer({"issuer": URL, "jwks_uri": "http://id.example.org/k"}))
+    with pytest.raises(InvalidResponse) as caught:
+        fetch_keys(Issuer(URL, ["api"]), transport, now=0)
+    assert caught.value.reason == "bad_endpoint"
+
+
+def test_an_unusable_endpoint_for_introspection_keeps_no_keys_away():
+    metadata = {"issuer": URL, "jwks_uri": f"{URL}/k", "introspection_endpoint": "http://id.example.org/i"}
+    transport = Answers(json_answer(metadata), json_answer(KEYS))
+    assert len(fetch_keys(Issuer(URL, ["api"]), transport, now=0).keys) == 1
 
 
 # What the settings say of how the keys are asked for

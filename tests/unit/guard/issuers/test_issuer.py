@@ -231,6 +231,8 @@ def test_an_algorithm_that_must_not_verify(algorithm):
         ("required_claims", ["hd"], "not_a_mapping"),
         ("required_claims", (1,), "not_a_mapping"),
         ("required_claims", {"": "a"}, "not_a_name"),
+        ("required_claims", {"hd": "**"}, "pattern_matches_all"),
+        ("required_claims", {"hd": ["example.org", "***"]}, "pattern_matches_all"),
         ("required_claims", {"hd ": "a"}, "not_a_name"),
         ("required_claims", {"hd": ""}, "not_a_value"),
         ("required_claims", {"hd": []}, "not_a_value"),

@@ -455,6 +455,14 @@ audience = "app"
 """
 
 
+def test_an_audit_on_standard_output_by_settings(toml):
+    settings = toml(MINIMAL + '[audit]\npath = "-"\nkey_env = "AUDIT_KEY"\nqueue_size = 9', AUDIT_KEY=PLANTED)
+    assert repr(settings.arguments()["audit"]) == "AuditLog('-')"
+    assert settings.audit.keys() == {"path", "key", "queue_size"}
+    settings = from_env(OIDC_CONFIG=ONE_ISSUER, AUDIT_LOG="-")
+    assert repr(settings.arguments()["audit"]) == "AuditLog('-')"
+
+
 @pytest.mark.parametrize(
     ("text", "field", "reason"),
     [
@@ -468,6 +476,8 @@ audience = "app"
         (MINIMAL + "[throttle]\nbase_delay_s = 10\nmax_delay_s = 1", "throttle.max_delay_s", "max_delay_s_range"),
         (MINIMAL + "[revocations]\npoll_s = 1", "revocations.poll_s", "unknown_setting"),
         (MINIMAL + "[audit]\nkeep = 1", "audit.path", "missing_setting"),
+        (MINIMAL + '[audit]\npath = "-"\nkeep = 1', "audit.keep", "unknown_setting"),
+        (MINIMAL + '[audit]\npath = "-"\nfsync_s = 1', "audit.fsync_s", "unknown_setting"),
         (MINIMAL + f'[audit]\npath = "x"\nkey = "{PLANTED}"', "audit.key", "secret_in_file"),
         (MINIMAL + '[audit]\npath = "x"\nkey_env = "GONE"', "audit.key_env", "variable_missing"),
         (MINIMAL + '[audit]\npath = "x"\nkey_file = "gone"', "audit.key_file", "file_unreadable"),

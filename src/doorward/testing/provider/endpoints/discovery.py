@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 __all__ = ["discovery", "jwks"]
 
 _METHODS = ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+_OF_OPENID = {"jwks_uri", "userinfo_endpoint", "subject_types_supported", "id_token_signing_alg_values_supported"}
 _ASSERTION_ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"]
 
 
-def discovery(core: Core, _request: Request) -> Reply:
+def discovery(core: Core, request: Request) -> Reply:
     """Answer with the provider metadata."""
+    if not core.rules.openid and request.path.endswith("openid-configuration"):
+        return json_reply({"error": "not_found"}, status=404)
     scopes = core.rules.allowed_scopes or ("openid", "email", "profile", "groups", "offline_access")
     metadata = {
         "issuer": core.issuer,
@@ -46,6 +49,8 @@ def discovery(core: Core, _request: Request) -> Reply:
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
     }
+    if not core.rules.openid:
+        metadata = {name: value for name, value in metadata.items() if name not in _OF_OPENID}
     return json_reply(core.bend("metadata", metadata))
 
 

@@ -35,7 +35,7 @@ def mint_tokens(
     refresh_token = _refresh_token(core, grant, record, refreshed)
     if refresh_token is not None:
         response["refresh_token"] = refresh_token
-    if "openid" in scopes and (refreshed is None or rules.refresh_gives_id_token):
+    if rules.openid and "openid" in scopes and (refreshed is None or rules.refresh_gives_id_token):
         nonce = authorization.nonce if refreshed is None or rules.refresh_repeats_nonce else None
         minted = id_token(core, authorization, scopes=scopes, nonce=nonce, moment=moment)
         if minted is not None:
