@@ -135,7 +135,10 @@ def test_a_secret_may_be_wrapped():
 WELL_MADE = make_key(Pepper(Secret("p" * 32)), SystemEntropy())[0]  # by another service
 
 
-@pytest.mark.parametrize("sent", ["", "x", "dw_x", WELL_MADE, "\ud800", PLANTED.upper(), PLANTED + "x", PLANTED[:-1]])
+@pytest.mark.parametrize(
+    "sent",
+    ["", "x", "dw_x", pytest.param(WELL_MADE, id="well made"), "\ud800", PLANTED.upper(), PLANTED + "x", PLANTED[:-1]],
+)
 def test_other_credentials_are_unknown(sent):
     with pytest.raises(UnknownApiKey):
         finish(ApiKeys.keyring([entry()]).check(sent, now=NOW))
