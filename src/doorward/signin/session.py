@@ -7,12 +7,10 @@ object holds no token, so threads, tasks and processes see the same one.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from doorward.errors import (
     ConfigurationError,
-    OAuthError,
     ProviderError,
     SignInRequired,
     StoreError,
@@ -20,11 +18,10 @@ from doorward.errors import (
 )
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, aside, run
-from doorward.protocol.endpoints import build_logout_url, build_revocation_request, parse_revocation_response
-from doorward.signin.exchanges import answer_to, discover
 from doorward.signin.held import Wanted, principal_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
 from doorward.signin.registration import Registration, as_secret, find_client_secret
+from doorward.signin.sign_out import SignOut, revoke
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
@@ -37,34 +34,14 @@ if TYPE_CHECKING:
     from doorward.protocol.jwk import SigningKey
     from doorward.vault.entries import ProfileEntry
 
-__all__ = ["Session", "SignOut", "open_session"]
+__all__ = ["Session", "open_session"]
 
 _log = logging.getLogger("doorward.session")
-
-_Revocable: TypeAlias = Literal["refresh_token", "access_token"]
 
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _STILL_USABLE_S = 5.0
 """A token that can't be renewed is given out until this close to its end."""
 _UNWRITABLE = ("read_only", "no_access")
-
-
-@dataclass(frozen=True, slots=True)
-class SignOut:
-    """What a sign-out did. The vault entry is gone in every case.
-
-    Attributes:
-        revoked: The provider confirmed that the session is over: its refresh token is no longer good, or where there is
-            none, its access token.
-        problem: Why it did not, in words; None if it did or has no way to.
-        logout_url: Where a browser ends the provider's own session; None if it offers no such place.
-        access_token_revoked: The provider confirmed that the access token is no longer good. Some can't revoke those.
-    """
-
-    revoked: bool
-    problem: str | None
-    logout_url: str | None
-    access_token_revoked: bool = False
 
 
 def open_session(
@@ -322,46 +299,12 @@ class Session:
         with self._vault.lock(self.profile) as lock:
             try:
                 yield from lock.acquire(self._clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)
-                return (yield from self._revoked(self._entry()))
+                entry = self._entry()
+                return (yield from revoke(entry, self._registration(entry), clock=self._clock, entropy=self._entropy))
             except (UnavailableError, ProviderError, ConfigurationError) as error:
                 return SignOut(revoked=False, problem=error.message, logout_url=None)
             finally:
                 self._vault.forget(self.profile)
-
-    def _revoked(self, entry: ProfileEntry) -> Flow[SignOut]:
-        registration = self._registration(entry)
-        metadata = yield from discover(registration, now=self._clock.now())
-        offered = metadata.end_session_endpoint is not None
-        logout_url = build_logout_url(metadata, client_id=entry.client_id) if offered else None
-        if metadata.revocation_endpoint is None:
-            return SignOut(revoked=False, problem=None, logout_url=logout_url)
-        revoked: set[_Revocable] = set()
-        problems: dict[_Revocable, str] = {}
-        for kind, token in entry.revocable(now=self._clock.now()).items():
-            request = build_revocation_request(
-                metadata,
-                registration.client_for(metadata),
-                token,
-                token_type_hint=kind,
-                now=self._clock.now(),
-                jti=self._entropy.token_urlsafe(16),
-            )
-            try:
-                parse_revocation_response((yield from answer_to(request)), request=request, now=self._clock.now())
-                revoked.add(kind)
-            except UnavailableError as error:
-                problems[kind] = error.message
-                break  # the next question would wait as long
-            except ProviderError as error:
-                if not (isinstance(error, OAuthError) and error.error == "unsupported_token_type"):
-                    problems[kind] = error.message
-        main: _Revocable = "access_token" if entry.refresh_token is None else "refresh_token"
-        return SignOut(
-            revoked=main in revoked,
-            problem=problems.get(main),
-            logout_url=logout_url,
-            access_token_revoked="access_token" in revoked,
-        )
 
     # The way out
 
