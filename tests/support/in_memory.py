@@ -81,6 +81,9 @@ class Paster:
         self._provider, self._spoil = provider, spoil
         self._lines: list[str] = []
 
+    def browser_opened(self, _address: str) -> None:
+        self.told.append("browser_opened")
+
     def open_yourself(self, address: str, **_: object) -> None:
         self.told.append("open_yourself")
         self.asked.append(address)
