@@ -556,6 +556,7 @@ class TestToken:
 LOOK = {
     *("doorward", "doorward.errors", "doorward.late", "doorward.cli", "doorward.cli.main"),
     *(f"doorward.vault{part}" for part in ("", ".files", ".folders", ".glance", ".private_folder", ".times")),
+    *(f"doorward.vault.sealing{part}" for part in ("", ".gate", ".marks")),
     "errno",
 }
 """What may be loaded to print a token at hand."""

@@ -156,7 +156,7 @@ class TestSigningIn:
         [
             (Answer(404), ConfigurationError, "target_not_found"),
             (Answer(500), ProviderUnavailable, "server_error"),
-            (redirect("http://sp.localhost/"), ProviderUnavailable, "redirect_not_https"),
+            (redirect("http://sp.localhost/"), ProviderUnavailable, "connection_refused"),
         ],
     )
     def test_a_target_that_can_not_prove_anything_is_told_before_a_window_opens(

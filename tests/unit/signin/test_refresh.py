@@ -236,7 +236,7 @@ def test_what_a_refusal_means(
     again: Refresh, vault: Vault, issuer: DevIssuer, status: int, body: dict[str, str], reason: str, *, kept: bool
 ) -> None:
     before = vault.get("default")
-    issuer.fail("token", status=status, body=json.dumps(body).encode())
+    issuer.fail("token", status=status, body=json.dumps(body).encode(), times=2)  # an unknown provider is asked twice
     with pytest.raises(SignInRequired) as told:
         again()
     after = vault.get("default")
