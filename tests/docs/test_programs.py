@@ -137,7 +137,6 @@ def test_each_program_is_run_here():
 def test_readme(stand_ins, capsys):
     module = run("README.md", stand_ins)
     assert capsys.readouterr().out == "[]\n"
-    assert module["outcomes"][0].is_saved
     token = stand_ins.token()
     assert asyncio.run(answer_of(module["app"], "/orders", token)).json() == ["an order of alice"]
     assert asyncio.run(answer_of(module["app"], "/orders")).status_code == 401

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import pytest
+from command_line import DEADLINE_S, DOORWARD, doorward_cli
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from people import last_address
 
@@ -31,23 +32,9 @@ if TYPE_CHECKING:
 
     from doorward.testing import DevIssuer
 
-DOORWARD = Path(sys.executable).with_name("doorward")
-DEADLINE_S = 60.0
 LOOPBACK = "--insecure-loopback-http"
 ESCAPE = "\x1b"
 TOKEN = re.compile(r"eyJ[A-Za-z0-9_-]{10,}")
-
-
-def doorward_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [DOORWARD, *arguments],
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_S,
-        check=False,
-    )
 
 
 def json_of(done: subprocess.CompletedProcess[str]) -> Any:

@@ -1,4 +1,4 @@
-"""A confidential client at the command line: its secret in the keyring, and what is said of it (C19)."""
+"""A confidential client at the command line: its secret in the keyring, and what is said of it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,19 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from command_line import DOORWARD, doorward_cli
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from doorward.testing import DevIssuer
 
-DOORWARD = Path(sys.executable).with_name("doorward")
 SUPPORT = Path(__file__).parents[1] / "support"
 SECRET = "hunter2 and more"
-
-
-def doorward_cli(*arguments: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [DOORWARD, *arguments],
-        env={**os.environ, **environment},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 @pytest.fixture

@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import doorward_cli
 
 import doorward
 from doorward.errors import ConfigurationError
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
+    from pathlib import Path
 
     from doorward.testing import DevIssuer
-
-DOORWARD = Path(sys.executable).with_name("doorward")
-
-
-def doorward_cli(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [DOORWARD, *arguments],
-        env={**os.environ, **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

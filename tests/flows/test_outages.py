@@ -47,9 +47,9 @@ def oauth_error(name: str, status: int = 400) -> Break:
     return failing("token", status=status, body=body)
 
 
-def another_word(endpoint: str) -> Break:
+def another_word(endpoint: str, **how: object) -> Break:
     """What would end the session, if it came from the token endpoint."""
-    return failing(endpoint, status=400, body=b'{"error": "invalid_grant"}')
+    return failing(endpoint, status=400, body=b'{"error": "invalid_grant"}', **how)
 
 
 def moved(address: str) -> Break:
@@ -120,6 +120,7 @@ MATRIX: dict[str, tuple[Break, type[DoorwardError], str, str]] = {
     "not a word": (failing("token", status=400, body=b""), SignInRequired, "refresh_refused", "sign in again"),
     "not a word, 401": (failing("token", status=401, body=b""), InvalidResponse, "unexpected_status", "client secret"),
     "discovery 503": (failing("discovery", status=503), ProviderUnavailable, "server_failure", "metadata"),
+    "discovery invalid_grant": (another_word("discovery", times=2), OAuthError, "invalid_grant", "metadata"),
     "keys invalid_grant": (another_word("jwks"), OAuthError, "invalid_grant", "JWK"),
     "keys 503": (failing("jwks", status=503), ProviderUnavailable, "server_failure", "JWK"),
 }

@@ -4,7 +4,7 @@ The libraries that they import come along where they are installed: leave one ou
 """
 
 # PyInstaller has no types of its own, and is there only where a program is frozen.
-from PyInstaller.utils.hooks import collect_data_files, collect_submodules  # type: ignore[import-untyped]
+from PyInstaller.utils.hooks import collect_data_files, collect_submodules  # type: ignore[import-untyped] # it has no types
 
 datas = collect_data_files("doorward") + collect_data_files("publicsuffixlist", includes=["*.dat"])
 hiddenimports = collect_submodules("doorward", filter=lambda name: name != "doorward.testing.pytest_plugin")

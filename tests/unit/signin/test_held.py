@@ -24,7 +24,7 @@ ENTRY = ProfileEntry(
 @pytest.mark.parametrize("kind", ["refresh", "", None])
 def test_a_kind_that_is_none_is_refused(kind: str) -> None:
     with pytest.raises(ConfigurationError, match="'access' or 'id'"):
-        Wanted(kind)  # type: ignore[arg-type]
+        Wanted(kind)  # type: ignore[arg-type] # that is the test
 
 
 @pytest.mark.parametrize("least_life_s", [-1, 86_401, float("nan"), float("inf"), True, "60"])
