@@ -104,6 +104,21 @@ def postgresql_server(require_peer: Callable[[str, object], None]) -> Iterator[p
         yield server
 
 
+@pytest.fixture
+def read_only_mount(require_peer: Callable[[str, object], None]) -> Callable[[Path], list[str]]:
+    """Return the beginning of a command to which a folder is read-only, and to no other. Mark the tests ``peer``."""
+
+    def beginning(folder: Path) -> list[str]:
+        mount = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"'
+        as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+        command = ["unshare", *as_root, "--mount", "sh", "-c", mount, str(folder)]
+        tried = subprocess.run([*command, "true"], capture_output=True, check=False, timeout=30)
+        require_peer("The right to mount (unshare --mount)", not tried.returncode)
+        return command
+
+    return beginning
+
+
 @pytest.fixture(scope="session")
 def pgbouncer_server(
     require_peer: Callable[[str, object], None], postgresql_server: postgres.PostgreSQL
@@ -128,6 +143,13 @@ def postgresql(postgresql_server: postgres.PostgreSQL) -> str:
     return postgresql_server.new_database()
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of each kind, which an SQLite file becomes when it is first used."""
+    postgresql: str = request.getfixturevalue("postgresql") if request.param == "postgresql" else ""
+    return postgresql or f"sqlite:///{tmp_path}/keys.db"
+
+
 def _descriptors() -> dict[int, os.stat_result]:
     folder = next(folder for folder in (Path("/proc/self/fd"), Path("/dev/fd")) if folder.is_dir())
     found = {}
@@ -147,7 +169,7 @@ def _held() -> set[str]:
 
 
 @contextlib.contextmanager
-def _leak_check(deadline_s: float = 5.0) -> Iterator[None]:
+def _leak_check(deadline_s: float = 30.0) -> Iterator[None]:
     gc.collect()
     before = _held()
     yield

@@ -27,6 +27,8 @@ ROOMS = (
     "doorward.integrations.httpx",
     "doorward.integrations.asgi",
     "doorward.integrations.fastapi",
+    "doorward.integrations.wsgi",
+    "doorward.integrations.flask",
     "doorward.testing",
     "doorward.errors",
 )

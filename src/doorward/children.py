@@ -1,17 +1,26 @@
-"""What the programs that we start learn of the environment: nothing of ours, and no secret of ours by any prefix."""
+"""Which programs we start, and what they learn of the environment: nothing of ours, and no secret by any prefix."""
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["without_secrets"]
+__all__ = ["is_interpreter", "without_secrets"]
 
 _OURS = "DOORWARD_"
 # Guards and services read them under a prefix of their own, too. The databases' addresses may hold passwords.
 _SECRETS = ("_API_KEYS", "_API_KEYS_DB", "_API_KEY_PEPPER", "_AUDIT_KEY", "_CLIENT_SECRET", "_REVOCATIONS_DB")
+_INTERPRETER = re.compile(r"(python|pypy|graalpy)[\w.-]*", re.IGNORECASE)
+
+
+def is_interpreter() -> bool:
+    """Say whether ``sys.executable`` is Python: in a program that is frozen or embeds it, it is the program itself."""
+    return not getattr(sys, "frozen", False) and bool(_INTERPRETER.fullmatch(Path(sys.executable or "").name))
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from doorward.errors import ConfigurationError, StoreError
 from doorward.guard.api_keys.api_keys import ApiKeys
 from doorward.guard.api_keys.peppers import generate_pepper
 from doorward.guard.api_keys.sql_store import SqlKeyStore
-from doorward.guard.stores.opening import open_database, sqlite_url
+from doorward.guard.stores.opening import open_database
 from doorward.guard.stores.schema import MIGRATIONS, api_keys
 from doorward.guard.work import finish
 
@@ -21,15 +21,10 @@ STRIPPED = "UPDATE doorward_api_keys SET seal = ''"
 AS_IN_0_1 = ("ALTER TABLE doorward_api_keys DROP COLUMN seal", "DELETE FROM doorward_schema WHERE version > 2")
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
-def url(request, tmp_path):
-    return request.getfixturevalue("postgresql") if request.param == "postgresql" else sqlite_url(tmp_path / "keys.db")
-
-
 @pytest.fixture
-def attacker(url):
+def attacker(database_url):
     """Who can write to the database, and nothing else."""
-    database = open_database(url)
+    database = open_database(database_url)
 
     def write(*statements):
         with database.writing() as connection:
@@ -46,8 +41,8 @@ def pepper():
 
 
 @pytest.fixture
-def keys(url, pepper):
-    made = ApiKeys(SqlKeyStore(open_database(url)), pepper=pepper)
+def keys(database_url, pepper):
+    made = ApiKeys(SqlKeyStore(open_database(database_url)), pepper=pepper)
     yield made
     made.close()
 
@@ -113,11 +108,11 @@ def test_a_seal_does_not_serve_another_entry(keys, attacker):
 
 
 @pytest.mark.parametrize("statements", [(STRIPPED,), AS_IN_0_1])
-def test_who_takes_a_seal_away_is_not_taken_for_an_older_doorward(statements, keys, attacker, url, pepper):
+def test_who_takes_a_seal_away_is_not_taken_for_an_older_doorward(statements, keys, attacker, database_url, pepper):
     secret, _ = keys.create("lowly")
     attacker("UPDATE doorward_api_keys SET scopes = '[\"admin\"]', name = 'root-bot'", *statements)
     keys.close()
-    again = ApiKeys.sql(url, pepper=pepper)  # as at a restart
+    again = ApiKeys.sql(database_url, pepper=pepper)  # as at a restart
     assert why(check, again, secret) == "entry_unsealed"
     assert why(again.rotate, "root-bot") == "entry_unsealed"
     assert [key.sealed for key in again.list()] == [False]
@@ -140,13 +135,13 @@ def test_the_end_of_an_overlap_is_not_put_off(keys, attacker):
     assert not keys.show(old.key_id).sealed
 
 
-def test_keys_of_an_older_doorward_are_good_once_somebody_looked_and_sealed_them(keys, attacker, url, pepper):
+def test_keys_of_an_older_doorward_are_good_once_somebody_looked_and_sealed_them(keys, attacker, database_url, pepper):
     secret, _ = keys.create("bot", scopes=["read"])
     keys.import_keys([{"name": "foreign", "key": "abcdefgh"}])
     keys.create("ended")
     attacker(*AS_IN_0_1, "UPDATE doorward_api_keys SET revoked_at = 1 WHERE name = 'ended'")
     keys.close()
-    newer = ApiKeys.sql(url, pepper=pepper)
+    newer = ApiKeys.sql(database_url, pepper=pepper)
     assert why(check, newer, secret) == "entry_unsealed"
     seen = newer.list()
     newer.seal(seen)
@@ -174,9 +169,9 @@ def test_an_altered_entry_is_not_sealed_anew(keys, attacker):
     assert why(keys.seal, keys.list()) == "entry_altered"
 
 
-def test_keys_are_shown_and_revoked_without_their_pepper(keys, url):
+def test_keys_are_shown_and_revoked_without_their_pepper(keys, database_url):
     keys.create("bot")
-    stranger = ApiKeys.sql(url, pepper=generate_pepper())
+    stranger = ApiKeys.sql(database_url, pepper=generate_pepper())
     (shown,) = stranger.list()
     assert shown.sealed is None
     assert why(stranger.rotate, "bot") == "pepper_unknown"
@@ -185,14 +180,14 @@ def test_keys_are_shown_and_revoked_without_their_pepper(keys, url):
     stranger.close()
 
 
-def test_a_database_of_0_1_gets_a_place_for_seals_and_no_seal(url):
-    database = open_database(url)
+def test_a_database_of_0_1_gets_a_place_for_seals_and_no_seal(database_url):
+    database = open_database(database_url)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("doorward.guard.stores.sql.MIGRATIONS", MIGRATIONS[:2])
         with database.reading() as connection:
             assert not {"seal"} & {each["name"] for each in sa.inspect(connection).get_columns(api_keys.name)}
     database.close()
-    keys = ApiKeys.sql(url, pepper=generate_pepper())
+    keys = ApiKeys.sql(database_url, pepper=generate_pepper())
     secret, made = keys.create("bot")
     assert check(keys, secret) == made
     with pytest.raises(ConfigurationError):

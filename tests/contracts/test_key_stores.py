@@ -48,17 +48,12 @@ def key_store(request, tmp_path):
     store.close()
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
-def url(request, tmp_path):
-    return request.getfixturevalue("postgresql") if request.param == "postgresql" else sqlite_url(tmp_path / "keys.db")
-
-
 @pytest.fixture
-def older(url, monkeypatch):
+def older(database_url, monkeypatch):
     """A database as it was made before there were indexes by name, by a program that knows none."""
     with monkeypatch.context() as patch:
         patch.setattr("doorward.guard.stores.sql.INDEXES", {})
-        database = open_database(url)
+        database = open_database(database_url)
         with database.reading():
             pass
     database.make_indexes = lambda: None
@@ -400,8 +395,8 @@ def test_an_entry_that_somebody_damaged_is_an_outage(column, value, tmp_path):
     keys.close()
 
 
-def test_a_damaged_entry_can_be_revoked(url):
-    database = open_database(url)
+def test_a_damaged_entry_can_be_revoked(database_url):
+    database = open_database(database_url)
     keys = ApiKeys(SqlKeyStore(database), pepper=generate_pepper())
     secret, made = keys.create("bot")
     with database.writing() as connection:
@@ -471,8 +466,20 @@ FROM numbers, doorward_api_keys
 """
 
 
-def test_every_question_is_answered_by_an_index(url):
-    database = open_database(url, timeout_s=30)
+def test_more_imported_keys_than_fit_into_memory_are_told(database_url, monkeypatch):
+    monkeypatch.setattr("doorward.guard.api_keys.sql_store._MOST_IMPORTED", 1)
+    store = SqlKeyStore(open_database(database_url, timeout_s=30))
+    store.add([record("one", "id1", imported=True)])
+    assert store.imported_ids() == {"id1"}
+    store.add([record("two", "id2", imported=True)])
+    with pytest.raises(StoreError) as caught:
+        store.imported_ids()
+    assert caught.value.reason == "too_many_imported"
+    store.close()
+
+
+def test_every_question_is_answered_by_an_index(database_url):
+    database = open_database(database_url, timeout_s=30)
     store = SqlKeyStore(database)
     store.add([record()])
     with database.writing() as connection:
@@ -526,10 +533,10 @@ def index_names(database):
         return {each["name"] for each in sa.inspect(connection).get_indexes(api_keys.name)}
 
 
-def test_an_older_database_gets_its_indexes_when_keys_are_managed(older, url):
+def test_an_older_database_gets_its_indexes_when_keys_are_managed(older, database_url):
     SqlKeyStore(older).add([record(), record("other", "id2")])
     assert not INDEXES.keys() & index_names(older)
-    database = open_database(url)
+    database = open_database(database_url)
     store = SqlKeyStore(database)
     assert store.find("id1").key.name == "bot"
     assert store.imported_ids() == frozenset()
@@ -544,8 +551,8 @@ def test_an_older_database_gets_its_indexes_when_keys_are_managed(older, url):
     store.close()
 
 
-def test_an_older_program_goes_on_with_a_database_that_got_indexes(older, url, monkeypatch):
-    database = open_database(url)
+def test_an_older_program_goes_on_with_a_database_that_got_indexes(older, database_url, monkeypatch):
+    database = open_database(database_url)
     SqlKeyStore(database).find_named("bot")
     SqlKeyStore(older).add([record()])
     replaced(SqlKeyStore(older), "id1", record(key_id="id2"), expires_at=NOW + 5)
@@ -557,11 +564,11 @@ def test_an_older_program_goes_on_with_a_database_that_got_indexes(older, url, m
     database.close()
 
 
-def test_several_at_once_make_the_indexes_once(older, url):
+def test_several_at_once_make_the_indexes_once(older, database_url):
     start = threading.Barrier(4)
 
     def manage():
-        store = SqlKeyStore(open_database(url, timeout_s=30))  # a busy machine takes its time
+        store = SqlKeyStore(open_database(database_url, timeout_s=30))  # a busy machine takes its time
         start.wait(10)
         store.find_named("bot")
         store.close()
@@ -586,10 +593,10 @@ def test_indexes_may_take_longer_than_a_statement(postgresql, monkeypatch):
     database.close()
 
 
-def test_indexes_that_can_not_be_made_keep_nobody_from_managing_keys(older, url, monkeypatch, caplog):
+def test_indexes_that_can_not_be_made_keep_nobody_from_managing_keys(older, database_url, monkeypatch, caplog):
     SqlKeyStore(older).add([record(), record("other", "id2")])
     monkeypatch.setattr("doorward.guard.stores.sql.INDEXES", {"broken": "CREATE INDEX broken ON nowhere (a)"})
-    store = SqlKeyStore(open_database(url))
+    store = SqlKeyStore(open_database(database_url))
     for _ in range(2):
         assert store.find_named("bot").key.key_id == "id1"
         assert [each.key.key_id for each in store.page()] == ["id1", "id2"]

@@ -42,7 +42,7 @@ def browser_script(tmp_path: Path) -> Path:
             #!{sys.executable} -IS
             import sys, urllib.error, urllib.request
             try:
-                urllib.request.urlopen(sys.argv[1], timeout=20).read()
+                urllib.request.urlopen(sys.argv[1], timeout=60).read()
             except urllib.error.HTTPError:
                 pass
             """)
@@ -74,7 +74,7 @@ def sign_in(request: pytest.FixtureRequest, issuer: DevIssuer) -> SignIn:
     """Sign in at the issuer, through either driver."""
 
     def do(client_id: str = "cli", **options: Any) -> doorward.Session:
-        options = {"insecure_loopback_http": True, "timeout_s": 20, **options}
+        options = {"insecure_loopback_http": True, "timeout_s": 60, **options}
         if request.param == "sync":
             return doorward.sign_in(issuer.url, client_id, **options)
         return asyncio.run(doorward.asign_in(issuer.url, client_id, **options))
@@ -85,7 +85,7 @@ def sign_in(request: pytest.FixtureRequest, issuer: DevIssuer) -> SignIn:
 @pytest.fixture
 def session(issuer: DevIssuer, clock: MovedClock, person: Path) -> doorward.Session:
     """Alice's session, by a clock that can be set forward."""
-    return doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, timeout_s=20, clock=clock)
+    return doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, timeout_s=60, clock=clock)
 
 
 @pytest.fixture(params=["sync", "async"])

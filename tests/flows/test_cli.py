@@ -27,6 +27,8 @@ from doorward.protocol.jwk import generate_signing_key
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from doorward.testing import DevIssuer
 
 DOORWARD = Path(sys.executable).with_name("doorward")
@@ -169,6 +171,43 @@ class TestLogin:
         for asked in ("scope=openid+notes", "audience=api", "resource=https%3A", "max_age=60", "%2Fback&"):
             assert asked in done.stderr
         assert "does not renew itself" in done.stdout, "offline_access was not asked for"
+
+    def test_asks_the_provider_what_the_person_wishes(self, issuer: DevIssuer) -> None:
+        done = login(
+            issuer, "--prompt", "select_account login", "--login-hint", "alice@example.org", "--acr-values", "gold",
+            "--ui-locales", "de en", "--parameter", "kc_idp_hint=github", "--parameter", 'claims={"a": "b=c"}',
+            "--provider", "gitlab",
+        )  # fmt: skip
+
+        assert done.returncode == 0, done.stderr
+        for asked in ("prompt=select_account+login", "login_hint=alice%40", "acr_values=gold", "ui_locales=de+en"):
+            assert asked in done.stderr
+        assert "kc_idp_hint=github" in done.stderr
+        assert "b%3Dc" in done.stderr
+
+        again = doorward_cli("login")
+        assert "prompt=" not in again.stderr, "what was asked of the provider was for once"
+        assert Vault().get("default").provider == "gitlab"
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            (("--parameter", "hd"), "--parameter is NAME=VALUE"),
+            (("--parameter", "hd=a", "--parameter", "hd=b"), "--parameter"),
+            (("--parameter", "scope=x"), "--parameter can't hold scope"),
+            (("--parameter", "prompt=login", "--prompt", "login"), "given twice"),
+            (("--prompt", "none login"), "can't stand beside"),
+            (("--provider", "gitlub"), "gitlab"),
+            (("--max-age", "-1"), "--max-age must be"),
+        ],
+    )
+    def test_what_can_not_be_asked_is_said_in_the_words_typed(
+        self, issuer: DevIssuer, options: tuple[str, ...], says: str
+    ) -> None:
+        done = login(issuer, *options)
+        assert done.returncode == 2
+        assert says in " ".join(done.stderr.split())
+        assert issuer.requests == ()
 
     def test_again_without_arguments_is_as_before(self, issuer: DevIssuer) -> None:
         login(issuer, "--audience", "api", "--redirect-uri", "http://127.0.0.1/back")
@@ -409,6 +448,54 @@ class TestToken:
         assert TOKEN.match(after.stdout)
         assert after.stdout != before
 
+    @pytest.mark.parametrize("kind", [(), ("--id",)])
+    def test_another_one_can_be_asked_for(self, signed_in: DevIssuer, kind: tuple[str, ...]) -> None:
+        first = doorward_cli("token", *kind).stdout
+        time.sleep(1.1)  # an ID token of the same second is the same
+        renewed = doorward_cli("token", "--renew", *kind)
+        assert (renewed.returncode, renewed.stderr) == (0, "")
+        assert renewed.stdout not in ("", first)
+        assert doorward_cli("token", *kind).stdout == renewed.stdout
+
+    def test_a_least_life_can_be_asked_for(self, signed_in: DevIssuer) -> None:
+        first = doorward_cli("token").stdout
+        assert doorward_cli("token", "--least-life", "600").stdout == first
+        change_entry(access_token_expires_at=time.time() + 550)
+        assert doorward_cli("token").stdout == first
+        assert doorward_cli("token", "--least-life", "600").stdout not in ("", first)
+        done = doorward_cli("token", "--least-life", "80000")
+        assert done.returncode == 2
+        assert "does not live for the 80000 s of --least-life" in " ".join(done.stderr.split())
+
+    @pytest.mark.peer
+    def test_a_vault_that_can_not_be_written_is_read(
+        self, signed_in: DevIssuer, doorward_home: Path, read_only_mount: Callable[[Path], list[str]]
+    ) -> None:
+        mounted = read_only_mount(doorward_home)
+
+        def token(*options: str) -> subprocess.CompletedProcess[str]:
+            command = [*mounted, str(DOORWARD), "token", *options]
+            return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+        held = token()
+        assert (held.returncode, held.stderr) == (0, "")
+        for life_s in (100, 40):  # fresh no longer, but good
+            change_entry(access_token_issued_at=time.time() - 3600, access_token_expires_at=time.time() + life_s)
+            late = token()
+            assert (late.returncode, late.stdout) == (0, held.stdout), late.stderr
+            assert "still good" in late.stderr
+        for expired in (False, True):
+            if expired:
+                expire_access_token()
+            refused = token(*([] if expired else ["--renew"]))
+            assert (refused.returncode, refused.stdout) == (4, "")
+            said = " ".join(refused.stderr.split())
+            assert "has to be renewed" in said
+            assert "read-only" in said
+            assert "renew it where the vault can be written: doorward token --profile default" in said
+        assert signed_in.count("token", grant_type="refresh_token") == 0
+        assert doorward_cli("token").returncode == 0  # where it can be written
+
     def test_an_outage_is_unavailable_and_ends_nothing(self, signed_in: DevIssuer) -> None:
         expire_access_token()
         signed_in.fail("token", headers={"Retry-After": "7"})
@@ -469,6 +556,7 @@ class TestToken:
 LOOK = {
     *("doorward", "doorward.errors", "doorward.late", "doorward.cli", "doorward.cli.main"),
     *(f"doorward.vault{part}" for part in ("", ".files", ".folders", ".glance", ".private_folder", ".times")),
+    *(f"doorward.vault.sealing{part}" for part in ("", ".gate", ".marks")),
     "errno",
 }
 """What may be loaded to print a token at hand."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from pdfs import make_pdf
 
 from doorward.errors import ConfigurationError, LockTimeout, SignInError, TransportError
 from doorward.institution.cookies.jar import CookieJar
@@ -142,6 +143,30 @@ def test_plain_lines_where_no_terminal_is(site, tmp_path):
     assert "--institution" in refused
     assert refused.endswith("(login_page, password_form)")
     assert (done.returncode, done.stderr) == (3, "")
+
+
+def test_what_is_there_already_and_what_is_another_paper_is_said(site, tmp_path):
+    publisher = site()
+    page = b'<meta name=citation_pdf_url content=%s><meta name=citation_title content="Growth of salmon in captivity">'
+    publisher.pages = {
+        "/1": (200, {}, page % b"/1.pdf"),
+        "/1.pdf": (200, {}, make_pdf("Growth of salmon in captivity")),
+        "/2": (200, {}, page % b"/2.pdf"),
+        "/2.pdf": (200, {}, make_pdf("Foxes of the town, and what they eat there")),
+        "/3": (200, {}, page % b"/3.pdf"),
+        "/3.pdf": (200, {}, make_pdf("")),
+    }
+    urls = [f"{publisher.url}/{each}" for each in "1123"]
+    done = fetch(*urls, "--to", str(tmp_path), LOOPBACK)
+    right, again, wrong, scan = done.stdout.splitlines()
+    kept = f"{tmp_path}/unknown/Growth of salmon in captivity.pdf"
+    assert right.startswith(f"Saved {kept} (")
+    assert right.endswith("KiB).")
+    assert again.startswith(f"There already: {kept} (")
+    assert wrong.startswith(f"Not saved: {publisher.url}/2: Another paper came")
+    assert f" {tmp_path}/aside/2.pdf " in wrong
+    assert "It has no text" in scan
+    assert done.returncode == 1
 
 
 def test_a_json_line_for_each_paper(site, tmp_path):
@@ -375,12 +400,12 @@ def test_a_session_that_ended_is_renewed_once_and_then_doubted(site, library):
     session.renewals = [renewed]
     [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
     assert (outcome.outcome, session.noted) == ("saved", 1)
-    proxy.pages["/login"] = LOGIN
+    proxy.pages["/login"] = publisher.pages["/b.pdf"] = LOGIN
     session.renewals = [lambda: True]
-    [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
+    [outcome] = library(session).fetch(f"{publisher.url}/b.pdf")
     assert (outcome.outcome, outcome.route, session.noted) == ("login_page", "institution", 2)
     asked = len(proxy.cookies)
-    [outcome] = library(session).fetch(f"{publisher.url}/a.pdf")
+    [outcome] = library(session).fetch(f"{publisher.url}/b.pdf")
     assert (outcome.outcome, session.noted) == ("login_page", 3)
     assert len(proxy.cookies) == asked + 1
 

@@ -73,8 +73,20 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
-def said(request: pytest.FixtureRequest, issuer: DevIssuer, tmp_path: Path):
+SIGNED_ALONE = """
+import json, sys
+from doorward.guard import Guard, Issuer
+
+given = json.loads(sys.argv[1])
+guard = Guard([Issuer(given["url"], ["api"], insecure_loopback_http=True)])
+before = set(sys.modules)
+assert guard.authenticate("Bearer " + given["good"]).subject == "alice"
+print(sorted(set(sys.modules) - before), "cryptography.x509" in before)
+"""
+
+
+@pytest.fixture
+def said(database_url: str, issuer: DevIssuer, tmp_path: Path):
     """What a program of ours prints that has just made a guard of everything."""
     issuer.add_client("api", secret="secret")
     signed = issuer.issue_access_token("alice", audience="api")
@@ -83,7 +95,7 @@ def said(request: pytest.FixtureRequest, issuer: DevIssuer, tmp_path: Path):
         "url": issuer.url,
         "good": [signed, issuer.issue_access_token("alice", audience="api")],
         "bad": ["made-up", "undefined", f"{signed[:-8]}AAAAAAAA", "dw_" + "a" * 60],
-        "db": request.getfixturevalue("postgresql") if request.param == "postgresql" else f"sqlite:///{tmp_path}/g.db",
+        "db": database_url,
         "log": str(tmp_path / "audit.log"),
     }
 
@@ -98,6 +110,14 @@ def said(request: pytest.FixtureRequest, issuer: DevIssuer, tmp_path: Path):
 
 def test_a_request_imports_nothing(said):
     assert said(SAYING_WHAT_IS_IMPORTED) == "[]"
+
+
+def test_a_guard_of_signed_tokens_alone_imports_nothing_either(issuer: DevIssuer):
+    issuer.change(signing_algorithm="EdDSA")  # for which libsodium is looked for
+    given = {"url": issuer.url, "good": issuer.issue_access_token("alice", audience="api")}
+    command = [sys.executable, "-c", SIGNED_ALONE, json.dumps(given)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "[] True\n", done.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

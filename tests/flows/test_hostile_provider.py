@@ -49,9 +49,7 @@ InvalidResponse redirect:
 InvalidResponse not_json:
     metadata_html jwks_html token_html
 InvalidResponse response_too_large:
-    metadata_huge jwks_many_keys jwks_huge token_access_token_huge token_huge
-InvalidResponse response_encoded:
-    metadata_gzip_bomb jwks_gzip_bomb
+    metadata_huge jwks_many_keys jwks_huge token_access_token_huge token_huge metadata_gzip_bomb jwks_gzip_bomb
 InvalidResponse unexpected_status:
     jwks_not_found token_error_types token_error_missing
 InvalidResponse no_metadata:

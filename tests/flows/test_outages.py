@@ -120,7 +120,6 @@ MATRIX: dict[str, tuple[Break, type[DoorwardError], str, str]] = {
     "not a word": (failing("token", status=400, body=b""), SignInRequired, "refresh_refused", "sign in again"),
     "not a word, 401": (failing("token", status=401, body=b""), InvalidResponse, "unexpected_status", "client secret"),
     "discovery 503": (failing("discovery", status=503), ProviderUnavailable, "server_failure", "metadata"),
-    "discovery invalid_grant": (another_word("discovery"), OAuthError, "invalid_grant", "metadata"),
     "keys invalid_grant": (another_word("jwks"), OAuthError, "invalid_grant", "JWK"),
     "keys 503": (failing("jwks", status=503), ProviderUnavailable, "server_failure", "JWK"),
 }
@@ -238,7 +237,8 @@ class TestTheEnd:
             with pytest.raises(SignInRequired, match="Sign in again") as ended:
                 token_of(session)
             assert ended.value.reason == reason
-        assert issuer.count("token", grant_type="refresh_token") == 1
+        asked = 2 if habit is None else 1  # Dex's word is not the one that a GitLab of one's own would say
+        assert issuer.count("token", grant_type="refresh_token") == asked
         entry = Vault().get("default")
         assert entry.refresh_token is None
         assert entry.ended_at is not None

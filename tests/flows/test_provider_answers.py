@@ -8,8 +8,10 @@ import pytest
 from people import Onlooker, asked_for
 
 import doorward
+from doorward.cli.view import who as shown_as
 from doorward.errors import ConfigurationError, InvalidResponse, SignInRequired, WrongAudience
 from doorward.testing.provider.switches import Switch
+from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,3 +155,64 @@ class TestFurtherAudiences:
         with pytest.raises(ConfigurationError) as refused:
             sign_in(known_audiences=names)
         assert refused.value.field == "known_audiences"
+
+
+class TestAThinIDToken:
+    """OIDC Core 5.4: where there is an access token too, the UserInfo endpoint alone may tell name and address."""
+
+    @pytest.fixture(autouse=True)
+    def _thin(self, issuer: DevIssuer) -> None:
+        issuer.adopt("claims_at_userinfo_only")
+
+    def test_name_and_address_are_fetched_once_and_outlive_a_renewal(
+        self, sign_in: SignIn, issuer: DevIssuer, clock: MovedClock
+    ) -> None:
+        session = sign_in(clock=clock)
+        for _ in range(2):
+            who = session.principal
+            assert (who.subject, who.email, who.email_verified, who.groups) == (
+                *("alice", "alice@example.org", True),
+                ("eng",),
+            )
+            assert session.claims["name"] == "alice"
+            assert shown_as(Vault().get("default")) == "alice@example.org"
+            clock.ahead_s += 3650
+            session.token()
+        assert issuer.count("userinfo") == 1
+
+    def test_by_a_code_as_well(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.change(device_interval_s=1)
+        assert sign_in(mode="device").principal.email == "alice@example.org"
+
+    def test_who_did_not_ask_for_it_gets_none(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        assert sign_in(scopes=["openid"]).principal.email is None
+        assert issuer.count("userinfo") == 0
+
+    def test_the_id_token_has_the_last_word(self, sign_in: SignIn, bend: Any, issuer: DevIssuer) -> None:
+        bend("userinfo", {"iss": "https://evil.example", "email_verified": True, "acr": "gold", "name": "Alice B."})
+        issuer.add_user("alice", claims={"groups": ["eng"]})
+        session = sign_in()
+        assert session.principal.issuer == issuer.url
+        assert "acr" not in session.claims
+        assert session.claims["name"] == "Alice B."
+
+    @pytest.mark.parametrize("sub", ["bob", None])
+    def test_an_answer_about_somebody_else_is_left_alone(
+        self, sign_in: SignIn, bend: Any, sub: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        bend("userinfo", {"sub": sub, "email": "mallory@example.org"})
+        session = sign_in()
+        assert (session.principal.subject, session.principal.email) == ("alice", None)
+        assert "subject_mismatch" in caplog.text
+
+    @pytest.mark.parametrize("kind", ["status", "html", "reset", "garbage", "truncated"])
+    def test_without_an_answer_a_sign_in_is_as_good(self, sign_in: SignIn, issuer: DevIssuer, kind: Any) -> None:
+        issuer.fail("userinfo", kind, times=None)
+        session = sign_in()
+        assert session.token()
+        assert session.principal.email is None
+
+
+def test_a_rich_id_token_needs_no_question(sign_in: SignIn, issuer: DevIssuer) -> None:
+    assert sign_in().principal.email == "alice@example.org"
+    assert issuer.count("userinfo") == 0

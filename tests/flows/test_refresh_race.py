@@ -15,6 +15,8 @@ import pytest
 from races import answers, expire, go, lock_holder, workers
 
 import doorward
+from doorward.vault.sealing.changing import Sealing
+from doorward.vault.sealing.keys import make_key_file
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -37,6 +39,39 @@ def test_however_many_ask_there_is_one_refresh(
     assert len(set(told)) == 1
     assert told[0].startswith("token ")
     assert issuer.count("token", grant_type="refresh_token") == 1
+
+
+@pytest.fixture
+def sealed(session: doorward.Session, doorward_home: Path, monkeypatch: pytest.MonkeyPatch) -> Sealing:
+    """The vault of that session, sealed; what changes its seal."""
+    vault = Vault()
+    path = str(doorward_home / "vault.key")
+    make_key_file(path, vault_folder=vault.folder)
+    monkeypatch.setenv("DOORWARD_VAULT_KEY_FILE", path)
+    sealing = Sealing(vault.folder, (vault.profiles, vault.institutions))
+    sealing.seal("key_file")
+    return sealing
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rotated_meanwhile", [False, True])
+def test_in_a_sealed_vault_there_is_one_refresh_too(
+    sealed: Sealing, session: doorward.Session, issuer: DevIssuer, *, rotated_meanwhile: bool
+) -> None:
+    expire()
+    with workers(50, each=8) as started:
+        go(started)
+        if rotated_meanwhile:
+            sealed.rotate()
+        told = [answer for worker in started for answer in answers(worker)]
+
+    assert len(told) == 8 * 50
+    assert len(set(told)) == 1
+    assert told[0].startswith("token ")
+    assert issuer.count("token", grant_type="refresh_token") == 1
+    assert session.token()
+    kept = (Path(Vault().folder) / "profile-default.json").read_bytes()
+    assert b"refresh_token" not in kept
 
 
 @pytest.mark.slow

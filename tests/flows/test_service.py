@@ -7,6 +7,7 @@ import copy
 import pickle
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -88,19 +89,26 @@ def test_a_forked_process_is_not_held_up(issuer: DevIssuer) -> None:
     """A thread may be asking at the moment of the fork: what it holds stays held for ever in the child."""
     issuer.add_client("batch", secret="batch-secret")
     program = f"""if True:
-        import os, threading, time, doorward
+        import os, threading, doorward
         service = doorward.ClientCredentials(
             {issuer.url!r}, "batch", client_secret="batch-secret", insecure_loopback_http=True
         )
         threading.Thread(target=service.token).start()
-        time.sleep(1)
+        input()
         child = os.fork()
         if not child:
             os._exit(0 if service.token() else 2)
         raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
     """
     issuer.fail("token", "delay", delay_s=4)
-    subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=True, timeout=60)
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True) as process:
+        give_up_at = time.monotonic() + 60
+        while not issuer.count("token"):
+            assert time.monotonic() < give_up_at
+            time.sleep(0.02)
+        process.communicate("now\n", timeout=60)
+    assert process.returncode == 0
 
 
 def test_a_rejected_token_is_replaced_once(service: doorward.ClientCredentials, issuer: DevIssuer) -> None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import doorward
-from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, StoreError, SubjectChanged, WrongNonce
+from doorward.errors import (
+    ConfigurationError,
+    CorruptEntry,
+    SignInRequired,
+    StoreError,
+    SubjectChanged,
+    UnavailableError,
+    WrongNonce,
+)
 from doorward.http.client import HttpClient
 from doorward.http.exchange import run
 from doorward.signin.refresh import refresh
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
 
     from people import MovedClock
 
-    from doorward.model import HttpRequest, HttpResponse
+    from doorward.model import HttpRequest, HttpResponse, TokenKind
     from doorward.testing import DevIssuer
 
     Ask = Callable[..., str]
@@ -75,14 +83,60 @@ class TestFreshness:
         assert token_of(session)
         assert refreshes(issuer) == 1
 
-    def test_a_token_whose_end_is_not_known_is_kept(
+    @pytest.mark.parametrize(
+        ("habits", "later_s", "refreshed"),
+        [
+            (("expires_in_missing",), 3000, 0),
+            (("expires_in_missing",), 3301, 1),  # Salesforce: an hour, and nobody says so
+            (("expires_in_missing", "refresh_token_never"), 86_400 * 365, 0),  # GitHub: it never ends
+        ],
+        ids=["within the hour", "after it", "cannot be renewed"],
+    )
+    def test_a_token_whose_end_is_not_told_counts_as_one_of_an_hour_where_another_can_be_had(
+        self,
+        issuer: DevIssuer,
+        clock: MovedClock,
+        token_of: Ask,
+        person: Path,
+        habits: tuple[str, ...],
+        later_s: float,
+        refreshed: int,
+    ) -> None:
+        with issuer.adopt(*habits):
+            session = doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, clock=clock)
+            first = token_of(session)
+            clock.ahead_s += later_s
+            assert (token_of(session) != first, refreshes(issuer)) == (refreshed > 0, refreshed)
+
+    def test_a_token_whose_end_is_not_told_serves_on_in_an_outage(
         self, issuer: DevIssuer, clock: MovedClock, token_of: Ask, person: Path
     ) -> None:
         with issuer.adopt("expires_in_missing"):
             session = doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, clock=clock)
+        first = token_of(session)
         clock.ahead_s += 86_400
-        assert token_of(session)
-        assert refreshes(issuer) == 0
+        issuer.stop()
+        assert token_of(session) == first
+
+    @pytest.mark.parametrize(("least_life_s", "refreshed"), [(60, 0), (3000, 0), (3400, 1)])
+    def test_a_least_life_is_had_by_renewing(
+        self, session: doorward.Session, issuer: DevIssuer, clock: MovedClock, least_life_s: float, refreshed: int
+    ) -> None:
+        clock.ahead_s += 300
+        session.token(least_life_s=least_life_s)
+        assert refreshes(issuer) == refreshed
+        assert session.expires_at - clock.now() >= least_life_s
+
+    def test_a_least_life_that_the_provider_does_not_give_is_refused(self, session: doorward.Session) -> None:
+        with pytest.raises(ConfigurationError, match="does not live for the 7200 s") as caught:
+            session.token(least_life_s=7200)
+        assert (caught.value.field, caught.value.reason) == ("least_life_s", "life_too_short")
+
+    def test_a_least_life_is_not_less_in_an_outage(self, session: doorward.Session, issuer: DevIssuer) -> None:
+        issuer.stop()
+        assert session.token(least_life_s=3000)
+        with pytest.raises(UnavailableError):
+            session.token(least_life_s=7200)
 
 
 class TestIdTokens:
@@ -217,6 +271,24 @@ class TestRenew:
         assert session.renew(rejected) == renewed
         assert asyncio.run(session.arenew(rejected)) == renewed
         assert refreshes(issuer) == 1
+
+
+class TestAskedFor:
+    @pytest.mark.parametrize("kind", ["access", "id"])
+    def test_a_renewal_gives_another_than_the_vault_holds(
+        self, session: doorward.Session, issuer: DevIssuer, clock: MovedClock, kind: TokenKind
+    ) -> None:
+        first = session.token(kind)
+        clock.ahead_s += 1
+        assert session.renew(kind=kind) != first
+        assert asyncio.run(session.arenew(kind=kind)) != first
+        assert refreshes(issuer) >= 1
+
+    def test_a_renewal_in_an_outage_gives_no_old_token(self, session: doorward.Session, issuer: DevIssuer) -> None:
+        issuer.stop()
+        with pytest.raises(UnavailableError):
+            session.renew()
+        assert session.token()  # what there is stays
 
 
 def test_a_kind_of_token_that_is_none_gives_none(session: doorward.Session, token_of: Ask) -> None:

@@ -23,12 +23,14 @@ from people import MovedClock, Onlooker, asked_for, last_address, visit
 import doorward
 from doorward.errors import (
     ConfigurationError,
+    LockTimeout,
     OAuthError,
     ProviderUnavailable,
     SignInCancelled,
     SignInRequired,
     SignInTimeout,
     StoreError,
+    WrongAuthTime,
 )
 from doorward.protocol.jwk import generate_signing_key
 from doorward.signin.prompt import TerminalPrompt
@@ -138,6 +140,36 @@ class TestInTheBrowser:
         sign_in(prompt=prompt, max_age_s=600)
         assert asked_for(prompt)["max_age"] == "600"
 
+    def test_the_provider_is_asked_what_the_person_wishes(
+        self, sign_in: SignIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        wishes = {
+            "prompt": "select_account",
+            "login_hint": "alice@example.org",
+            "acr_values": "gold silver",
+            "ui_locales": "de en",
+        }
+        sign_in(**wishes, parameters={"kc_idp_hint": "github"})
+        start = re.search(r"http://\S+/authorize\?\S+", capsys.readouterr().err)
+        sent = parse_qs(urlsplit(start[0]).query)
+        assert {name: [value] for name, value in (wishes | {"kc_idp_hint": "github"}).items()}.items() <= sent.items()
+
+    def test_the_words_for_the_provider_and_who_speaks_to_the_person_go_together(self, sign_in: SignIn) -> None:
+        speaker = Onlooker()
+        sign_in(prompt=speaker, parameters={"prompt": "login"})
+        assert asked_for(speaker)["prompt"] == "login"
+
+    def test_an_old_sign_in_is_refused_by_auth_time(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        with issuer.misbehave("id_token_old_auth_time"), pytest.raises(WrongAuthTime):
+            sign_in(max_age_s=60)
+
+    def test_a_silent_sign_in_that_would_have_to_ask(self, sign_in: SignIn, issuer: DevIssuer) -> None:
+        issuer.ask()
+        with pytest.raises(SignInRequired) as required:
+            sign_in(prompt="none")
+        assert required.value.reason == "login_required"
+        assert Vault().get("default") is None
+
     def test_the_first_free_port_of_a_list_is_taken(self, sign_in: SignIn) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
             free = other.getsockname()[1]
@@ -156,7 +188,7 @@ class TestInTheBrowser:
         with ThreadPoolExecutor(4) as pool:
             sessions = list(pool.map(lambda _: sign_in(), range(4)))
         assert len({session.token() for session in sessions}) == 1
-        assert sum(request.endpoint == "token" for request in issuer.requests) == 1
+        assert (issuer.count("authorize"), issuer.count("token")) == (1, 1)
 
     def test_a_second_sign_in_later_asks_again(self, sign_in: SignIn, issuer: DevIssuer) -> None:
         sign_in()
@@ -182,7 +214,7 @@ class TestWithoutABrowser:
             threads[0].start()
 
         assert sign_in(prompt=Onlooker(forwarded)).principal.subject == "alice"
-        threads[0].join(10)
+        threads[0].join(60)
 
     @pytest.mark.parametrize(
         "change",
@@ -275,7 +307,7 @@ class TestWithoutABrowser:
         person = threading.Thread(target=answer)
         person.start()
         assert sign_in().principal.subject == "bob"
-        person.join(10)
+        person.join(60)
 
     @pytest.mark.parametrize("device", ["not offered", "not for this client"])
     def test_else_it_asks_by_input(
@@ -360,7 +392,7 @@ class TestWithoutABrowser:
         person = threading.Thread(target=come_back)
         person.start()
         assert sign_in(prompt=prompt).principal.subject == "alice"
-        person.join(10)
+        person.join(60)
         assert [what for what, _ in prompt.told] == ["browser_opened"]
 
     def test_a_terminal_reads_the_pasted_line(self, issuer: DevIssuer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -408,9 +440,29 @@ class TestForeignCallbacks:
 
         prompt = Onlooker(attacked)
         assert sign_in(prompt=prompt).principal.subject == "alice"
-        threads[0].join(10)
+        threads[0].join(60)
         assert statuses == [400] * len(self.FORGED) + [200]
         assert [what for what, _ in prompt.told].count("callback_refused") == len(self.FORGED)
+
+    @pytest.mark.parametrize(("ends", "status"), [("denied", 200), ("failed", 500)])
+    def test_the_browser_is_told_how_it_ended_a_denial_as_was_asked(
+        self, sign_in: SignIn, issuer: DevIssuer, ends: str, status: int
+    ) -> None:
+        if ends == "denied":
+            issuer.deny()
+        else:
+            issuer.fail("token", status=400, body=b'{"error": "invalid_client"}')
+        statuses: list[int] = []
+        browsers: list[threading.Thread] = []
+
+        def in_a_browser(address: str) -> None:
+            browsers.append(threading.Thread(target=lambda: statuses.append(visit(address))))
+            browsers[0].start()
+
+        with pytest.raises((SignInCancelled, OAuthError)):
+            sign_in(prompt=Onlooker(in_a_browser))
+        browsers[0].join(60)
+        assert statuses == [status]
 
     @pytest.fixture
     def twice(self, tmp_path: Path, browser_script: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -434,6 +486,24 @@ class TestForeignCallbacks:
         assert Vault().get("default") is None
 
 
+class TestAnotherSignInOfTheProfile:
+    def test_who_waits_for_it_says_so(self, sign_in: SignIn, capsys: pytest.CaptureFixture[str]) -> None:
+        with Vault().lock("work", purpose="sign_in") as lock:
+            assert lock.try_acquire()
+            with pytest.raises(LockTimeout):
+                sign_in(profile="work", timeout_s=1)
+        said = " ".join(capsys.readouterr().err.split())
+        assert "Another program is signing in as profile 'work' now. Finish that sign-in" in said
+
+    def test_a_prompt_that_has_no_word_for_it_waits_in_silence(self, sign_in: SignIn) -> None:
+        prompt = Onlooker()
+        with Vault().lock("default", purpose="sign_in") as lock:
+            assert lock.try_acquire()
+            with pytest.raises(LockTimeout):
+                sign_in(timeout_s=1, prompt=prompt)
+        assert prompt.told == []
+
+
 class TestOneRegisteredPort:
     @pytest.fixture
     def port(self) -> int:
@@ -442,7 +512,7 @@ class TestOneRegisteredPort:
 
     def test_two_profiles_wait_for_each_other(self, issuer: DevIssuer, port: int) -> None:
         """Each is asked in turn: nobody can type two passwords at once."""
-        options = {"insecure_loopback_http": True, "timeout_s": 20, "ports": [port]}
+        options = {"insecure_loopback_http": True, "timeout_s": 120, "ports": [port]}
         asked: list[str] = []
 
         def sign_in(profile: str) -> doorward.Session:
@@ -457,6 +527,7 @@ class TestOneRegisteredPort:
             sessions = [*pool.map(sign_in, ["one", "two", "three"])]
         assert [each.principal.subject for each in sessions] == ["alice"] * 3
         assert sorted(asked) == ["one", "three", "two"]
+        assert issuer.count("authorize") == 3
 
     def test_nobody_waits_for_another_program(self, sign_in: SignIn, port: int) -> None:
         with socket.create_server(("127.0.0.1", port)), pytest.raises(ConfigurationError) as refused:

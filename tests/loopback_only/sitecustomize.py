@@ -1,5 +1,7 @@
 """Holds a Python process to loopback: no connection, listener or name look-up beyond this machine.
 
+It also lets a forked child be measured: another thread may have held coverage's lock, which nobody would free there.
+
 tests/conftest.py runs this in the test process and puts its folder on PYTHONPATH, so that every Python child runs it
 too. A name reserved for examples (RFC 2606, 6761) is answered "unknown" without a look-up, as an offline resolver
 would; any other name, and any other address, is a mistake in a test and raises RuntimeError, which no code under test
@@ -9,8 +11,10 @@ takes for an outage. An audit hook sees what a patched socket class would miss.
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import sys
+import threading
 from typing import Any
 
 _RESERVED = ("test", "example", "invalid", "example.com", "example.net", "example.org")
@@ -50,4 +54,13 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         _check_name(arguments[0])
 
 
+def _free_coverage() -> None:
+    coverage = sys.modules.get("coverage")
+    measuring = coverage and coverage.Coverage.current()
+    if measuring and measuring._collector and measuring._collector.data_lock:  # noqa: SLF001 - no public way
+        measuring._collector.data_lock = threading.Lock()  # noqa: SLF001 - as above
+
+
 sys.addaudithook(_hook)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_coverage)

@@ -111,6 +111,7 @@ def test_a_persons_tokens(asking, oidc_provider: Any, person: Any) -> None:
         resource=OPAQUE,
         scopes=["openid", "offline_access", "read"],
         prompt=person(oidc_provider.sign_in),
+        provider="oidc-provider",
         timeout_s=30,
     )
     assert finish(asking().ask(session.token(), now=NOW())).subject == "alice"

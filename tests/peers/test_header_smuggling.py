@@ -1,7 +1,8 @@
 """Hostile requests, byte by byte, at real servers: none gets in, and no claim of an identity reaches the application.
 
-The application in support/guarded_app.py answers with what it saw. Servers refuse much of this themselves, each in its
-own way; so a test asks whether the application was reached, and as whom, never for a certain refusal.
+The applications in support/ answer with what they saw: guarded_app.py, and guarded_wsgi_app.py for servers of WSGI.
+Servers refuse much of this themselves, each in its own way; so a test asks whether the application was reached, and as
+whom, never for a certain refusal.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ SERVERS = {
     "uvicorn-h11": ["uvicorn", "--http", "h11", "--no-access-log", "--log-level", "warning"],
     "uvicorn-httptools": ["uvicorn", "--http", "httptools", "--no-access-log", "--log-level", "warning"],
     "granian": ["granian", "--interface", "asgi", "--log-level", "warning"],
+    "granian-wsgi": ["granian", "--interface", "wsgi", "--log-level", "warning"],
+    "gunicorn": ["gunicorn", "--threads", "4", "--log-level", "warning"],
+    "waitress": ["waitress"],
 }
+OF_WSGI = ("granian-wsgi", "gunicorn", "waitress")
 IDENTITY_HEADERS = [
     "X-Auth-User", "x_auth_user", "X.Auth.User", "x-AUTH_user", "X-Auth.User", "X--Auth--User", "X_AUTH_REQUEST_EMAIL",
     "X-Authenticated-UserId", "X-User", "x-user-id", "X_Username", "X-Remote-User", "Remote-User", "remote_user",
@@ -51,6 +56,9 @@ def make_token(subject="alice"):
 @dataclass
 class Server:
     port: int
+    takes_websockets: bool
+    decodes_unseen: bool = False
+    """It does not tell how a path was sent, so nobody can know that a public one was written oddly."""
 
     def send(self, request, *, until=None):
         """Send the bytes of one request, and whatever follows it; return the answer, or what came `until`."""
@@ -90,11 +98,13 @@ def server(request, tmp_path_factory):
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     program, *options = SERVERS[request.param]
+    app = "guarded_wsgi_app:app" if request.param in OF_WSGI else "guarded_app:app"
+    at = ["--bind", f"127.0.0.1:{port}"] if program == "gunicorn" else ["--host", "127.0.0.1", "--port", str(port)]
     settings = {"issuer": ISSUER, "jwks": {"keys": [KEY.public_jwk()]}}
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", program, *options, "--host", "127.0.0.1", "--port", str(port), "guarded_app:app"],
+            [sys.executable, "-m", program, *options, *at, app],
             env={
                 **os.environ,
                 "GUARDED_APP": json.dumps(settings),
@@ -105,7 +115,9 @@ def server(request, tmp_path_factory):
             stderr=subprocess.STDOUT,
         )
     try:
-        running = Server(port)
+        running = Server(
+            port, takes_websockets=request.param not in OF_WSGI, decodes_unseen=request.param == "granian-wsgi"
+        )
         give_up_at = time.monotonic() + START_DEADLINE_S
         while True:
             with contextlib.suppress(OSError):
@@ -267,7 +279,9 @@ def test_headers_alone_make_nobody_somebody(server):
 )  # fmt: skip
 def test_no_way_of_writing_a_path_gets_anybody_in_without_a_credential(server, path):
     for method in (b"GET", b"HEAD", b"OPTIONS", b"POST"):
-        assert reached(server.ask(path=path, method=method)) == []
+        for seen in reached(server.ask(path=path, method=method)):
+            assert server.decodes_unseen
+            assert seen["path"] in {"/health", "/static/app.js"}, "what the application sees"
 
 
 @pytest.mark.parametrize("path", [b"/health", b"/health?x=1", b"/health?/../admin", b"/static/", b"/static/a/b.js"])
@@ -302,6 +316,9 @@ def test_old_http_is_guarded_too(server):
 
 
 def test_a_websocket_opens_only_with_a_credential(server):
+    if not server.takes_websockets:
+        assert reached(server.ask(b"Upgrade: websocket", b"Sec-WebSocket-Version: 13")) == []
+        return
     upgrade = [
         b"Upgrade: websocket",
         b"Sec-WebSocket-Version: 13",

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("trust_test_ca")
 def sign_in(request: pytest.FixtureRequest, oidc_provider: Any, person: Any) -> Callable[..., doorward.Session]:
     def do(client_id: str = "native", *, steps: Steps | None = None, **options: Any) -> doorward.Session:
         options["prompt"] = options.get("prompt") or person(steps or oidc_provider.sign_in)
-        options["timeout_s"] = 30
+        options = {"timeout_s": 30, "provider": "oidc-provider", **options}
         if request.param == "sync":
             return doorward.sign_in(oidc_provider.https, client_id, **options)
         return asyncio.run(doorward.asign_in(oidc_provider.https, client_id, **options))
@@ -42,7 +42,8 @@ def sign_in(request: pytest.FixtureRequest, oidc_provider: Any, person: Any) -> 
 
 @pytest.fixture
 def session(oidc_provider: Any, person: Any) -> doorward.Session:
-    return doorward.sign_in(oidc_provider.https, "native", prompt=person(oidc_provider.sign_in), timeout_s=60)
+    prompt = person(oidc_provider.sign_in)
+    return doorward.sign_in(oidc_provider.https, "native", prompt=prompt, provider="oidc-provider", timeout_s=60)
 
 
 def refused_by_provider(oidc_provider: Any, client_id: str, refresh_token: str) -> str | None:
@@ -72,6 +73,16 @@ class TestSigningIn:
         assert session.principal.email == "alice@example.test"
         assert userinfo(oidc_provider, session.token())["sub"] == "alice"
         assert "signed in" in prompt.last_page()
+
+    def test_a_thin_id_token(self, oidc_provider: Any, person: Any) -> None:
+        """The name and the address come from the UserInfo endpoint."""
+        prompt = person(oidc_provider.sign_in)
+        session = doorward.sign_in(
+            oidc_provider.http, "native", prompt=prompt, timeout_s=60, insecure_loopback_http=True
+        )
+        assert "email" not in Vault().get("default").claims
+        assert session.principal.email == "alice@example.test"
+        assert session.claims["name"] == "Test alice"
 
     @pytest.mark.parametrize("method", ["basic", "post", "jwt"])
     def test_a_confidential_client(
@@ -106,6 +117,40 @@ class TestSigningIn:
         expire()
         assert session.token().count(".") == 2
 
+    @pytest.mark.parametrize(
+        ("provider", "words", "renewable"),
+        [(None, None, False), (None, "consent", True), ("oidc-provider", None, True), ("oidc-provider", "login", True)],
+    )
+    def test_it_gives_a_refresh_token_after_a_consent_alone(
+        self, sign_in: Callable[..., doorward.Session], provider: str | None, words: str | None, *, renewable: bool
+    ) -> None:
+        """So it has a name: it drops ``offline_access`` without a word, and nothing else tells."""
+        session = sign_in(provider=provider, parameters={} if words is None else {"prompt": words})
+        assert session.principal.subject == "alice"
+        assert (Vault().get("default").refresh_token is not None) is renewable
+
+    def test_the_persons_wishes_reach_it(self, sign_in: Callable[..., doorward.Session], oidc_provider: Any) -> None:
+        """``login_hint`` stands in its form; ``max_age`` has it say when the person signed in."""
+        seen = []
+
+        def steps(page: Page, url: str) -> None:
+            page.goto(url)
+            seen.append(page.locator("input[name=login]").input_value())
+            oidc_provider.sign_in(page, page.url)
+
+        session = sign_in(steps=steps, login_hint="alice", acr_values="gold", ui_locales="de", max_age_s=60)
+        assert seen == ["alice"]
+        assert session.claims["auth_time"] <= session.claims["iat"]
+
+    def test_nobody_is_asked_in_silence(
+        self, sign_in: Callable[..., doorward.Session], oidc_provider: Any, person: Any
+    ) -> None:
+        prompt = person(lambda page, url: page.goto(url))
+        with pytest.raises(SignInRequired) as required:
+            sign_in(prompt=prompt, parameters={"prompt": "none"})
+        assert required.value.reason == "login_required"
+        assert "did not finish" in prompt.last_page()
+
     def test_with_a_device_code(
         self, sign_in: Callable[..., doorward.Session], person: Any, oidc_provider: Any
     ) -> None:
@@ -138,7 +183,9 @@ class TestTheSession:
 
     def test_a_short_life_is_not_renewed_at_every_call(self, oidc_provider: Any, person: Any) -> None:
         with oidc_provider.access_token_ttl(20):
-            session = doorward.sign_in(oidc_provider.https, "native", prompt=person(oidc_provider.sign_in))
+            session = doorward.sign_in(
+                oidc_provider.https, "native", prompt=person(oidc_provider.sign_in), provider="oidc-provider"
+            )
             before = oidc_provider.token_requests(oidc_provider.https)
             assert len({session.token() for _ in range(5)}) == 1
             assert oidc_provider.token_requests(oidc_provider.https) == before
@@ -212,7 +259,7 @@ class TestTheSession:
             page.locator("input[name=password]").wait_for()
 
         prompt = person(sign_in_and_out)
-        session = doorward.sign_in(oidc_provider.https, "native", prompt=prompt)
+        session = doorward.sign_in(oidc_provider.https, "native", prompt=prompt, provider="oidc-provider")
         logout_url = session.sign_out().logout_url
         assert logout_url == f"{oidc_provider.https}/session/end?client_id=native"
         prompt.last_page()

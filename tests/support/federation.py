@@ -219,6 +219,13 @@ class Federation:
             for host, method, path, query, status, cookie in lines
         ]
 
+    def passwords_typed(self) -> int:
+        """Count how often somebody sent the login form: what the identity provider saw, whatever a test believes."""
+        return sum(
+            (request.host, request.method) == (self.idp_host, "POST") and "loginuserpass" in request.path
+            for request in self.requests()
+        )
+
     # Sessions
 
     def sign_in_plainly(self, name: str = "alice") -> SignedIn:

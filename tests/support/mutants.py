@@ -139,9 +139,10 @@ def run(mutants: list[Mutant], root: Path, *, workers: int, known: Path) -> list
     faults = [f"{mutant}\n  {wrong}" for mutant in mutants if (wrong := misfit(mutant, root))]
     seen = dict(map(json.loads, known.read_text().splitlines())) if known.exists() else {}
     wanted = [each for each in mutants if not misfit(each, root)]
+    named = {each: digest(each, root) for each in wanted}  # now: somebody may change a test while they run
     known.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, known.open("a") as notes:
-        todo = [each for each in wanted if digest(each, root) not in seen]
+        todo = [each for each in wanted if named[each] not in seen]
         copies: queue.Queue[Copy] = queue.Queue()
         for number in range(min(workers, len(todo))):
             (Path(folder) / str(number)).mkdir()
@@ -158,8 +159,8 @@ def run(mutants: list[Mutant], root: Path, *, workers: int, known: Path) -> list
         def decide(mutant: Mutant) -> None:
             code = attempt(mutant.tests, mutant)
             with lock:
-                seen[digest(mutant, root)] = code
-                notes.write(json.dumps([digest(mutant, root), code]) + "\n")
+                seen[named[mutant]] = code
+                notes.write(json.dumps([named[mutant], code]) + "\n")
                 notes.flush()
                 _say(f"{time.monotonic() - began_at:5.0f} s  {_word(code):9} {mutant.file}: {mutant.old}")
 
@@ -169,7 +170,7 @@ def run(mutants: list[Mutant], root: Path, *, workers: int, known: Path) -> list
             faults += [f"{tests}\n  fails without any change" for tests in all_tests if good[tests] != _NOTHING_FAILED]
             list(pool.map(decide, [each for each in todo if good[each.tests] == _NOTHING_FAILED]))
     for mutant in wanted:
-        code = seen.get(digest(mutant, root), _KILLED)
+        code = seen.get(named[mutant], _KILLED)
         if code not in (_KILLED, _NOTHING_FAILED):
             faults.append(f"{mutant}\n  can't be run (pytest ended with {code})")
         elif (code == _KILLED) == bool(mutant.why):

@@ -80,7 +80,7 @@ def last_address(start: str) -> str:
             raise ConnectionError(address)
 
     try:
-        urllib.request.build_opener(Stop).open(start, timeout=10).close()
+        urllib.request.build_opener(Stop).open(start, timeout=60).close()
     except ConnectionError as stopped:
         return str(stopped)
     raise AssertionError
@@ -88,7 +88,7 @@ def last_address(start: str) -> str:
 
 def visit(address: str) -> int:
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as refused:
         refused.close()

@@ -30,7 +30,9 @@ _COMMANDS = {
     "logout": ("session", "Sign out, and forget the session."),
     "status": ("session", "Show who is signed in, and for how long."),
     "token": ("session", "Print a token that is good for a while."),
+    "secret": ("session", "Keep a client's secret in the keyring, or forget it."),
     "whoami": ("session", "Show who you are to the provider."),
+    "vault": ("session", "Encrypt what is kept on this computer, and see whether it is."),
     "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
     "institution": ("institution", "Sign in at a university or library, with the browser you have."),
     "explain": ("guard", "Say why a guard accepts or refuses a token."),
@@ -53,6 +55,8 @@ Exit codes:
 Environment:
   DOORWARD_PROFILE        the profile, where --profile is not given
   DOORWARD_HOME           the folder for everything Doorward keeps
+  DOORWARD_VAULT_KEY_FILE, DOORWARD_VAULT_PASSPHRASE
+                          what a sealed vault is opened with, where there is no keyring
   DOORWARD_CLIENT_SECRET  a confidential client's secret
   DOORWARD_KEYS_DB        the database of API keys, where --db is not given
   DOORWARD_API_KEY_PEPPER what their digests are keyed with

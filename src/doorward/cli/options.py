@@ -5,14 +5,15 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["json_option", "profile_option"]
+__all__ = ["json_option", "profile_names", "profile_option"]
 
 
-def _profiles(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Complete the name of a profile for the shell."""
+def profile_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Complete the name of a profile for the shell: one that is signed in, or stands in ``doorward.toml``."""
+    from doorward.signin.settings.profiles import read_profiles
     from doorward.vault.vault import Vault
 
-    return [CompletionItem(name) for name in Vault().names() if name.startswith(begun)]
+    return [CompletionItem(name) for name in sorted({*Vault().names(), *read_profiles()}) if name.startswith(begun)]
 
 
 profile_option = click.option(
@@ -20,7 +21,7 @@ profile_option = click.option(
     metavar="NAME",
     envvar="DOORWARD_PROFILE",
     default="default",
-    shell_complete=_profiles,
+    shell_complete=profile_names,
     help="Which of your sessions; DOORWARD_PROFILE, or else 'default'.",
 )
 

@@ -25,8 +25,8 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
 def who(entry: ProfileEntry) -> str:
-    """Name the person as well as the ID token allows: e-mail, else user name, else subject. For display alone."""
-    claims = entry.claims or {}
+    """Name the person as well as the provider allows: e-mail, else user name, else subject. For display alone."""
+    claims = entry.told
     for name in ("email", "preferred_username", "name", "sub"):
         value = claims.get(name)
         if isinstance(value, str) and printable(value):
@@ -78,7 +78,7 @@ def signed_in_line(entry: ProfileEntry, *, now: float) -> str:
 
 def entry_object(entry: ProfileEntry, *, now: float) -> dict[str, Any]:
     """Return what a program may want to know about a profile, without any token."""
-    claims = entry.claims or {}
+    claims = entry.told
     return {
         "profile": entry.profile,
         "issuer": entry.issuer,

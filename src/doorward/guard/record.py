@@ -61,6 +61,7 @@ def refused_decision(
 def _decision(  # noqa: PLR0913, PLR0917 - what a line of the log is made of
     outcome: _Outcome, request: Request, who: _Who, now: float, code: str = "", reason: str = ""
 ) -> Decision:
+    resource = request.resource or ""
     return Decision(
         at=now,
         outcome=outcome,
@@ -72,7 +73,7 @@ def _decision(  # noqa: PLR0913, PLR0917 - what a line of the log is made of
         jti=who.jti,
         key_id=who.key_id,
         client_ip=request.client_ip or "",
-        resource=as_told((request.resource or "").partition("?")[0]),
+        resource=as_told(resource.partition("?")[0] if "?" in resource else resource),
         scopes=tuple(request.scopes),
     )
 

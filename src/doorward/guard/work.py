@@ -305,8 +305,8 @@ class OwnLock:
         self._lock.release()
 
     def after_fork(self) -> None:
-        """Have another one, that nobody holds."""
-        self._lock = threading.Lock()
+        """Begin anew in a child."""
+        self._lock = threading.Lock()  # another one, that nobody holds
 
 
 def _after_fork() -> None:

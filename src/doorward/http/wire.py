@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import httpcore2
 
 from doorward.errors import ConfigurationError, DoorwardError, InvalidResponse, TransportError, printable
+from doorward.http.coding import BrokenCodingError, coding_of, decoder_for
 from doorward.http.faults import EXPECTED, explain
 from doorward.http.network import AsyncNetwork, Deadline, Network
 from doorward.http.target import Proxy, Target, check_target, choose_proxy
@@ -61,7 +62,7 @@ def exchange(
             pool.stream(**call.arguments()) as response,
         ):
             answer = _Answer(call, response)
-            if answer.refusal is None:
+            if answer.failure is None:
                 for chunk in response.iter_stream():
                     if not answer.take(chunk):
                         break
@@ -84,7 +85,7 @@ async def exchange_async(request: HttpRequest, settings: ClientSettings) -> Http
             aclosing(response.aiter_stream()) as body,
         ):
             answer = _Answer(call, response)
-            if answer.refusal is None:
+            if answer.failure is None:
                 async for chunk in body:
                     if not answer.take(chunk):
                         break
@@ -137,31 +138,34 @@ class StreamedResponse:
     def __repr__(self) -> str:
         return f"StreamedResponse(status={self.status})"
 
+    @property
+    def is_coded(self) -> bool:
+        """Whether the body came in a coding: lengths, ranges and tags of the headers are of that, not of the parts."""
+        return bool(coding_of(self.headers.get("content-encoding")))
+
     def chunks(self) -> Iterator[bytes]:
-        """Give the body in parts of some 64 KiB. Ask once, and only within the context of ``HttpClient.stream``.
+        """Give the body in parts of some 64 KiB, its coding undone. Some may be empty.
+
+        Ask once, and only within the context of ``HttpClient.stream``.
 
         Raises:
             TransportError: the body ends early, or nothing of it came for ``idle_timeout_s`` (``timeout_idle``).
             InvalidResponse: ``response_too_large`` or ``response_encoded``.
         """
-        failure: DoorwardError | None = _refusal(self._call, self.headers)
+        incoming = _Incoming(self._call, self.headers)
         body = self._response.iter_stream()
-        received = 0
-        while failure is None:
+        while incoming.failure is None:
             self._deadline.renew(self._idle_timeout_s)
             try:
                 chunk = next(body, None)
             except EXPECTED as error:
-                failure = self._explain(error)
+                incoming.failure = self._explain(error)
                 break
-            if chunk is None:
+            if chunk is not None:
+                yield from incoming.take(chunk)
+            elif incoming.ends_whole():
                 return
-            received += len(chunk)
-            if received > self._call.request.max_response_bytes:
-                failure = _too_large(self._call)
-            else:
-                yield chunk
-        raise failure
+        raise incoming.failure
 
     def close(self) -> None:
         """Close the connection, whatever is still to come."""
@@ -249,39 +253,74 @@ def _check_headers(purpose: str, headers: Mapping[str, str]) -> None:
 
 
 class _Answer:
-    """A response as it comes in, refused once it is known to be too large or compressed."""
+    """A response as it comes in, gathered until it is whole or refused."""
 
     def __init__(self, call: _Call, response: httpcore2.Response) -> None:
-        self._call = call
         self._status = response.status
         self._headers = _join_headers(response.headers)
         self._body = bytearray()
-        self.refusal = _refusal(call, self._headers)
+        self._incoming = _Incoming(call, self._headers)
+
+    @property
+    def failure(self) -> DoorwardError | None:
+        return self._incoming.failure
 
     def take(self, chunk: bytes) -> bool:
-        """Add a part of the body. False when there is too much of it."""
-        self._body += chunk
-        if len(self._body) > self._call.request.max_response_bytes:
-            self.refusal = _too_large(self._call)
-        return self.refusal is None
+        """Add a part of the body. False when no more of it is wanted."""
+        for piece in self._incoming.take(chunk):
+            self._body += piece
+        return self.failure is None
 
-    def outcome(self) -> HttpResponse | InvalidResponse:
-        return self.refusal or HttpResponse(self._status, self._headers, bytes(self._body))
+    def outcome(self) -> HttpResponse | DoorwardError:
+        if self.failure is None:
+            self._incoming.ends_whole()
+        return self.failure or HttpResponse(self._status, self._headers, bytes(self._body))
 
 
-def _refusal(call: _Call, headers: Mapping[str, str]) -> InvalidResponse | None:
-    """Refuse a body by its headers: a compressed one, or one that says it is too large.
+class _Incoming:
+    """A body as it comes in: its coding undone, and held to its limit before and after (decision 8)."""
 
-    We ask for no compression, which RFC 9110 section 12.5.3 lets a server heed. One that does not is refused, so there
-    is no decompressor here for a bomb to go off in.
-    """
-    if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        message = f"The answer from {call.where} is compressed, which was not asked for. Report it to whoever runs it."
-        return InvalidResponse(message, reason="response_encoded")
-    length = headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > call.request.max_response_bytes:
-        return _too_large(call)
-    return None
+    def __init__(self, call: _Call, headers: Mapping[str, str]) -> None:
+        self.call = call
+        self.failure: DoorwardError | None = None
+        coding = coding_of(headers.get("content-encoding"))
+        self._decoder = decoder_for(coding)
+        self._room = self._coded_room = call.request.max_response_bytes
+        length = headers.get("content-length", "0")
+        if self._decoder is None:
+            message = (
+                f"The answer from {call.where} is compressed as {printable(coding)[:40]}, which was not asked for and "
+                "can't be read here. Report it to whoever runs it."
+            )
+            self.failure = InvalidResponse(message, reason="response_encoded")
+        elif length.isdecimal() and int(length) > self._room:
+            self.failure = _too_large(call)
+
+    def take(self, chunk: bytes) -> Iterator[bytes]:
+        """Give what a part becomes, an empty one at least, until ``failure`` says why there is no more."""
+        if self._decoder is None:
+            return
+        self._coded_room -= len(chunk)
+        if self._coded_room < 0:  # also of what becomes nothing, for ever
+            self.failure = _too_large(self.call)
+            return
+        try:
+            for piece in self._decoder.decode(chunk):
+                self._room -= len(piece)
+                if self._room < 0:
+                    self.failure = _too_large(self.call)
+                    return
+                yield piece
+        except BrokenCodingError:
+            message = f"The answer from {self.call.where} is not compressed as it says. Report it to whoever runs it."
+            self.failure = InvalidResponse(message, reason="response_encoded")
+
+    def ends_whole(self) -> bool:
+        """Say whether the body may end here. Else ``failure`` says why not."""
+        if self._decoder is not None and not self._decoder.is_whole:
+            message = f"No answer from {self.call.where}: the answer stops short of its end. Try again."
+            self.failure = TransportError(message, reason="truncated")
+        return self.failure is None
 
 
 def _too_large(call: _Call) -> InvalidResponse:

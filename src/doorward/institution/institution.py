@@ -16,6 +16,7 @@ from doorward.errors import (
     printable,
 )
 from doorward.http.client import HttpClient
+from doorward.http.exchange import aside
 from doorward.institution.keeper import Keeper
 from doorward.institution.reasons import probe_in_words
 from doorward.institution.routes import Route, parse_institution
@@ -198,6 +199,10 @@ class Institution:
         if status >= _BROKEN:
             message = f"{printable(self.route.host)} has an outage ({status}). Try again later."
             raise ProviderUnavailable(message, reason="institution_unavailable")
+
+    async def acheck_reachable(self) -> None:
+        """Do as ``check_reachable`` does, without blocking the event loop."""
+        await aside(self.check_reachable)
 
     def open_session(self) -> InstitutionSession:
         """Return what is held of an earlier sign-in. The network is not asked whether it still holds.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urldefrag, urljoin
 
 from doorward.errors import CorruptEntry, SignInRequired, SignInTimeout, VaultError
+from doorward.http.exchange import aside
 from doorward.institution.cookies.jar import CookieJar
 from doorward.institution.keeper import jar_of, same_session
 from doorward.institution.reasons import probe_in_words
@@ -108,6 +109,10 @@ class InstitutionSession:
         """
         return self.status.state == "valid"
 
+    async def ais_authenticated(self) -> bool:
+        """Do as ``is_authenticated`` does, without blocking the event loop."""
+        return (await self.astatus()).state == "valid"
+
     @property
     def status(self) -> Status:
         """Whether the session holds, and why: its age, its institution, and a live check, which is remembered.
@@ -125,6 +130,10 @@ class InstitutionSession:
             if known := self._remembered(entry):  # another thread was faster
                 return known
             return self._check(entry)
+
+    async def astatus(self) -> Status:
+        """Return ``status``, without blocking the event loop. A live check that has begun is carried to its end."""
+        return await aside(lambda: self.status)
 
     def note_login_page(self) -> None:
         """Note that a page of the service wanted a login: the next look at the session is a live one."""
@@ -201,6 +210,10 @@ class InstitutionSession:
         if entry is not None:
             return self._end_at_service(entry)
         return Cleared(removed, signed_out=False, problem=UNTOLD) if removed else Cleared(removed=False)
+
+    async def aclear(self) -> Cleared:
+        """Do as ``clear`` does, without blocking the event loop. What has begun is carried to its end."""
+        return await aside(self.clear)
 
     def clear_session(self) -> None:
         """Do as ``clear`` does, without a word on how it went."""

@@ -1,28 +1,22 @@
 """What may be set about signing in at institutions, with its safe ranges, and how ``doorward.toml`` says it.
 
-Where ``doorward.toml`` lies is the vault's business; what an institution's address means, ``routes``'s.
+Where ``doorward.toml`` lies, and who may write it, is the vault's business; what an address means, ``routes``'s.
 """
 
 from __future__ import annotations
 
-import difflib
-import os
-import tomllib
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from doorward.errors import ConfigurationError, UnsafePermissions, printable
+from doorward.errors import ConfigurationError, printable
 from doorward.institution.patterns import CookiePatterns
-from doorward.vault.folders import config_folder, institution_file
-from doorward.vault.trusted_file import read_trusted_file
+from doorward.vault.folders import institution_file
+from doorward.vault.settings_file import SETTINGS_FILE, read_tables, refuse_unknown, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["InstitutionSettings", "NamedInstitution", "read_institutions"]
-
-_FILE = "doorward.toml"
-_LARGEST_FILE = 1_048_576
 
 _RANGES: Mapping[str, tuple[float, float]] = {
     "poll_s": (0.2, 10),
@@ -90,16 +84,12 @@ def read_institutions(path: str | None = None) -> dict[str, NamedInstitution]:
     Raises:
         ConfigurationError: The file can't be read, or says something that is no setting; ``field`` is the place.
     """
-    document = _load(path or os.path.join(config_folder(), _FILE))  # noqa: PTH118 - the folders are texts
-    _refuse_unknown(document, {"institutions"}, "")
-    tables = document.get("institutions", {})
-    if not isinstance(tables, dict):
-        raise _wrong("institutions", "must be tables: [institutions.NAME]", "not_a_table")
+    tables = read_tables("institutions", path)
     named: dict[str, NamedInstitution] = {}
     for name, table in tables.items():
         institution_file(name)
         if name.lower() in named:
-            raise _wrong(f"institutions.{name}", "is there twice: names differ by more than case", "given_twice")
+            raise wrong(f"institutions.{name}", "is there twice: names differ by more than case", "given_twice")
         named[name.lower()] = _read(name, table)
     return named
 
@@ -107,48 +97,18 @@ def read_institutions(path: str | None = None) -> dict[str, NamedInstitution]:
 def _read(name: str, table: object) -> NamedInstitution:
     place = f"institutions.{name}"
     if not isinstance(table, dict):
-        raise _wrong(place, f"must be a table: [{place}]", "not_a_table")
-    _refuse_unknown(table, {"where", "target", *(field.name for field in fields(InstitutionSettings))}, f"{place}.")
+        raise wrong(place, f"must be a table: [{place}]", "not_a_table")
+    refuse_unknown(table, {"where", "target", *(field.name for field in fields(InstitutionSettings))}, f"{place}.")
     values = dict(table)
     where, target = values.pop("where", None), values.pop("target", None)
     if not isinstance(where, str) or not where:
-        raise _wrong(f"{place}.where", 'must say where it is, such as "jcu.edu.au"', "missing_setting")
+        raise wrong(f"{place}.where", 'must say where it is, such as "jcu.edu.au"', "missing_setting")
     if target is not None and not isinstance(target, str):
-        raise _wrong(f"{place}.target", "must be the address of a page", "wrong_value")
+        raise wrong(f"{place}.target", "must be the address of a page", "wrong_value")
     if isinstance(values.get("patterns"), list):
         values["patterns"] = tuple(values["patterns"])
     try:
         return NamedInstitution(name, where, target, InstitutionSettings(**values))
     except ConfigurationError as error:
-        message = f"{_FILE}, in [{place}]: {error.message}"
+        message = f"{SETTINGS_FILE}, in [{place}]: {error.message}"
         raise ConfigurationError(message, field=f"{place}.{error.field}", reason=error.reason) from None
-
-
-def _load(path: str) -> dict[str, Any]:
-    try:
-        data = read_trusted_file(path, most=_LARGEST_FILE + 1)
-    except FileNotFoundError:
-        return {}
-    except UnsafePermissions as error:
-        raise ConfigurationError(f"{_FILE}: {error.message}", field=_FILE, reason=error.reason) from None
-    except OSError as error:
-        raise _wrong("", f"can't be read: {printable(path)}: {error.strerror}", "file_unreadable") from None
-    if len(data) > _LARGEST_FILE:
-        raise _wrong("", f"can't be read: {printable(path)} is larger than 1 MiB", "file_unreadable")
-    try:
-        return tomllib.loads(data.decode())
-    except (ValueError, RecursionError):
-        raise _wrong("", f"is not valid TOML in UTF-8: {printable(path)}", "toml_syntax") from None
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: set[str], place: str) -> None:
-    for name in table:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            remedy = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}"
-            raise _wrong(f"{place}{printable(name)}", f"is no setting; {remedy}", "unknown_setting")
-
-
-def _wrong(place: str, what: str, reason: str) -> ConfigurationError:
-    message = f"{_FILE}: {place} {what}" if place else f"{_FILE} {what}"
-    return ConfigurationError(message if message.endswith("?") else f"{message}.", field=place or _FILE, reason=reason)

@@ -12,6 +12,7 @@ from urllib.parse import urldefrag, urljoin
 from doorward.errors import ConfigurationError, InvalidResponse, TransportError
 from doorward.institution.cookies.jar import CookieJar
 from doorward.model import HttpRequest
+from doorward.protocol.reading.urls import by_https
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +62,7 @@ def walk(  # noqa: PLR0913 - all by keyword but the first two
     stop: Callable[[str], bool] = lambda _: False,
     deadline_s: float = 30.0,
 ) -> End:
-    """Ask for ``url`` and follow redirects, ten at most, over https alone.
+    """Ask for ``url`` and follow redirects, ten at most, over https alone: a hop without it is asked by https.
 
     Args:
         jar: The cookies to begin with.
@@ -86,7 +87,7 @@ def walk(  # noqa: PLR0913 - all by keyword but the first two
         if end.status not in _REDIRECTS or not location:
             return end
         try:
-            there = urldefrag(urljoin(here, location)).url
+            there = by_https(urldefrag(urljoin(here, location)).url)
             if stop(there):
                 return End(there, hops + 1)
         except ValueError:  # no address at all

@@ -7,117 +7,31 @@ which no client can write to.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from doorward.errors import ConfigurationError, DoorwardError, Forbidden, printable
-from doorward.guard.addresses import Networks, client_address
+from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.guard.work import afinish
-from doorward.integrations.credential_places import (
-    AUTHORIZATION,
-    CredentialPlaces,
-    websocket_tokens,
-    without_websocket_tokens,
-)
-from doorward.integrations.identity_headers import IdentityHeaders
-from doorward.integrations.long_lived import LongLived, check_recheck_s
-from doorward.integrations.protected_resource import ProtectedResource
-from doorward.integrations.public_paths import PublicPaths
-from doorward.integrations.refusals import REFUSED, Refusals
-from doorward.model import Principal, Secret
+from doorward.integrations.gate.credential_places import AUTHORIZATION, websocket_tokens, without_websocket_tokens
+from doorward.integrations.gate.gate import Gate, Passing, Scope
+from doorward.integrations.gate.long_lived import LongLived, check_recheck_s
+from doorward.integrations.gate.protected_resource import ProtectedResource
+from doorward.integrations.gate.refusals import REFUSED
+from doorward.model import Principal
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
     from doorward.guard.guard import Guard
-    from doorward.guard.work import Work
-    from doorward.integrations.refusals import Refusal
+    from doorward.integrations.gate.refusals import Refusal
 
-__all__ = ["ASGIApp", "Doorkeeper", "GuardMiddleware", "ProtectedResource"]
+__all__ = ["ASGIApp", "GuardMiddleware", "ProtectedResource"]
 
-_Scope: TypeAlias = MutableMapping[str, Any]
 _Message: TypeAlias = MutableMapping[str, Any]
 _Receive: TypeAlias = Callable[[], Awaitable[_Message]]
 _Send: TypeAlias = Callable[[_Message], Awaitable[None]]
-ASGIApp: TypeAlias = Callable[[_Scope, _Receive, _Send], Awaitable[None]]
+ASGIApp: TypeAlias = Callable[[Scope, _Receive, _Send], Awaitable[None]]
 
-_AUTHORIZATION = b"authorization"
-_PREFLIGHT = b"access-control-request-method"
-_NOT_IN_PREFLIGHT = frozenset({b"authorization", b"cookie", b"content-type"})
-_OVERRIDES = (b"x-http-method", b"x-method-override")  # by which some frameworks take a request for another
-_LOST = "\ufffd"  # what stands for bytes that are no UTF-8
 _POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
-
-
-class Doorkeeper:
-    """What the middleware and FastAPI's dependency share: from the scope of a request to its principal.
-
-    Args:
-        guard: who decides.
-        trusted_proxies: networks whose ``X-Forwarded-For`` is believed; None for the guard's own.
-        credentials: where the credential may be.
-        allowed_origins: whose pages may send a cookie.
-    """
-
-    def __init__(
-        self,
-        guard: Guard,
-        *,
-        trusted_proxies: Iterable[str] | None = None,
-        credentials: Iterable[str] = AUTHORIZATION,
-        allowed_origins: Iterable[str] = (),
-    ) -> None:
-        self.guard = guard
-        self.places = CredentialPlaces(credentials, allowed_origins=allowed_origins)
-        self._trusted = None if trusted_proxies is None else Networks.parse(trusted_proxies, field="trusted_proxies")
-
-    def ask(
-        self, scope: _Scope, authorization: str | None, scopes: Sequence[str], *, again: bool = False
-    ) -> Principal | Work[Principal]:
-        """Return what ``Guard.begin`` returns for a request. ``again``: it was let in already, and is in the audit."""
-        guard = self.guard
-        resource = _resource(scope) if guard.keeps_records else None  # else nobody wants to know
-        client_ip = self._client_address(scope)
-        if again:
-            return guard.begin(authorization, client_ip=client_ip, scopes=scopes, resource=resource, recorded=True)
-        return guard.begin(authorization, client_ip=client_ip, scopes=scopes, resource=resource)
-
-    def credential(self, scope: _Scope) -> str | None:
-        """Return what the guard is asked about, which behind a middleware of the same guard is what that one found.
-
-        Raises:
-            Forbidden: there is a cookie alone, and another site's page may have sent it. The guard records that.
-        """
-        if self._is_behind_middleware(scope):
-            found: Secret | None = scope["doorward.credential"]
-            return _authorization(scope) if found is None else found.reveal()
-        if self.places.is_usual:
-            return _authorization(scope)
-        try:
-            return self.places.find(scope)
-        except Forbidden as error:
-            resource = _resource(scope) if self.guard.keeps_records else None
-            self.guard.record_refusal(error, client_ip=self._client_address(scope), resource=resource)
-            raise
-
-    def _is_behind_middleware(self, scope: _Scope) -> bool:
-        return scope.get("doorward.guard") is self.guard and scope["doorward.principal"] is not None
-
-    async def admit(self, scope: _Scope, scopes: Sequence[str], *, optional: bool = False) -> Principal | None:
-        """Return who is calling; None where nobody says who, and that is ``optional``. Errors are the guard's."""
-        credential = self.credential(scope)
-        if credential is None and optional:
-            return None
-        answer = self.ask(scope, credential, scopes, again=self._is_behind_middleware(scope))
-        return answer if isinstance(answer, Principal) else await afinish(answer)
-
-    def _client_address(self, scope: _Scope) -> str | None:
-        client = scope.get("client")
-        peer = client[0] or None if client else None
-        trusted = self.guard.trusted_proxies if self._trusted is None else self._trusted
-        if not trusted:
-            return peer
-        forwarded_for = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        return client_address(peer, forwarded_for, trusted)
 
 
 class GuardMiddleware:
@@ -179,64 +93,53 @@ class GuardMiddleware:
         identity_headers: Iterable[str] = (),
         only_headers: Iterable[str] | None = None,
     ) -> None:
-        self._app = app
-        self._guard = guard
-        self._doorkeeper = Doorkeeper(
-            guard, trusted_proxies=trusted_proxies, credentials=credentials, allowed_origins=allowed_origins
-        )
-        self._public = PublicPaths(public_paths)
-        self._optional = PublicPaths(optional_paths, field="optional_paths")
         check_recheck_s(recheck_s)
+        self._app = app
         self._recheck_s = recheck_s
-        if resource is not None and resource_metadata is None:
-            resource_metadata = resource.metadata_url
-        self._resource = resource or ProtectedResource.at(resource_metadata)
-        self._refusals = Refusals(realm=realm, resource_metadata=resource_metadata, scopes=scopes)
-        self._scopes = tuple(scopes)
-        self._stripped = IdentityHeaders(identity_headers, only=only_headers)
+        self._gate = Gate(
+            guard,
+            public_paths=public_paths,
+            optional_paths=optional_paths,
+            credentials=credentials,
+            allowed_origins=allowed_origins,
+            trusted_proxies=trusted_proxies,
+            scopes=scopes,
+            realm=realm,
+            resource=resource,
+            resource_metadata=resource_metadata,
+            identity_headers=identity_headers,
+            only_headers=only_headers,
+        )
 
-    async def __call__(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+    async def __call__(self, scope: Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
             await self._pass_lifespan(scope, receive, send)
             return
-        inner = {
-            **scope,
-            "headers": list(scope["headers"]),
-            "doorward.guard": self._guard,
-            "doorward.scopes": self._scopes,
-            "doorward.principal": None,
-            "doorward.credential": None,
-        }
-        path, raw_path = scope["path"], scope.get("raw_path")
-        credential = None
-        is_preflight = _is_preflight(inner)
-        if not is_preflight and not self._public.includes(path, raw_path):
-            if self._resource is not None and self._resource.is_asked_for(scope):
-                await _send_document(self._resource.document(self._guard.issuers), scope, send)
-                return
-            try:
-                credential = self._doorkeeper.credential(inner)
-                if credential is not None or not self._optional.includes(path, raw_path):
-                    answer = self._doorkeeper.ask(inner, credential, self._scopes)
-                    inner["doorward.principal"] = answer if isinstance(answer, Principal) else await afinish(answer)
-            except REFUSED as error:
-                await _send_refusal(self._refusals.answer(error), scope, send)
-                return
-            if credential is not None and not self._doorkeeper.places.is_usual:
-                inner["doorward.credential"] = Secret(credential)  # for FastAPI's dependency, which may ask for more
-        stripped = self._stripped  # only now: a credential may stand in one of them
-        inner["headers"] = [header for header in inner["headers"] if not stripped[header[0]]]
-        if is_preflight:
-            await _pass_preflight(self._app, inner, send)
+        gate = self._gate
+        inner = gate.enter(scope)
+        principal = None
+        try:
+            credential, found = gate.begin(inner)
+            if isinstance(found, Principal):
+                principal = found
+            elif found is not None and not isinstance(found, Passing):
+                principal = await afinish(found)
+        except REFUSED as error:
+            await _send_refusal(gate.refusals.answer(error), scope, send)
             return
+        if found is Passing.DOCUMENT:
+            await _send_document(*gate.document(), scope, send)
+            return
+        is_preflight = found is Passing.PREFLIGHT
+        gate.open(inner, credential, principal, is_preflight=is_preflight)
         if scope["type"] == "http":
-            await self._app(inner, receive, send)
+            await self._app(inner, _nothing if is_preflight else receive, send)
         else:
             await self._pass_websocket(inner, credential, receive, send)
 
-    async def _pass_websocket(self, inner: _Scope, credential: str | None, receive: _Receive, send: _Send) -> None:
+    async def _pass_websocket(self, inner: Scope, credential: str | None, receive: _Receive, send: _Send) -> None:
         """Call the application, which never sees the token among the subprotocols, and judge the connection anew."""
-        if self._doorkeeper.places.takes_websocket_protocol:
+        if self._gate.doorkeeper.places.takes_websocket_protocol:
             tokens, others = websocket_tokens(inner)
             if tokens:
                 inner.update(without_websocket_tokens(inner, others))
@@ -248,7 +151,7 @@ class GuardMiddleware:
         judged = LongLived(
             receive,
             send,
-            ask=lambda: self._doorkeeper.ask(inner, credential, self._scopes, again=True),
+            ask=lambda: self._gate.doorkeeper.ask(inner, credential, self._gate.scopes, again=True),
             principal=principal,
             recheck_s=self._recheck_s,
             clock=SystemClock(),
@@ -259,12 +162,12 @@ class GuardMiddleware:
             if not judged.ended:  # else it only says that it could not go on
                 raise
 
-    async def _pass_lifespan(self, scope: _Scope, receive: _Receive, send: _Send) -> None:
+    async def _pass_lifespan(self, scope: Scope, receive: _Receive, send: _Send) -> None:
         if scope["type"] != "lifespan":
             message = f"A guard knows http and websocket, and lets nothing else pass: {printable(str(scope['type']))}."
             raise ConfigurationError(message, field="scope", reason="unknown_scope_type")
         try:
-            self._guard.warm_up()
+            self._gate.guard.warm_up()
         except DoorwardError as error:  # an exception would tell servers that we know no lifespan, and they would go on
             await receive()
             await send({"type": "lifespan.startup.failed", "message": error.message})
@@ -272,26 +175,9 @@ class GuardMiddleware:
         await self._app(scope, receive, send)
 
 
-def _is_preflight(scope: _Scope) -> bool:
-    """Say whether a browser asks what CORS allows: before the request, without its body and without a credential.
-
-    Source: Fetch sections 3.3.2 and 4.8.
-    """
-    if scope.get("method") != "OPTIONS":
-        return False
-    headers = dict(scope["headers"])
-    has_body = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
-    return {b"origin", _PREFLIGHT} <= headers.keys() and not has_body and headers.keys().isdisjoint(_NOT_IN_PREFLIGHT)
-
-
-async def _pass_preflight(app: ASGIApp, inner: _Scope, send: _Send) -> None:
-    """Call the application with nothing that could make another request of it."""
-    inner["headers"] = [header for header in inner["headers"] if not header[0].startswith(_OVERRIDES)]
-
-    async def nothing() -> _Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
-
-    await app(inner, nothing, send)
+async def _nothing() -> _Message:
+    """Receive what a preflight request has for a body."""
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 def _choosing_bearer(send: _Send) -> _Send:
@@ -305,39 +191,13 @@ def _choosing_bearer(send: _Send) -> _Send:
     return choosing
 
 
-def _authorization(scope: _Scope) -> str | None:
-    """Make one value of those of all Authorization headers."""
-    # Several are one list (RFC 9110 section 5.3), and no credential has a comma: the guard refuses and records it.
-    given = [value for name, value in scope["headers"] if name == _AUTHORIZATION]
-    return b", ".join(given).decode("latin-1") if given else None
-
-
-def _resource(scope: _Scope) -> str:
-    """Name what was asked for, for the audit log: without the query, which may hold secrets.
-
-    No two paths are named alike. The server has decoded them, so ``%`` and ``?`` are encoded again: the log cuts off
-    what looks like a query. Where it could not decode one, the path is told as it was sent.
-    """
-    path: str = scope["path"]
-    if _LOST in path and scope.get("raw_path"):
-        path = scope["raw_path"].decode("latin-1")
-    elif "%" in path or "?" in path:
-        path = path.replace("%", "%25").replace("?", "%3F")
-    return f"{scope.get('method', 'WEBSOCKET')} {path}"
-
-
-async def _send_document(body: bytes, scope: _Scope, send: _Send) -> None:
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"max-age=3600"),
-        (b"access-control-allow-origin", b"*"),  # a page that wants to sign in there reads it too; it holds no secret
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+async def _send_document(body: bytes, headers: dict[str, str], scope: Scope, send: _Send) -> None:
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": raw})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
 
-async def _send_refusal(refusal: Refusal, scope: _Scope, send: _Send) -> None:
+async def _send_refusal(refusal: Refusal, scope: Scope, send: _Send) -> None:
     kind = "http"
     if scope["type"] == "websocket":
         if "websocket.http.response" not in (scope.get("extensions") or {}):

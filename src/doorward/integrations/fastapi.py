@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError
-from doorward.integrations.asgi import Doorkeeper
-from doorward.integrations.credential_places import AUTHORIZATION
-from doorward.integrations.refusals import REFUSED, Refusals
+from doorward.guard.work import afinish
+from doorward.integrations.gate.credential_places import AUTHORIZATION
+from doorward.integrations.gate.gate import Doorkeeper
+from doorward.integrations.gate.refusals import REFUSED, Refusals
+from doorward.model import Principal
 
 try:
     from fastapi import HTTPException, WebSocketException, status
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from doorward.guard.guard import Guard
-    from doorward.model import Principal
 
 __all__ = ["Authenticate"]
 
@@ -108,7 +109,7 @@ class Authenticate(SecurityBase):
         self._refusals = Refusals(realm=realm, resource_metadata=resource_metadata, scopes=scopes)
         self._scopes = frozenset(scopes)
 
-    async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> "Principal | None":
+    async def __call__(self, connection: HTTPConnection, security_scopes: SecurityScopes) -> Principal | None:
         scope = connection.scope
         needed = self._scopes.union(security_scopes.scopes)
         # To hold a scope is not all: for some, the guard asks the issuer whether the token is still good.
@@ -117,7 +118,8 @@ class Authenticate(SecurityBase):
             if known is not None:
                 return known
         try:
-            return await self._doorkeeper.admit(scope, sorted(needed), optional=self._optional)
+            found = self._doorkeeper.admit(scope, sorted(needed), optional=self._optional)
+            return found if found is None or isinstance(found, Principal) else await afinish(found)
         except REFUSED as error:
             refusal = self._refusals.answer(error)
         if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urljoin
+import re
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from doorward.errors import ConfigurationError
+from doorward.papers.checking.article import dois_in
 from doorward.protocol.reading.urls import FLAWS, url_flaw
 
-__all__ = ["address_flaw", "check_address", "joined"]
+__all__ = ["address_flaw", "check_address", "doi_of", "joined"]
 
 _LONGEST = 8192
 """Signed addresses are long."""
+
+_BEHIND = re.compile(r"(?:\.pdf|/(?:e?pdf|pdfdirect|full(?:text|/html)?|abstract|abs|html|meta|epub)/?)$")
 
 
 def check_address(url: str, *, insecure_loopback_http: bool = False) -> str:
@@ -37,6 +41,16 @@ def joined(at: str, reference: str) -> str:
         return _encoded(urljoin(at, reference))
     except ValueError:
         return _encoded(reference)
+
+
+def doi_of(address: str) -> str | None:
+    """Return the DOI in an address: all that follows in a resolver's, and what publishers put behind it left out."""
+    parts = urlsplit(address)
+    found = dois_in(unquote(parts.path))
+    if not found:
+        return None
+    is_resolver = f".{parts.hostname}".endswith(".doi.org")
+    return found[0] if is_resolver else _BEHIND.sub("", found[0])
 
 
 def _encoded(url: str) -> str:

@@ -6,28 +6,25 @@ The markers are hints for people; nothing is trusted because of them. What is sa
 
 from __future__ import annotations
 
-import html
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from doorward.papers.outcomes import OutcomeName
+    from doorward.papers.page import Page
 
 __all__ = [
     "HEAD_BYTES",
-    "PAGE_BYTES",
+    "PADDING",
     "TAIL_BYTES",
     "Finding",
-    "Page",
     "begins_as_pdf",
     "ends_as_pdf",
     "is_login_url",
     "name_page",
-    "read_page",
 ]
 
 HEAD_BYTES = 1024
@@ -36,31 +33,34 @@ HEAD_BYTES = 1024
 TAIL_BYTES = 2048
 """As much of the end."""
 
-PAGE_BYTES = 524_288
-"""As much of a page."""
+PADDING = b"\0\t\n\f\r \x1a\xff"
+"""What files are filled up with behind their end."""
 
-_PDF_BEGIN = re.compile(rb"(?:\xef\xbb\xbf)?[\t\n\f\r ]{0,16}%PDF-[12]\.\d")
+_PDF_BEGIN = re.compile(rb"%PDF-[12]\.\d")
 _PDF_END = re.compile(rb"startxref[\t\n\f\r ]+(\d{1,19})[\t\n\f\r ]+%%EOF")
+_MARKUP = re.compile(rb"<(?:!doctype|!--|\?xml|html|head|body|title|meta|script|svg)", re.IGNORECASE)
 
 
 def begins_as_pdf(head: bytes) -> bool:
-    """Say whether a file begins with ``%PDF-`` and a version (ISO 32000-2 section 7.5.2).
+    """Say whether ``%PDF-`` and a version stand in the first 1,024 bytes, and no page begins before them.
 
-    A byte order mark and a little white space before it are let through: some repositories send them, readers don't
-    mind, and no page begins like that.
+    That is where readers look (implementation note 13 of PDF 1.7): some send a byte order mark, blank lines,
+    headers of a gateway or a warning of a program first.
     """
-    return _PDF_BEGIN.match(head) is not None
+    found = _PDF_BEGIN.search(head[:HEAD_BYTES])
+    return found is not None and _MARKUP.search(head, 0, found.start()) is None
 
 
 def ends_as_pdf(tail: bytes, size: int) -> bool:
     """Say whether a file of ``size`` bytes ends as ISO 32000-2 section 7.5.5 says: with the place of its last table.
 
     Args:
-        tail: the last ``TAIL_BYTES``. A little may follow the end, as readers allow.
-        size: of the whole file: the table has its place within.
+        tail: the last ``TAIL_BYTES`` before its ``PADDING``. A little may follow the end, as readers allow.
+        size: of the whole file: the table has its place within. The place 0 is that of a linearized file's first part,
+            which ends like a whole one.
     """
     ends = _PDF_END.findall(tail)
-    return bool(ends) and int(ends[-1]) < size
+    return bool(ends) and 0 < int(ends[-1]) < size
 
 
 class Finding(NamedTuple):
@@ -68,83 +68,6 @@ class Finding(NamedTuple):
 
     outcome: OutcomeName
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a page says of itself, as far as it is of interest here."""
-
-    title: str
-    text: str
-    """Its markup too, in lower case, without comments: many a marker is in the markup."""
-    metadata: Mapping[str, str]
-    inputs: frozenset[tuple[str, str]]
-    """Name and type of each form field, in lower case."""
-
-    @property
-    def pdf_url(self) -> str | None:
-        """Where the page of an article says its PDF is; maybe relative."""
-        return self.metadata.get("citation_pdf_url") or None
-
-    @property
-    def year(self) -> int | None:
-        """When the page of an article says it was published."""
-        dates = (self.metadata.get(name, "") for name in _DATES)
-        years = (re.search(r"(?<!\d)(1[5-9]|20)\d\d(?!\d)", date) for date in dates)
-        return next((int(year[0]) for year in years if year), None)
-
-    @property
-    def is_article(self) -> bool:
-        """Whether it is about one: many a page of an article has a login form in its corner."""
-        return "citation_title" in self.metadata or "citation_doi" in self.metadata
-
-
-_DATES = (
-    "citation_publication_date",
-    "citation_date",
-    "citation_online_date",
-    "citation_year",
-    "prism.publicationdate",
-    "dc.date",
-    "dcterms.issued",
-)
-
-_TAG = re.compile(r"<(meta|input)\b([^<>]{1,8192})>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""([a-z:-]{1,40})\s{0,8}=\s{0,8}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""", re.IGNORECASE)
-_TITLE = re.compile(r"<title[^<>]{0,200}>([^<]{0,500})", re.IGNORECASE)
-
-
-def read_page(body: bytes) -> Page:
-    """Read what can be read of a page, however broken. Takes time in proportion to its length."""
-    plain = body[:PAGE_BYTES].replace(b"\0", b"")  # the markers are ASCII, in UTF-16 too
-    text = _without_comments(plain.decode("utf-8", "replace"))
-    metadata: dict[str, str] = {}
-    inputs: set[tuple[str, str]] = set()
-    for tag in _TAG.finditer(text):
-        attributes = dict(_attributes(tag[2]))
-        if tag[1].lower() == "input":
-            inputs.add((attributes.get("name", "").lower(), attributes.get("type", "").lower()))
-        elif name := attributes.get("name") or attributes.get("property"):
-            metadata.setdefault(name.lower(), attributes.get("content", "").strip())
-    title = _TITLE.search(text)
-    return Page(html.unescape(title[1]).strip() if title else "", text.lower(), metadata, frozenset(inputs))
-
-
-def _attributes(text: str) -> Iterator[tuple[str, str]]:
-    for name, *values in _ATTRIBUTE.findall(text):
-        yield name.lower(), html.unescape("".join(values))
-
-
-def _without_comments(text: str) -> str:
-    kept = []
-    at = 0
-    while (start := text.find("<!--", at)) >= 0:
-        kept.append(text[at:start])
-        end = text.find("-->", start)
-        if end < 0:
-            return "".join(kept)
-        at = end + 3
-    return "".join([*kept, text[at:]])
 
 
 _SAML_REQUEST = re.compile(r"[?&]samlrequest=", re.IGNORECASE)

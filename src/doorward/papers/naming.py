@@ -13,11 +13,26 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from doorward.errors import ConfigurationError
+from doorward.papers.checking.article import plain_title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["DEFAULT_TEMPLATE", "candidates", "check_template", "file_stem", "suggested_name", "year_folder"]
+    from doorward.papers.checking.article import Article
+
+__all__ = [
+    "ASIDE",
+    "DEFAULT_TEMPLATE",
+    "article_name",
+    "candidates",
+    "check_template",
+    "file_stem",
+    "suggested_name",
+    "year_folder",
+]
+
+ASIDE = "aside"
+"""The folder for PDFs that are other papers than those that were asked for."""
 
 DEFAULT_TEMPLATE = "{name}"
 _FIELDS = {"name", "host", "year"}
@@ -70,6 +85,28 @@ def suggested_name(url: str, content_disposition: str | None = None) -> str:
         if plain := _PLAIN.search(content_disposition):
             return re.sub(r"\\(.)", r"\1", plain[1] or "") or plain[2] or ""
     return next(_names_in(url), "")
+
+
+def article_name(article: Article, year: int | None) -> str:
+    """Return what a paper is called after its article, as Zotero does: ``Smith et al. - 2019 - Title``.
+
+    Empty where its title is not known. Not fit for use, as ``suggested_name`` is not.
+    """
+    if not article.titles:
+        return ""
+    title = plain_title(article.titles[0]).replace(": ", " - ")
+    return " - ".join(filter(None, (_whose(article.authors), str(year or ""), title)))
+
+
+def _whose(authors: Sequence[str]) -> str:
+    names = [*filter(None, map(_last_name, authors[:3]))]
+    return f"{names[0]} et al." if len(names) > 2 else " and ".join(names)  # noqa: PLR2004 - as many as are named
+
+
+def _last_name(author: str) -> str:
+    """Take ``Smith, Jane`` and ``Jane Smith``."""
+    last, comma, _ = author.partition(",")
+    return last.strip() if comma else author.rsplit(maxsplit=1)[-1]
 
 
 def _names_in(url: str) -> Iterator[str]:

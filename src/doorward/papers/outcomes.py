@@ -21,6 +21,7 @@ OutcomeName: TypeAlias = Literal[
     "not_found",
     "empty",
     "not_pdf",
+    "wrong_paper",
     "truncated",
     "too_large",
     "unavailable",
@@ -39,6 +40,10 @@ ADVICE: Mapping[OutcomeName, str] = MappingProxyType(
         "not_found": "There is nothing at this address. Check it.",
         "empty": "The answer was empty. Try again later.",
         "not_pdf": "What came is not a PDF. Open the address in your browser and look for the PDF's own address.",
+        "wrong_paper": (
+            "Another paper came: neither the DOI nor the title that was asked for stands in it. It is kept aside. "
+            "Look at it, and open the address in your browser."
+        ),
         "truncated": "Only a part of it came. Fetch it again: where the server can, it goes on from there.",
         "too_large": "It is larger than the limit.",
         "unavailable": "The server can't be reached or can't answer. Try again later.",
@@ -46,14 +51,37 @@ ADVICE: Mapping[OutcomeName, str] = MappingProxyType(
 )
 """What happened and what to do next."""
 
+_ADVICE_FOR: Mapping[str, str] = MappingProxyType(
+    {
+        "already_there": "It was there already, and was not fetched again. To have it anew, move it away.",
+        "no_text": "Saved. It has no text that tells whether it is the right paper: it may be a scan. Look at it.",
+        "unsure": "Saved. Its text does not tell whether it is the right paper. Look at it.",
+        "unread": "Saved. Whether it is the right paper could not be read from it. Look at it.",
+        "pypdf_missing": (
+            "Saved. Nobody looked whether it is the right paper: that needs pip install 'doorward[papers]'."
+        ),
+        "not_by_https": (
+            "The way leads over an address without https, and nothing is there by https. Open it in your browser, "
+            "or try again later."
+        ),
+        "redirect_circle": "The server sends us around in a circle. Open the address in your browser.",
+        "too_many_redirects": "The server sends us on without an end. Open the address in your browser.",
+        "response_encoded": "It came compressed in a way that can't be read here. Open the address in your browser.",
+    }
+)
+"""The same, for reasons that tell more than their outcome."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one address.
 
-    ``reason`` is a stable slug that narrows ``outcome`` down. ``path``, ``bytes`` and ``sha256`` are those of the file,
-    and None, 0 and None where none was saved. ``route`` is the one that was tried last. ``retry_after_s`` is what the
-    server asked for, if it did.
+    ``reason`` is a stable slug that narrows ``outcome`` down. Of what was saved it says whether it is the paper that
+    was asked for: ``article`` (its DOI or title stands in it), ``no_text``, ``unsure``, ``unread``, ``pypdf_missing``
+    (there is no telling), or ``pdf`` (there was nothing to look for); ``already_there``: an earlier fetch saved it.
+    ``path``, ``bytes`` and ``sha256`` are those of
+    the file, also of a ``wrong_paper``, which is kept aside; and None, 0 and None where there is none. ``route`` is the
+    one that was tried last. ``retry_after_s`` is what the server asked for, if it did.
     """
 
     url: str
@@ -69,3 +97,8 @@ class Outcome:
     def is_saved(self) -> bool:
         """Whether the paper is there now."""
         return self.outcome == "saved"
+
+    @property
+    def advice(self) -> str:
+        """What happened and what to do next, in words for people."""
+        return _ADVICE_FOR.get(self.reason) or ADVICE[self.outcome]

@@ -1,6 +1,6 @@
 """A paper on its way to disk: the ``.part`` file beside where it will be, what lets it go on later, and its last step.
 
-The only module of the room that touches files. Every name is resolved against the descriptor of its folder, and none
+Every name is resolved against the descriptor of its folder, and none
 through a symbolic link: whatever lies in the folder, nothing is written outside it. The folder itself may be a link.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-__all__ = ["InUse", "Part", "Resume", "SavedFile"]
+__all__ = ["InUse", "Part", "Resume", "SavedFile", "digest_of"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
@@ -124,10 +124,18 @@ class Part:
                 self._size += written
                 rest = rest[written:]
 
-    def tail(self, length: int) -> bytes:
-        """Return the last ``length`` bytes."""
+    def tail(self, length: int, padding: bytes) -> bytes:
+        """Return the last ``length`` bytes before any of ``padding``."""
+        end = self._size
         with self._telling():
-            return os.pread(self._fd, length, max(self._size - length, 0))
+            while end > 0:
+                begin = max(end - _BLOCK, 0)
+                if kept := os.pread(self._fd, end - begin, begin).rstrip(padding):
+                    end = begin + len(kept)
+                    break
+                end = begin
+            begin = max(end - length, 0)
+            return os.pread(self._fd, end - begin, begin)
 
     def discard(self) -> None:
         """Remove what is there: it is of no use."""
@@ -135,17 +143,33 @@ class Part:
             with self._telling():
                 self._remove()
 
-    def finish(self, stem: str) -> SavedFile:
-        """Give the file its name, or the next that is free; durably. The same paper under that name is kept instead."""
+    @contextmanager
+    def opened(self) -> Generator[int]:
+        """Give a descriptor to read what is there from its beginning."""
         with self._telling():
+            fd = os.open(self._name, os.O_RDONLY | _FILE, dir_fd=self._at)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def finish(self, stem: str, subfolder: str | None = None) -> SavedFile:
+        """Give the file its name, or the next that is free; durably. The same paper under that name is kept instead.
+
+        Args:
+            stem: the name without its ending.
+            subfolder: where it goes, if that is not where it came in.
+        """
+        with self._telling():
+            to = self._at if subfolder is None else self._folder_for(subfolder)
             os.ftruncate(self._fd, self._size)
             os.fsync(self._fd)
-            digest = _digest(self._fd)
+            digest = digest_of(self._fd)
             for name in candidates(stem):
-                if self._is_same(name, digest) or self._link(name):
+                if self._is_same(to, name, digest) or self._link(to, name):
                     self._remove()
-                    os.fsync(self._at)
-                    return SavedFile(self._folder / self._subfolder / name, self._size, digest)
+                    os.fsync(to)
+                    return SavedFile(self._folder / (subfolder or self._subfolder) / name, self._size, digest)
         message = f"There are a thousand papers called {stem} in {printable(str(self._folder))}. Move some elsewhere."
         raise StoreError(message, reason="too_many_of_a_name")
 
@@ -167,15 +191,18 @@ class Part:
 
     def _make(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        root = self._keep(os.open(self._folder, _FOLDER))
-        with suppress(FileExistsError):
-            os.mkdir(self._subfolder, dir_fd=root)
-        self._at = self._keep(os.open(self._subfolder, _FOLDER | os.O_NOFOLLOW, dir_fd=root))
+        self._at = self._folder_for(self._subfolder)
         try:
             fd = self._keep(os.open(self._name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FILE, 0o666, dir_fd=self._at))
         except FileExistsError:
             raise InUse from None
         self._take(fd)
+
+    def _folder_for(self, subfolder: str) -> int:
+        root = self._keep(os.open(self._folder, _FOLDER))
+        with suppress(FileExistsError):
+            os.mkdir(subfolder, dir_fd=root)
+        return self._keep(os.open(subfolder, _FOLDER | os.O_NOFOLLOW, dir_fd=root))
 
     def _take(self, fd: int) -> None:
         """Lock the file. Whoever had it before may have given it its name meanwhile, or removed it."""
@@ -223,29 +250,29 @@ class Part:
             os.unlink(self._name, dir_fd=self._at)
         self._fd = -1  # still open, and closed with the rest
 
-    def _link(self, name: str) -> bool:
+    def _link(self, to: int, name: str) -> bool:
         """Give the file this name. False if it is taken: a file that is there is never replaced."""
         try:
-            os.link(self._name, name, src_dir_fd=self._at, dst_dir_fd=self._at, follow_symlinks=False)
+            os.link(self._name, name, src_dir_fd=self._at, dst_dir_fd=to, follow_symlinks=False)
         except FileExistsError:
             return False
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
             with suppress(FileNotFoundError):  # no hard links here: look, and rename
-                os.stat(name, dir_fd=self._at, follow_symlinks=False)
+                os.stat(name, dir_fd=to, follow_symlinks=False)
                 return False
-            os.rename(self._name, name, src_dir_fd=self._at, dst_dir_fd=self._at)
+            os.rename(self._name, name, src_dir_fd=self._at, dst_dir_fd=to)
         return True
 
-    def _is_same(self, name: str, digest: str) -> bool:
+    def _is_same(self, at: int, name: str, digest: str) -> bool:
         try:
-            fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=self._at)
+            fd = os.open(name, os.O_RDONLY | _FILE, dir_fd=at)
         except OSError:
             return False
         try:
             found = os.fstat(fd)
-            return stat.S_ISREG(found.st_mode) and found.st_size == self._size and _digest(fd) == digest
+            return stat.S_ISREG(found.st_mode) and found.st_size == self._size and digest_of(fd) == digest
         finally:
             os.close(fd)
 
@@ -270,7 +297,7 @@ class Part:
             raise StoreError(message, reason="folder_refused") from error
 
 
-def _digest(fd: int) -> str:
+def digest_of(fd: int) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     digest = hashlib.sha256()
     at = 0

@@ -8,11 +8,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import parse_qsl, urlsplit
 
-from doorward.errors import CallbackRejected, ConfigurationError, InvalidResponse, SignInCancelled, printable
+from doorward.errors import (
+    CallbackRejected,
+    ConfigurationError,
+    InvalidResponse,
+    SignInCancelled,
+    SignInRequired,
+    printable,
+)
 from doorward.model import Secret
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.metadata import issuer_matches
@@ -20,13 +28,14 @@ from doorward.protocol.reading.responses import oauth_error
 from doorward.protocol.reading.urls import FLAWS, encode_form, url_flaw
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from doorward.protocol.metadata import ProviderMetadata
 
 __all__ = [
     "PendingSignIn",
     "ValidatedCallback",
+    "authorization_parameters",
     "build_authorization_request",
     "challenge_of",
     "join_scopes",
@@ -39,6 +48,24 @@ _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,512}")
 _CODE = re.compile(r"[\x20-\x7e]{1,8192}")
 _SAID_NO = frozenset({"access_denied", "consent_required", "interaction_required"})
 """How providers say that the person stopped or declined: the last two, in a browser where they could have gone on."""
+_WANTS_THE_PERSON = _SAID_NO - {"access_denied"} | {"login_required", "account_selection_required"}
+"""What an answer to ``prompt=none`` is when the person would have to be asked (OIDC Core section 3.1.2.6)."""
+_NAME = re.compile(r"[A-Za-z0-9_.:-]{1,100}")
+_OWNED = {
+    "scope": "scopes (--scope)",
+    "audience": "audience (--audience)",
+    "resource": "resource (--resource)",
+    "max_age": "max_age_s (--max-age)",
+    "redirect_uri": "redirect_uri (--redirect-uri)",
+    "client_id": "client_id (--client-id)",
+} | dict.fromkeys(
+    (
+        *("response_type", "response_mode", "state", "nonce", "code_challenge", "code_challenge_method"),
+        *("code_verifier", "request", "request_uri", "registration", "dpop_jkt", "grant_type", "code", "device_code"),
+        *("client_secret", "client_assertion", "client_assertion_type", "access_token", "refresh_token", "password"),
+    )
+)
+"""What no free parameter may say: what a sign-in stands on, or no address may hold; and which argument says it."""
 _LONGEST_QUERY = 16_384
 _MOST_PARAMETERS = 50
 
@@ -53,6 +80,7 @@ class PendingSignIn:
     code_verifier: Secret = field(repr=False)
     redirect_uri: str
     iss_required: bool = False
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +89,64 @@ class ValidatedCallback:
 
     code: Secret
     pending: PendingSignIn
+
+
+def authorization_parameters(
+    *,
+    prompt: str | None = None,
+    login_hint: str | None = None,
+    acr_values: str | None = None,
+    ui_locales: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return what an authorization request says besides the protocol's own, checked and by name.
+
+    Args:
+        prompt: As ``prompt``, ``login_hint``, ``acr_values`` and ``ui_locales`` are defined in OIDC Core 3.1.2.1.
+        login_hint: Who is expected to sign in.
+        acr_values: The ways to sign in that are wanted, with spaces in between.
+        ui_locales: The languages for the pages, with spaces in between.
+        parameters: Any others. None can say what the protocol owns, in any spelling that a server may take for it.
+
+    Raises:
+        ConfigurationError: ``field`` names the argument; ``parameters_not_a_mapping``, ``bad_parameter``,
+            ``reserved_parameter``, ``parameter_repeated``, ``prompt_none_not_alone``.
+    """
+    own = {"prompt": prompt, "login_hint": login_hint, "acr_values": acr_values, "ui_locales": ui_locales}
+    asked = {name: value for name, value in own.items() if value is not None}
+    given: object = {} if parameters is None else parameters
+    if not isinstance(given, Mapping):
+        message = "parameters must be a mapping of names to texts, such as {'hd': 'example.org'}."
+        raise ConfigurationError(message, field="parameters", reason="parameters_not_a_mapping")
+    for name, value in given.items():
+        _check_name(name, asked)
+        asked[name] = value
+    for name, value in asked.items():
+        if not isinstance(value, str) or not value or not value.isprintable():
+            field = name if name in own else "parameters"
+            message = f"{name} must be a text of printable characters. Correct it, or leave it out."
+            raise ConfigurationError(message, field=field, reason="bad_parameter")
+    words = asked.get("prompt", "").split()
+    if "none" in words and len(words) > 1:
+        message = "prompt='none' asks that the person is shown nothing: it can't stand beside another word."
+        raise ConfigurationError(message, field="prompt", reason="prompt_none_not_alone")
+    return asked
+
+
+def _check_name(name: object, taken: Mapping[str, str]) -> None:
+    """Refuse a free parameter that the request has anyway. Some servers read ``Scope`` or ``client.id`` as that too."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        message = f"parameters has a name that is none: {printable(str(name))}. Use letters, digits and '_.:-'."
+        raise ConfigurationError(message, field="parameters", reason="bad_parameter")
+    meant = re.sub(r"[.:-]", "_", name.lower())
+    if meant in _OWNED:
+        own = _OWNED[meant]
+        remedy = f"give it as {own}" if own else "Doorward says it by itself, or it is too secret for an address"
+        message = f"parameters can't hold {name}: {remedy}."
+        raise ConfigurationError(message, field="parameters", reason="reserved_parameter")
+    if meant in {each.lower() for each in taken}:
+        message = f"The parameter {name} is given twice. Give it once."
+        raise ConfigurationError(message, field="parameters", reason="parameter_repeated")
 
 
 def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by keyword
@@ -74,7 +160,6 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
     code_verifier: Secret,
     audience: str | None = None,
     resource: str | None = None,
-    prompt: str | None = None,
     max_age_s: int | None = None,
     extra: Sequence[tuple[str, str]] = (),
 ) -> tuple[str, PendingSignIn]:
@@ -90,9 +175,8 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         code_verifier: 43 to 128 random unreserved characters.
         audience: For which API the tokens shall be (Auth0, Authelia and others).
         resource: The same, as a URI (RFC 8707).
-        prompt: ``login``, ``consent``, ``select_account``, or several of them with spaces in between.
         max_age_s: How long ago the person may have signed in at the provider.
-        extra: Further parameters, none that is set already.
+        extra: Further parameters, such as ``authorization_parameters`` gives; none that is set already.
 
     Raises:
         ConfigurationError: ``field`` names the argument.
@@ -118,7 +202,6 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         "scope": join_scopes(scopes),
         "audience": audience,
         "resource": resource,
-        "prompt": prompt,
         "max_age": None if max_age_s is None else str(max_age_s),
     }
     parameters = {
@@ -145,6 +228,7 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         code_verifier=code_verifier,
         redirect_uri=redirect_uri,
         iss_required=metadata.iss_parameter_supported,
+        silent=parameters.get("prompt") == "none",
     )
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{encode_form(parameters.items())}", pending
 
@@ -183,6 +267,7 @@ def validate_callback(pending: PendingSignIn, query: str) -> ValidatedCallback:
             ``parameter_repeated``, ``iss_mismatch``, ``iss_missing``, ``code_missing``, ``code_malformed``.
         SignInCancelled: The person, or a policy of the provider, said no: ``access_denied``, ``consent_required``,
             ``interaction_required``.
+        SignInRequired: The person has to be asked, and ``prompt=none`` forbade it.
         OAuthError: Any other error that the provider sent back.
         ProviderUnavailable: ``server_error``, ``temporarily_unavailable``.
 
@@ -191,6 +276,9 @@ def validate_callback(pending: PendingSignIn, query: str) -> ValidatedCallback:
     parameters = _parameters_of_this_sign_in(pending, query)
     _check_issuer(pending, parameters.get("iss"))
     error = parameters.get("error")
+    if pending.silent and error in _WANTS_THE_PERSON:
+        message = "The provider wants to ask the person, which prompt='none' forbids. Sign in without it."
+        raise SignInRequired(message, reason=error)
     if error in _SAID_NO:
         description = printable(parameters.get("error_description", ""))
         told = f" ({description})" if description else ""

@@ -161,10 +161,13 @@ def build_device_authorization_request(  # noqa: PLR0913 - the request's paramet
     scopes: Sequence[str] | None = None,
     audience: str | None = None,
     resource: str | None = None,
+    max_age_s: int | None = None,
+    parameters: Mapping[str, str] | None = None,
 ) -> HttpRequest:
     """Ask for a code that the person enters on another device (RFC 8628 section 3.1).
 
     PKCE goes along: Keycloak wants it here too where the client is set so, and RFC 6749 has others ignore it.
+    ``parameters`` are further ones, such as ``authorization_parameters`` gives.
 
     Raises:
         ConfigurationError: The provider has no device flow.
@@ -174,9 +177,11 @@ def build_device_authorization_request(  # noqa: PLR0913 - the request's paramet
         message = "The provider offers no sign-in by device code: sign in with a browser instead."
         raise ConfigurationError(message, field="mode", reason="no_device_flow")
     fields = {
+        **(parameters or {}),
         "scope": join_scopes(scopes),
         "audience": audience,
         "resource": resource,
+        "max_age": None if max_age_s is None else str(max_age_s),
         "code_challenge": challenge_of(code_verifier),
         "code_challenge_method": "S256",
     }

@@ -43,9 +43,11 @@ class Cooldown:
         quiet_s = min(_FIRST_S * 2 ** min(unanswered - 1, 10), _LONGEST_S) if unanswered else 0
         left_s = last_at + quiet_s - self._clock.now()
         if 0 < left_s <= _LONGEST_S:
+            profile = "" if self._profile == "default" else f" --profile {self._profile}"
             message = (
                 f"Nobody answered the last sign-in of profile {self._profile!r}, so no program asks again for "
-                f"{left_s:.0f} s. Wait, or sign in yourself with `doorward login` in a terminal."
+                f"{left_s:.0f} s. Wait, or sign in yourself in a terminal: `doorward login{profile}`, with --device "
+                "if no browser is there."
             )
             raise SignInRequired(message, reason="cooling_down")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from doorward.errors import SignInTimeout, UnavailableError
+from doorward.errors import ConfigurationError, SignInTimeout, UnavailableError
 from doorward.model import Pause, Secret, TokenSet
 from doorward.protocol.token_endpoint import (
     build_device_authorization_request,
@@ -15,6 +15,8 @@ from doorward.protocol.token_endpoint import (
 from doorward.signin.exchanges import answer_to
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.client_auth import Client
     from doorward.protocol.metadata import ProviderMetadata
@@ -32,6 +34,8 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
     metadata: ProviderMetadata,
     client: Client,
     *,
+    max_age_s: int | None,
+    parameters: Mapping[str, str],
     prompt: Prompt,
     timeout_s: float,
     clock: Clock,
@@ -40,14 +44,19 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
     """Show the person a code, and ask the token endpoint until it was used, refused or too old.
 
     A question that meets an outage is asked again at twice the interval (RFC 8628 section 3.5), within the deadline.
+    ``max_age_s`` and ``parameters`` go along as they would with a browser: Keycloak and others heed them here too, and
+    the rest ignore them (RFC 6749 section 3.1).
 
     Raises:
-        ConfigurationError: The provider has no device flow.
+        ConfigurationError: The provider has no device flow; ``prompt=none`` forbids to ask the person.
         SignInCancelled: The person said no.
         SignInTimeout: Nobody used the code in time.
         UnavailableError: An outage, at the start or when the time was up.
         ProviderError: A wrong answer, or a refusal.
     """
+    if parameters.get("prompt") == "none":
+        message = "prompt='none' has the person shown nothing, but somebody has to enter a code. Sign in without it."
+        raise ConfigurationError(message, field="prompt", reason="prompt_none_by_device")
     code_verifier = Secret(entropy.token_urlsafe(32))
     request = build_device_authorization_request(
         metadata,
@@ -58,6 +67,8 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
         scopes=registration.scopes_for(metadata.scopes_supported, openid=metadata.openid),
         audience=registration.audience,
         resource=registration.resource,
+        max_age_s=max_age_s,
+        parameters=parameters,
     )
     response = yield from answer_to(request)
     authorization = parse_device_authorization_response(response, request=request, now=clock.now())

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from doorward.errors import Expired, InvalidResponse, MissingClaim, NotYetValid, ProviderError, UnknownKey
+from doorward.errors import (
+    Expired,
+    InvalidResponse,
+    MissingClaim,
+    NotYetValid,
+    ProviderError,
+    UnavailableError,
+    UnknownKey,
+)
 from doorward.protocol.claims import SignedClaims, parse_jwt, verify_jwt
 from doorward.protocol.metadata import (
     build_jwks_request,
@@ -15,18 +24,29 @@ from doorward.protocol.metadata import (
     parse_jwks_response,
     parse_metadata_response,
 )
-from doorward.signin.providers import habits_of
+from doorward.protocol.userinfo import build_userinfo_request, lacks_claims, parse_userinfo_response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from doorward.model import HttpRequest, HttpResponse, Secret, TokenSet
     from doorward.ports import Flow
+    from doorward.protocol.id_token import IdTokenClaims
     from doorward.protocol.jwk import JwkSet
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.registration import Registration
 
-__all__ = ["answer_to", "discover", "fetch_keys", "issuer_of", "telling_clock_skew", "verify_id_token"]
+__all__ = [
+    "answer_to",
+    "ask_userinfo",
+    "discover",
+    "fetch_keys",
+    "issuer_of",
+    "telling_clock_skew",
+    "verify_id_token",
+]
+
+_log = logging.getLogger("doorward.signin")
 
 _SKEW_WORTH_TELLING_S = 30
 _LONGEST_ID_TOKEN = 262_144
@@ -52,7 +72,7 @@ def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata
                 issuer=registration.issuer,
                 now=now,
                 insecure_loopback_http=registration.insecure_loopback_http,
-                accepted_issuer_template=habits_of(registration.issuer).issuer_template,
+                accepted_issuer_template=registration.habits.issuer_template,
                 openid="openid-configuration" in request.url,
             )
         except ProviderError as error:
@@ -81,6 +101,20 @@ def verify_id_token(
             if error.reason != "unknown_kid":  # which a newer set may have; nothing else is mended by fetching it
                 raise
     return verify_jwt(jwt, (yield from fetch_keys(metadata, now=now)), algorithms=algorithms)
+
+
+def ask_userinfo(
+    metadata: ProviderMetadata, tokens: TokenSet, proven: IdTokenClaims, scopes: Collection[str], *, now: float
+) -> Flow[Mapping[str, Any] | None]:
+    """Fetch what the ID token lacks of what was asked for. It is for display: without it, a sign-in is as good."""
+    if metadata.userinfo_endpoint is None or not lacks_claims(proven.claims, scopes):
+        return None
+    try:
+        response = yield from answer_to(build_userinfo_request(metadata, tokens.access_token))
+        return parse_userinfo_response(response, subject=proven.subject, now=now)
+    except (UnavailableError, ProviderError) as error:
+        _log.warning("Nothing was taken from the UserInfo endpoint of %s: %s", metadata.issuer, error.reason)
+        return None
 
 
 def issuer_of(metadata: ProviderMetadata, signed: SignedClaims) -> str:

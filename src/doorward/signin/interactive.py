@@ -19,14 +19,23 @@ from doorward.protocol.token_endpoint import build_code_request, parse_token_res
 from doorward.signin.callback import Question, await_callback, is_far_notebook, let_page_leave
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
-from doorward.signin.exchanges import answer_to, discover, issuer_of, telling_clock_skew, verify_id_token
+from doorward.signin.exchanges import (
+    answer_to,
+    ask_userinfo,
+    discover,
+    issuer_of,
+    telling_clock_skew,
+    verify_id_token,
+)
 from doorward.signin.loopback.listener import CallbackListener
-from doorward.signin.providers import habits_of
+from doorward.signin.providers import with_habits
 from doorward.signin.refresh import LOCK_TIMEOUT_S
 from doorward.signin.session import Session
 from doorward.vault.entries import ProfileEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doorward.model import TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.authorization import PendingSignIn, ValidatedCallback
@@ -59,6 +68,7 @@ class SigningIn:
     redirect_uri: str
     timeout_s: float
     max_age_s: int | None
+    parameters: Mapping[str, str]
     cool_down: bool
     prompt: Prompt
     vault: Vault
@@ -84,12 +94,16 @@ class SigningIn:
         """Wait until nobody else is asking the person the same; say whether they have answered meanwhile."""
         if lock.try_acquire():
             return False
+        tell = getattr(self.prompt, "waiting_for_another", None)  # prompts made for 0.1 lack it
+        if tell is not None:
+            tell(self.profile, self.timeout_s)
         yield from lock.acquire(self.clock, timeout_s=self.timeout_s, unless=lambda: None)
         entry = self.vault.get(self.profile)
         return (
             entry is not None
             and entry.ended_at is None
             and self.max_age_s is None  # only an answer of its own shows how long ago the person signed in
+            and not self.parameters  # and whether it is what they were asked
             and entry.created_at >= self.started_at
             and (entry.issuer, entry.client_id) == (self.registration.issuer, self.registration.client_id)
             and (entry.audience, entry.resource) == (self.registration.audience, self.registration.resource)
@@ -137,6 +151,8 @@ class SigningIn:
             self.registration,
             metadata,
             client,
+            max_age_s=self.max_age_s,
+            parameters=self.parameters,
             prompt=self.prompt,
             timeout_s=self.timeout_s,
             clock=self.clock,
@@ -173,9 +189,7 @@ class SigningIn:
         """Authorization code flow. The browser learns of success only when the session is saved."""
         yield from self._open(listener)
         with listener:
-            habits = habits_of(self.registration.issuer)
             scopes = self._scopes(metadata)
-            consent = "offline_access" in scopes and habits.consent_for_offline_access
             redirect_uri = listener.redirect_uri
             if not urlsplit(self.redirect_uri).path:
                 redirect_uri = redirect_uri.removesuffix("/")
@@ -189,9 +203,8 @@ class SigningIn:
                 code_verifier=Secret(self.entropy.token_urlsafe(32)),
                 audience=self.registration.audience,
                 resource=self.registration.resource,
-                prompt=habits.prompt or ("consent" if consent else None),
                 max_age_s=self.max_age_s,
-                extra=tuple(habits.authorization_parameters.items()),
+                extra=tuple(with_habits(self.registration.habits, self.parameters, scopes).items()),
             )
             listener.set_authorization_url(url)
             question = Question(
@@ -255,16 +268,20 @@ class SigningIn:
         *,
         pending: PendingSignIn | None,
     ) -> Flow[None]:
+        scopes, userinfo = self._scopes(metadata), None
+        if claims is not None:
+            userinfo = yield from ask_userinfo(metadata, tokens, claims, scopes, now=self.clock.now())
         entry = ProfileEntry(
             profile=self.profile,
             issuer=self.registration.issuer,
             client_id=self.registration.client_id,
             client_authentication=client.authentication.method,
-            scopes=self._scopes(metadata),
+            scopes=scopes,
             known_audiences=self.registration.known_audiences,
             audience=self.registration.audience,
             resource=self.registration.resource,
             insecure_loopback_http=self.registration.insecure_loopback_http,
+            provider=self.registration.provider,
             redirect_uri=None if pending is None else pending.redirect_uri,
             created_at=self.clock.now(),
             access_token=tokens.access_token,
@@ -277,6 +294,7 @@ class SigningIn:
             id_token_renewable=claims is not None,
             nonce=None if pending is None else Secret(pending.nonce),
             claims=None if claims is None else dict(claims.claims),
+            userinfo=userinfo,
             refresh_token=tokens.refresh_token,
         )
         with self.vault.lock(self.profile) as lock:

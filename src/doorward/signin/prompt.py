@@ -9,7 +9,7 @@ import os
 import select
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, runtime_checkable
 
 if TYPE_CHECKING:
     from doorward.protocol.token_endpoint import DeviceAuthorization
@@ -20,6 +20,7 @@ _ERASE, _KILL = (0x7F, 0x08), 0x15  # Backspace, Ctrl-U
 _LONGEST_LINE = 262_144
 
 
+@runtime_checkable
 class Prompt(Protocol):
     """What a sign-in tells the person, and the one thing it asks."""
 
@@ -80,6 +81,13 @@ class TerminalPrompt:
 
     def device_code(self, authorization: DeviceAuthorization) -> None:
         self._say(f"Open {authorization.verification_uri} on any device and enter the code {authorization.user_code}")
+
+    def waiting_for_another(self, profile: str, timeout_s: float) -> None:
+        """Say that somebody else is signing this profile in, whose answer will do for both."""
+        self._say(
+            f"Another program is signing in as profile {profile!r} now. Finish that sign-in, in its browser window or "
+            f"terminal: it counts here too. Or end that program. Waiting for {timeout_s:.0f} s at most."
+        )
 
     def callback_refused(self, why: str) -> None:
         self._say(f"A callback was refused: {why} Still waiting for the real one.")

@@ -7,8 +7,9 @@ what came with it is refused, and an outage leaves every token as it is.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -33,7 +34,7 @@ from doorward.protocol.token_endpoint import (
     salvage_refresh_token,
 )
 from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
-from doorward.signin.providers import habits_of
+from doorward.signin.providers import STANDARD
 
 if TYPE_CHECKING:
     from doorward.model import Secret, TokenSet
@@ -49,8 +50,8 @@ __all__ = ["LOCK_TIMEOUT_S", "refresh"]
 
 _log = logging.getLogger("doorward.refresh")
 
-LOCK_TIMEOUT_S = 150.0
-"""Longer than a refresh can need: metadata, keys, tokens and once more keys take 30 s each at most, a keyring 5."""
+LOCK_TIMEOUT_S = 180.0
+"""Longer than a refresh can need: metadata, keys, tokens, once more tokens and keys take 30 s each, a keyring 5."""
 
 _BAD_REQUEST = 400
 _FIRST_BACKOFF_S = 2.0
@@ -103,19 +104,43 @@ class _Refresh:
         try:
             metadata = yield from discover(self.registration, now=self.clock.now())
             keys = (yield from fetch_keys(metadata, now=self.clock.now())) if self._wants_keys else None
-            tokens = yield from self._exchange(metadata)
+            entry, tokens = yield from self._exchange(metadata)
         except (UnavailableError, ProviderError) as error:
             self._back_off(self.vault.get(self.entry.profile) or self.entry, error)
             raise
-        return (yield from self._save(tokens, metadata, keys))
+        return (yield from self._save(entry, tokens, metadata, keys))
 
     @property
     def _wants_keys(self) -> bool:
         """Whether an ID token may come: its keys are fetched before the refresh token is spent."""
         return self.entry.id_token is not None or "openid" in self.entry.scopes
 
-    def _exchange(self, metadata: ProviderMetadata) -> Flow[TokenSet]:
-        entry, habits = self.entry, habits_of(self.entry.issuer)
+    def _exchange(self, metadata: ProviderMetadata) -> Flow[tuple[ProfileEntry, TokenSet]]:
+        """Ask for tokens; return them, and the entry with what was learnt on the way."""
+        entry = self.entry
+        repeats = self.registration.habits.redirect_uri_on_refresh or entry.redirect_uri_on_refresh
+        try:
+            return entry, (yield from self._ask(metadata, redirect_uri=entry.redirect_uri if repeats else None))
+        except OAuthError as error:
+            refusal = error
+        if self._may_want_redirect_uri(refusal):
+            with suppress(OAuthError):  # what the plain request was told counts
+                tokens = yield from self._ask(metadata, redirect_uri=entry.redirect_uri)
+                return replace(entry, redirect_uri_on_refresh=True), tokens
+        self._refuse(refusal)
+
+    def _may_want_redirect_uri(self, error: OAuthError) -> bool:
+        """Say whether this refusal may mean that the redirect URI is to be repeated, as GitLab wants it (decision 5).
+
+        Only of a provider that nobody knows, and before any refresh has worked: later it would be a guess at a token
+        that has ended.
+        """
+        unknown = self.registration.habits is STANDARD and not self.entry.redirect_uri_on_refresh
+        first = self.entry.refreshed_at is None and self.entry.redirect_uri is not None
+        return unknown and first and error.error == "invalid_grant"
+
+    def _ask(self, metadata: ProviderMetadata, *, redirect_uri: str | None) -> Flow[TokenSet]:
+        entry = self.entry
         assert entry.refresh_token is not None  # noqa: S101 - the caller's part of the contract
         request = build_refresh_request(
             metadata,
@@ -123,31 +148,14 @@ class _Refresh:
             entry.refresh_token,
             now=self.clock.now(),
             jti=self.entropy.token_urlsafe(16),
-            scopes=entry.scopes if habits.scope_on_refresh else None,
-            redirect_uri=entry.redirect_uri if habits.redirect_uri_on_refresh else None,
+            scopes=entry.scopes if self.registration.habits.scope_on_refresh else None,
+            redirect_uri=redirect_uri,
             audience=entry.audience,
             resource=entry.resource,
         )
         response = yield from answer_to(msgspec.structs.replace(request, irrevocable=True))
         try:
             return parse_token_response(response, request=request, now=self.clock.now())
-        except OAuthError as error:  # of this endpoint: another one's word ends no session
-            if ended_session(error):
-                self._put(replace(entry, refresh_token=None, ended_at=self.clock.now(), ended_reason=error.error))
-                message = f"The provider has ended the session of profile {entry.profile!r}. Sign in again."
-                raise SignInRequired(message, reason="session_ended") from error
-            if needs_interaction(error):
-                self._back_off(entry, error)
-                message = f"The provider wants to see the person behind profile {entry.profile!r}. Sign in again."
-                raise SignInRequired(message, reason="interaction_required") from error
-            if renewed_by_signing_in(error):
-                self._back_off(entry, error)
-                message = (
-                    f"The provider does not renew profile {entry.profile!r}: {error.message} Most likely its refresh "
-                    "token is no longer good. It is kept; sign in again."
-                )
-                raise SignInRequired(message, reason="refresh_refused") from error
-            raise
         except InvalidResponse as error:
             rotated = salvage_refresh_token(response)
             if rotated is not None:  # the answer is of no use, but the old refresh token is gone all the same
@@ -158,9 +166,31 @@ class _Refresh:
                 raise SignInRequired(message, reason="refresh_refused") from error
             raise
 
-    def _save(self, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet | None) -> Flow[ProfileEntry]:
+    def _refuse(self, error: OAuthError) -> NoReturn:
+        """Keep what a refusal of this endpoint means (another one's word ends no session), and raise it."""
+        entry = self.entry
+        if ended_session(error):
+            self._put(replace(entry, refresh_token=None, ended_at=self.clock.now(), ended_reason=error.error))
+            message = f"The provider has ended the session of profile {entry.profile!r}. Sign in again."
+            raise SignInRequired(message, reason="session_ended") from error
+        if needs_interaction(error):
+            self._back_off(entry, error)
+            message = f"The provider wants to see the person behind profile {entry.profile!r}. Sign in again."
+            raise SignInRequired(message, reason="interaction_required") from error
+        if renewed_by_signing_in(error):
+            self._back_off(entry, error)
+            message = (
+                f"The provider does not renew profile {entry.profile!r}: {error.message} Most likely its refresh "
+                "token is no longer good. It is kept; sign in again."
+            )
+            raise SignInRequired(message, reason="refresh_refused") from error
+        raise error
+
+    def _save(
+        self, entry: ProfileEntry, tokens: TokenSet, metadata: ProviderMetadata, keys: JwkSet | None
+    ) -> Flow[ProfileEntry]:
         renewed = replace(
-            self.entry,
+            entry,
             refresh_token=tokens.refresh_token or self.entry.refresh_token,
             refreshed_at=tokens.issued_at,
         )

@@ -5,22 +5,25 @@ A value, checked when made. The client secret travels in it as a Secret and is n
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from doorward.errors import ConfigurationError, printable
+from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailable, printable
 from doorward.model import Secret
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choose_authentication
 from doorward.protocol.jwk import SigningKey
 from doorward.protocol.metadata import check_issuer_url
-from doorward.signin.os_keyring import read_secret
+from doorward.signin.providers import habits_of
+from doorward.signin.settings.os_keyring import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from doorward.protocol.metadata import ProviderMetadata
+    from doorward.signin.providers import Habits
 
 __all__ = [
     "DEFAULT_SCOPES",
@@ -30,8 +33,12 @@ __all__ = [
     "as_scopes",
     "as_secret",
     "find_client_secret",
+    "needed_client_secret",
     "read_client_key",
 ]
+
+_log = logging.getLogger("doorward.registration")
+_NO_KEYRING = ("keyring_package", "keyring_absent")
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
@@ -55,6 +62,7 @@ class Registration:
         resource: The ``resource`` parameter (RFC 8707).
         known_audiences: Who else the ID token may be meant for, where it does not say that we asked for it (``azp``).
         insecure_loopback_http: Allow http for loopback addresses, for development.
+        provider: Whose habits to follow where the host does not tell, one of ``providers.PROVIDERS``.
 
     Raises:
         ConfigurationError: A field is wrong; ``field`` names it.
@@ -70,9 +78,11 @@ class Registration:
     resource: str | None = None
     known_audiences: tuple[str, ...] = ()
     insecure_loopback_http: bool = False
+    provider: str | None = None
 
     def __post_init__(self) -> None:
         check_issuer_url(self.issuer, insecure_loopback_http=self.insecure_loopback_http)
+        _ = self.habits
         if not self.client_id or not self.client_id.isprintable():
             message = "client_id is empty or has control characters: give the client ID the provider registered."
             raise ConfigurationError(message, field="client_id")
@@ -91,6 +101,11 @@ class Registration:
         if any(not scope or not scope.isascii() or not scope.isprintable() or " " in scope for scope in self.scopes):
             message = "scopes must be non-empty words of printable ASCII, such as ('openid', 'email')."
             raise ConfigurationError(message, field="scopes")
+
+    @property
+    def habits(self) -> Habits:
+        """What this provider wants beyond the standard."""
+        return habits_of(self.issuer, self.provider)
 
     @property
     def expected_audiences(self) -> tuple[str, ...]:
@@ -154,15 +169,32 @@ def find_client_secret(
 ) -> Secret | None:
     """Find a client's secret: as given, else ``DOORWARD_CLIENT_SECRET``, else the operating system's keyring.
 
-    The keyring is asked only where the ``keyring`` package is installed, with a deadline of five seconds, under the
-    service ``doorward`` and the user name ``CLIENT_ID@ISSUER``.
+    The keyring is asked with a deadline of five seconds, under the service ``doorward`` and the user name
+    ``CLIENT_ID@ISSUER``. One that can't answer counts as one that holds nothing, and the log says why.
     """
     if given is not None:
         return as_secret(given)
     if environ.get("DOORWARD_CLIENT_SECRET"):
         return Secret(environ["DOORWARD_CLIENT_SECRET"])
-    secret = read_secret(f"{client_id}@{issuer}")
-    return None if secret is None else Secret(secret)
+    try:
+        return read_secret(issuer, client_id)
+    except (KeyringLocked, KeyringUnavailable) as error:
+        if error.reason not in _NO_KEYRING:  # most machines without a person have none, and need none
+            _log.warning("%s", error)
+        return None
+
+
+def needed_client_secret(issuer: str, client_id: str) -> Secret:
+    """Find a client's secret, as ``find_client_secret`` does.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    secret = find_client_secret(issuer, client_id, None)
+    if secret is None:
+        message = "The client's secret is missing. Set DOORWARD_CLIENT_SECRET, or keep it: doorward secret set"
+        raise ConfigurationError(message, field="client_secret", reason="client_secret_missing")
+    return secret
 
 
 def read_client_key(prefix: str = "DOORWARD", environ: Mapping[str, str] = os.environ) -> SigningKey | None:

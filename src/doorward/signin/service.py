@@ -185,7 +185,7 @@ class ClientCredentials:
             message = "Client credentials give an access token only: there is no person an ID token could name."
             raise ConfigurationError(message, field="kind")
         tokens = self._tokens
-        if tokens is None or not is_fresh(tokens.issued_at, tokens.expires_at, now=self._clock.now()):
+        if tokens is None or not is_fresh(tokens.issued_at, tokens.expires_at, now=self._clock.now(), bounded=True):
             return None
         token = tokens.access_token.reveal()
         return None if token == rejected else token

@@ -7,55 +7,41 @@ object holds no token, so threads, tasks and processes see the same one.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-from doorward.errors import ConfigurationError, OAuthError, ProviderError, SignInRequired, UnavailableError
+from doorward.errors import (
+    ConfigurationError,
+    ProviderError,
+    SignInRequired,
+    StoreError,
+    UnavailableError,
+)
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, aside, run
-from doorward.model import Principal
-from doorward.protocol.endpoints import build_logout_url, build_revocation_request, parse_revocation_response
-from doorward.signin.exchanges import answer_to, discover
+from doorward.signin.held import Wanted, principal_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
 from doorward.signin.registration import Registration, as_secret, find_client_secret
+from doorward.signin.sign_out import SignOut, revoke
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.model import Secret, TokenKind
+    from doorward.errors import DoorwardError
+    from doorward.model import Principal, Secret, TokenKind
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.jwk import SigningKey
     from doorward.vault.entries import ProfileEntry
 
-__all__ = ["Session", "SignOut", "open_session"]
+__all__ = ["Session", "open_session"]
 
 _log = logging.getLogger("doorward.session")
-
-_Revocable: TypeAlias = Literal["refresh_token", "access_token"]
 
 _SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 _STILL_USABLE_S = 5.0
 """A token that can't be renewed is given out until this close to its end."""
-
-
-@dataclass(frozen=True, slots=True)
-class SignOut:
-    """What a sign-out did. The vault entry is gone in every case.
-
-    Attributes:
-        revoked: The provider confirmed that the session is over: its refresh token is no longer good, or where there is
-            none, its access token.
-        problem: Why it did not, in words; None if it did or has no way to.
-        logout_url: Where a browser ends the provider's own session; None if it offers no such place.
-        access_token_revoked: The provider confirmed that the access token is no longer good. Some can't revoke those.
-    """
-
-    revoked: bool
-    problem: str | None
-    logout_url: str | None
-    access_token_revoked: bool = False
+_UNWRITABLE = ("read_only", "no_access")
 
 
 def open_session(
@@ -107,43 +93,55 @@ class Session:
     def __repr__(self) -> str:
         return f"Session({self.profile!r})"
 
-    def token(self, kind: TokenKind = "access") -> str:
+    def token(self, kind: TokenKind = "access", *, least_life_s: float = 0) -> str:
         """Return a token good for 5 more minutes (less where its whole life is under 10), refreshing if needed.
+
+        One whose end the provider did not tell counts as good for an hour, if it can be renewed.
 
         Args:
             kind: ``"access"`` or ``"id"``.
+            least_life_s: For how many seconds it has to be good, where that is longer.
 
         Raises:
             SignInRequired: The session has ended, or never gave such a token.
             UnavailableError: It must be refreshed and can't be now; what is stored is unchanged.
             ProviderError: The provider's answer can't be used; what is stored is unchanged.
             InvalidCredential: The new ID token does not hold; of the answer, only the refresh token was kept.
-            ConfigurationError: ``kind`` is none, or the client's secret or key is wanted and was not given.
+            ConfigurationError: ``kind`` is none, the client's secret or key is wanted and was not given, or the
+                provider's tokens do not live for ``least_life_s``.
             VaultError: The vault can't be used as it is.
         """
-        return self._run(kind)
+        return self._run(Wanted(kind, least_life_s=least_life_s))
 
-    async def atoken(self, kind: TokenKind = "access") -> str:
+    async def atoken(self, kind: TokenKind = "access", *, least_life_s: float = 0) -> str:
         """Do as ``token`` does, without blocking the event loop on the network or a lock."""
-        return await self._arun(kind)
+        return await self._arun(Wanted(kind, least_life_s=least_life_s))
 
-    def renew(self, rejected: str) -> str:
-        """Return an access token other than ``rejected``, which a server has just refused.
+    def renew(self, rejected: str | None = None, kind: TokenKind = "access") -> str:
+        """Return a token other than ``rejected``, such as one that a server has just refused.
 
         If another process has renewed it meanwhile, that one is returned and the provider is not asked.
 
+        Args:
+            rejected: The token that will not do; left out, the one in the vault.
+            kind: ``"access"`` or ``"id"``.
+
         Raises the same as ``token``.
         """
-        return self._run("access", rejected=rejected)
+        return self._run(self._other_than(rejected, kind))
 
-    async def arenew(self, rejected: str) -> str:
+    async def arenew(self, rejected: str | None = None, kind: TokenKind = "access") -> str:
         """Do as ``renew`` does, for asyncio."""
-        return await self._arun("access", rejected=rejected)
+        return await self._arun(self._other_than(rejected, kind))
 
     @property
     def claims(self) -> Mapping[str, Any]:
-        """The validated claims of the ID token; empty if the provider gave none."""
-        return self._entry().claims or {}
+        """The validated claims of the ID token; empty if the provider gave none.
+
+        Where it lacked name, address or groups that were asked for, what the provider's UserInfo endpoint said of the
+        same person at the sign-in stands beside them.
+        """
+        return self._entry().told
 
     @property
     def principal(self) -> Principal:
@@ -156,7 +154,7 @@ class Session:
         if entry.claims is None:
             message = f"Profile {self.profile!r} has no ID token, so it names nobody. Sign in with the scope openid."
             raise SignInRequired(message, reason="no_id_token")
-        return _principal(entry, entry.claims)
+        return principal_of(entry, entry.told)
 
     @property
     def expires_at(self) -> float | None:
@@ -198,87 +196,100 @@ class Session:
             raise SignInRequired(message, reason="no_session")
         return entry
 
-    def _fresh(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> str | None:
-        if kind not in ("access", "id"):  # never a token of another kind than was meant
-            raise ConfigurationError("kind must be 'access' or 'id'.", field="kind")
-        token = entry.fresh_token(kind, now=self._clock.now())
-        return None if token is None or token.reveal() == rejected else token.reveal()
+    def _other_than(self, rejected: str | None, kind: TokenKind) -> Wanted:
+        if rejected is None:
+            held = self._entry().held(kind)[0]
+            rejected = held.reveal() if held else None
+        return Wanted(kind, rejected)
 
-    def _usable(
-        self, entry: ProfileEntry, kind: TokenKind, rejected: str | None, *, at_least_s: float = _STILL_USABLE_S
-    ) -> str | None:
-        """Return a token that is not fresh, but not expired either: better than none when it can't be renewed."""
-        if kind == "id":
-            token, expires_at = entry.id_token, entry.id_token_expires_at
-        else:
-            token, expires_at = entry.access_token, entry.access_token_expires_at
-        if token is None or token.reveal() == rejected:
-            return None
-        return token.reveal() if expires_at is None or expires_at - self._clock.now() > at_least_s else None
+    def _fresh(self, entry: ProfileEntry, wanted: Wanted) -> str | None:
+        return wanted.fresh(entry, now=self._clock.now())
 
     # Refreshing
 
-    def _run(self, kind: TokenKind, *, rejected: str | None = None) -> str:
-        token = self._fresh(self._entry(), kind, rejected)
+    def _run(self, wanted: Wanted) -> str:
+        token = self._fresh(self._entry(), wanted)
         if token is not None:
             return token
         with self._transport() as transport:
-            return run(self._renewed(kind, rejected), transport, self._clock)
+            return run(self._renewed(wanted), transport, self._clock)
 
-    async def _arun(self, kind: TokenKind, *, rejected: str | None = None) -> str:
-        token = self._fresh(self._entry(), kind, rejected)
+    async def _arun(self, wanted: Wanted) -> str:
+        token = self._fresh(self._entry(), wanted)
         if token is not None:
             return token
         await self._find_secret_aside()
         async with self._async_transport() as transport:
-            return await arun(self._renewed(kind, rejected), transport, self._clock)
+            return await arun(self._renewed(wanted), transport, self._clock)
 
-    def _renewed(self, kind: TokenKind, rejected: str | None) -> Flow[str]:
+    def _renewed(self, wanted: Wanted) -> Flow[str]:
         """Lock, read again, refresh, save, release. Whoever waits leaves as soon as another has done it."""
         lock = self._vault.lock(self.profile)
         try:
             token = yield from lock.acquire(
                 self._clock,
                 timeout_s=LOCK_TIMEOUT_S,
-                unless=lambda: self._fresh(self._entry(), kind, rejected),
+                unless=lambda: self._fresh(self._entry(), wanted),
             )
             if token is None:
-                token = yield from self._refreshed_while_locked(kind, rejected)
+                token = yield from self._refreshed_while_locked(wanted)
         except (UnavailableError, ProviderError, SignInRequired) as error:
             entry = self._vault.get(self.profile)
-            usable = self._usable(entry, kind, rejected) if entry is not None else None
+            least_s = max(wanted.least_life_s, _STILL_USABLE_S)
+            now = self._clock.now()
+            usable = wanted.usable(entry, now=now, at_least_s=least_s) if entry is not None else None
             if usable is None:
+                if error.reason in _UNWRITABLE:
+                    raise self._unwritable(error) from error
                 raise
-            _log.warning("Profile %s was not refreshed (%s); its %s token is still good.", self.profile, error, kind)
+            _log.warning(
+                "Profile %s was not refreshed (%s); its %s token is still good.", self.profile, error, wanted.kind
+            )
             return usable
         finally:
             lock.release()
         return token
 
-    def _refreshed_while_locked(self, kind: TokenKind, rejected: str | None) -> Flow[str]:
-        entry = self._entry()
-        token = self._fresh(entry, kind, rejected)
+    def _unwritable(self, error: DoorwardError) -> StoreError:
+        message = (
+            f"Profile {self.profile!r} has to be renewed, and what the provider gives could not be kept. "
+            f"{error.message} Or renew it where the vault can be written: doorward token --profile {self.profile}."
+        )
+        return StoreError(message, reason=error.reason)
+
+    def _refreshed_while_locked(self, wanted: Wanted) -> Flow[str]:
+        entry, kind = self._entry(), wanted.kind
+        token = self._fresh(entry, wanted)
         if token is None:
-            self._check_refreshable(entry, kind, rejected)
+            self._check_refreshable(entry, wanted)
             registration = self._registration(entry)
             entry = yield from refresh(entry, registration, vault=self._vault, clock=self._clock, entropy=self._entropy)
-            token = self._usable(entry, kind, rejected, at_least_s=0)  # however short the life the provider gave it
+            now = self._clock.now()
+            token = wanted.usable(entry, now=now, at_least_s=0)  # however short the life the provider gave it
+            if token is not None and wanted.usable(entry, now=now, at_least_s=wanted.least_life_s) is None:
+                message = (
+                    f"The provider's new {kind} token for profile {self.profile!r} does not live for the "
+                    f"{wanted.least_life_s:g} s of least_life_s. Ask for less."
+                )
+                raise ConfigurationError(message, field="least_life_s", reason="life_too_short")
         if token is None:
             message = f"The provider gave no new {kind} token for profile {self.profile!r}. Sign in again."
             raise SignInRequired(message, reason=f"{kind}_token_not_renewed")
         return token
 
-    def _check_refreshable(self, entry: ProfileEntry, kind: TokenKind, rejected: str | None) -> None:
+    def _check_refreshable(self, entry: ProfileEntry, wanted: Wanted) -> None:
+        kind = wanted.kind
         if entry.ended_at is not None:
             message = f"The provider has ended the session of profile {self.profile!r}. Sign in again: {self._login}."
             raise SignInRequired(message, reason="session_ended")
         if entry.refresh_token is None:
             message = (
-                f"Profile {self.profile!r} has no refresh token, and its {kind} token is used up. Sign in again; "
-                "ask for the scope offline_access if the provider offers it."
+                f"Profile {self.profile!r} has no refresh token, and its {kind} token will not do any longer. Sign in "
+                "again; ask for the scope offline_access if the provider offers it. Some give one only after a new "
+                "consent: then sign in with prompt='consent' (--prompt consent)."
             )
             raise SignInRequired(message, reason="no_refresh_token")
-        if kind == "id" and not entry.id_token_renewable and self._fresh(entry, "access", rejected) is not None:
+        if kind == "id" and not entry.id_token_renewable and self._fresh(entry, Wanted("access")) is not None:
             message = f"This provider renews no ID token. Sign in again as profile {self.profile!r} to get one."
             raise SignInRequired(message, reason="id_token_not_renewable")
 
@@ -288,46 +299,12 @@ class Session:
         with self._vault.lock(self.profile) as lock:
             try:
                 yield from lock.acquire(self._clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)
-                return (yield from self._revoked(self._entry()))
+                entry = self._entry()
+                return (yield from revoke(entry, self._registration(entry), clock=self._clock, entropy=self._entropy))
             except (UnavailableError, ProviderError, ConfigurationError) as error:
                 return SignOut(revoked=False, problem=error.message, logout_url=None)
             finally:
                 self._vault.forget(self.profile)
-
-    def _revoked(self, entry: ProfileEntry) -> Flow[SignOut]:
-        registration = self._registration(entry)
-        metadata = yield from discover(registration, now=self._clock.now())
-        offered = metadata.end_session_endpoint is not None
-        logout_url = build_logout_url(metadata, client_id=entry.client_id) if offered else None
-        if metadata.revocation_endpoint is None:
-            return SignOut(revoked=False, problem=None, logout_url=logout_url)
-        revoked: set[_Revocable] = set()
-        problems: dict[_Revocable, str] = {}
-        for kind, token in entry.revocable(now=self._clock.now()).items():
-            request = build_revocation_request(
-                metadata,
-                registration.client_for(metadata),
-                token,
-                token_type_hint=kind,
-                now=self._clock.now(),
-                jti=self._entropy.token_urlsafe(16),
-            )
-            try:
-                parse_revocation_response((yield from answer_to(request)), request=request, now=self._clock.now())
-                revoked.add(kind)
-            except UnavailableError as error:
-                problems[kind] = error.message
-                break  # the next question would wait as long
-            except ProviderError as error:
-                if not (isinstance(error, OAuthError) and error.error == "unsupported_token_type"):
-                    problems[kind] = error.message
-        main: _Revocable = "access_token" if entry.refresh_token is None else "refresh_token"
-        return SignOut(
-            revoked=main in revoked,
-            problem=problems.get(main),
-            logout_url=logout_url,
-            access_token_revoked="access_token" in revoked,
-        )
 
     # The way out
 
@@ -344,8 +321,8 @@ class Session:
             secret = find_client_secret(entry.issuer, entry.client_id, self._client_secret)
         if secret_method is not None and secret is None:
             message = (
-                f"The client of profile {self.profile!r} has a secret, which is never stored. Give it as client_secret "
-                "or in DOORWARD_CLIENT_SECRET."
+                f"The client of profile {self.profile!r} has a secret, which the vault never holds. Give it as "
+                "client_secret or in DOORWARD_CLIENT_SECRET, or keep it in the keyring: doorward secret set."
             )
             raise ConfigurationError(message, field="client_secret")
         if method == "private_key_jwt" and self._client_key is None:
@@ -362,6 +339,7 @@ class Session:
             resource=entry.resource,
             known_audiences=entry.known_audiences,
             insecure_loopback_http=entry.insecure_loopback_http,
+            provider=entry.provider,
         )
 
     def _transport(self) -> HttpClient:
@@ -369,18 +347,3 @@ class Session:
 
     def _async_transport(self) -> AsyncHttpClient:
         return AsyncHttpClient(insecure_loopback_http=self._entry().insecure_loopback_http)
-
-
-def _principal(entry: ProfileEntry, claims: Mapping[str, Any]) -> Principal:
-    email, groups = claims.get("email"), claims.get("groups")
-    return Principal(
-        issuer=claims["iss"],
-        subject=claims["sub"],
-        audience=(entry.client_id,),
-        email=email if isinstance(email, str) else None,
-        email_verified=claims.get("email_verified") is True,
-        groups=tuple(group for group in groups if isinstance(group, str)) if isinstance(groups, list) else (),
-        scopes=entry.scopes if entry.granted_scopes is None else entry.granted_scopes,
-        expires_at=entry.access_token_expires_at,
-        claims=claims,
-    )

@@ -6,27 +6,36 @@ The sign-in itself is ``interactive``'s business.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError
 from doorward.http.client import AsyncHttpClient, HttpClient
-from doorward.http.exchange import arun, run
+from doorward.http.exchange import arun, aside, run
+from doorward.protocol.authorization import authorization_parameters
 from doorward.protocol.reading.urls import url_flaw
 from doorward.signin.interactive import SigningIn
 from doorward.signin.loopback.sockets import ADDRESSES
-from doorward.signin.prompt import TerminalPrompt, in_notebook
-from doorward.signin.providers import habits_of
-from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_audiences, as_scopes, as_secret
+from doorward.signin.prompt import Prompt, TerminalPrompt, in_notebook
+from doorward.signin.registration import (
+    DEFAULT_SCOPES,
+    Registration,
+    as_audiences,
+    as_scopes,
+    as_secret,
+    needed_client_secret,
+)
+from doorward.signin.settings.profiles import read_profile
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doorward.model import Secret
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
     from doorward.signin.interactive import Mode
-    from doorward.signin.prompt import Prompt
     from doorward.signin.registration import SecretMethod
     from doorward.signin.session import Session
 
@@ -34,8 +43,8 @@ __all__ = ["asign_in", "sign_in"]
 
 
 def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
-    issuer: str,
-    client_id: str,
+    issuer: str | None = None,
+    client_id: str | None = None,
     *,
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
@@ -50,9 +59,14 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     redirect_uri: str | None = None,
     timeout_s: float = 300,
     max_age_s: int | None = None,
+    prompt: Prompt | str | None = None,
+    login_hint: str | None = None,
+    acr_values: str | None = None,
+    ui_locales: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    provider: str | None = None,
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
-    prompt: Prompt | None = None,
     vault: Vault | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
@@ -60,7 +74,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     """Sign a person in and keep the session in the vault. ``asign_in`` is its async twin.
 
     Args:
-        issuer: The issuer URL, exactly as the provider writes it.
+        issuer: The issuer URL, exactly as the provider writes it. Left out together with ``client_id``: what
+            ``[profiles.NAME]`` in ``doorward.toml`` says, wherever an argument is not given or is its default.
         client_id: The client identifier registered there.
         client_secret: The secret of a confidential client. Never stored.
         client_key: The key of a client that signs assertions (``private_key_jwt``). Never stored.
@@ -76,11 +91,21 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
         ports: Callback ports to try in this order; left out, any free one.
         redirect_uri: The loopback redirect URI as registered, without its port; left out, the provider's habit.
         timeout_s: How long to wait for the person, 1 to 3600 seconds.
-        max_age_s: Ask the provider for a sign-in no older than this, in seconds.
+        max_age_s: Ask the provider for a sign-in no older than this, in seconds; the ID token has to say so.
+        prompt: A text is what the provider shows (OIDC Core 3.1.2.1): ``"select_account"``, ``"login"``, ``"consent"``,
+            or ``"none"`` for nothing. An object speaks to the person here, in place of plain lines on standard error;
+            ``parameters={"prompt": …}`` goes with one.
+        login_hint: Who is expected to sign in, such as an e-mail address.
+        acr_values: The ways to sign in that are wanted, by the provider's names, with spaces in between. The provider
+            may choose another one: ``session.claims["acr"]`` says which.
+        ui_locales: The languages for the provider's pages, such as ``"de en"``.
+        parameters: Other authorization parameters, such as ``{"kc_idp_hint": "github"}``. What the protocol owns
+            (``state``, ``scope``, …) is refused.
+        provider: Whose habits to follow where the host does not tell: ``"gitlab"``, ``"oidc-provider"``,
+            ``"keycloak"``, … The session keeps to it.
         insecure_loopback_http: Allow http to loopback addresses, for development.
         cool_down: Refuse to ask again soon after a sign-in that nobody answered (``reason="cooling_down"``). Switch it
             off only where a person has just asked for this sign-in.
-        prompt: How to speak to the person; left out, plain lines on standard error.
         vault: Another vault than the default one.
         clock: For tests.
         entropy: For tests.
@@ -98,14 +123,14 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
 
     Source: OIDC Core 3.1, RFC 6749 4.1, RFC 7636, RFC 8252, RFC 8628, RFC 9207.
     """
-    signing_in = _signing_in(**locals())  # nothing else is there yet
-    with HttpClient(insecure_loopback_http=insecure_loopback_http) as transport:
+    signing_in = _signing_in(**_completed(locals()))  # nothing else is there yet
+    with HttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
         return run(signing_in.flow(), transport, signing_in.clock)
 
 
 async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
-    issuer: str,
-    client_id: str,
+    issuer: str | None = None,
+    client_id: str | None = None,
     *,
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
@@ -120,17 +145,38 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     redirect_uri: str | None = None,
     timeout_s: float = 300,
     max_age_s: int | None = None,
+    prompt: Prompt | str | None = None,
+    login_hint: str | None = None,
+    acr_values: str | None = None,
+    ui_locales: str | None = None,
+    parameters: Mapping[str, str] | None = None,
+    provider: str | None = None,
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
-    prompt: Prompt | None = None,
     vault: Vault | None = None,
     clock: Clock | None = None,
     entropy: Entropy | None = None,
 ) -> Session:
     """Do as ``sign_in`` does, its async twin: the same arguments, and the event loop is not blocked."""
-    signing_in = _signing_in(**locals())  # nothing else is there yet
-    async with AsyncHttpClient(insecure_loopback_http=insecure_loopback_http) as transport:
+    signing_in = _signing_in(**(await aside(_completed, locals())))  # nothing else is there yet
+    async with AsyncHttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
         return await arun(signing_in.flow(), transport, signing_in.clock)
+
+
+def _completed(asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what was asked, with the rest from the profile that ``doorward.toml`` names if no issuer was given."""
+    issuer, client_id = asked["issuer"], asked["client_id"]
+    if issuer is None and client_id is None:
+        named = read_profile(asked["profile"])
+        defaults = {**(sign_in.__kwdefaults__ or {}), "issuer": None, "client_id": None}
+        asked = {**asked, **{name: value for name, value in named.keywords.items() if asked[name] == defaults[name]}}
+        if named.confidential and asked["client_secret"] is None:
+            asked["client_secret"] = needed_client_secret(asked["issuer"], asked["client_id"])
+    elif issuer is None or client_id is None:
+        field = "issuer" if issuer is None else "client_id"
+        message = f"{field} is missing: give both issuer and client_id, or neither and the name of a profile."
+        raise ConfigurationError(message, field=field, reason="missing_setting")
+    return asked
 
 
 def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them to it
@@ -150,9 +196,14 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     redirect_uri: str | None,
     timeout_s: float,
     max_age_s: int | None,
+    prompt: Prompt | str | None,
+    login_hint: str | None,
+    acr_values: str | None,
+    ui_locales: str | None,
+    parameters: Mapping[str, str] | None,
+    provider: str | None,
     insecure_loopback_http: bool,
     cool_down: bool,
-    prompt: Prompt | None,
     vault: Vault | None,
     clock: Clock | None,
     entropy: Entropy | None,
@@ -169,6 +220,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         resource=resource,
         known_audiences=as_audiences(known_audiences),
         insecure_loopback_http=insecure_loopback_http,
+        provider=provider,
     )
     if mode not in ("auto", "browser", "device"):
         raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")
@@ -176,7 +228,13 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         raise ConfigurationError("timeout_s must be between 1 and 3600 seconds.", field="timeout_s")
     if not isinstance(ports, Sequence) or not all(type(port) is int for port in ports):
         raise ConfigurationError("ports must be a list of numbers, such as [8080].", field="ports", reason="not_a_list")
-    redirect_uri = redirect_uri or habits_of(issuer).redirect_uri
+    if max_age_s is not None and (type(max_age_s) is not int or max_age_s < 0):
+        raise ConfigurationError("max_age_s must be whole seconds, 0 or more.", field="max_age_s", reason="bad_max_age")
+    speaker: object = TerminalPrompt() if prompt is None or isinstance(prompt, str) else prompt
+    if not isinstance(speaker, Prompt):
+        message = "prompt must be a text for the provider, such as 'select_account', or an object that is a Prompt."
+        raise ConfigurationError(message, field="prompt", reason="not_a_prompt")
+    redirect_uri = redirect_uri or registration.habits.redirect_uri
     if url_flaw(redirect_uri, loopback_http=True) or not _is_ours(redirect_uri):
         message = (
             "redirect_uri must be http on 127.0.0.1, [::1] or localhost, without a query, such as "
@@ -192,8 +250,15 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         redirect_uri=redirect_uri,
         timeout_s=timeout_s,
         max_age_s=max_age_s,
+        parameters=authorization_parameters(
+            prompt=prompt if isinstance(prompt, str) else None,
+            login_hint=login_hint,
+            acr_values=acr_values,
+            ui_locales=ui_locales,
+            parameters=parameters,
+        ),
         cool_down=cool_down and not in_notebook(),  # there a person runs the cell again
-        prompt=prompt or TerminalPrompt(),
+        prompt=speaker,
         vault=vault or Vault(clock=clock),
         clock=clock,
         entropy=entropy or SystemEntropy(),

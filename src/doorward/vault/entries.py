@@ -39,7 +39,9 @@ class ProfileEntry:
         profile: The name, as it was given; case does not matter when it is looked up.
         client_authentication: How the client shows who it is; a secret for it is given anew by each process.
         scopes: What was asked for. ``granted_scopes`` is what the provider said it gave.
+        provider: Whose habits the person named.
         redirect_uri: The one of the sign-in; some providers want it again on refresh.
+        redirect_uri_on_refresh: This provider does, as its answer to the first refresh has shown.
         id_token_renewable: The last answer of the provider held an ID token.
         nonce: The one of the sign-in, to compare with that of a refreshed ID token.
         claims: The validated claims of the ID token, with ``iss`` and ``sub``.
@@ -58,7 +60,9 @@ class ProfileEntry:
     audience: str | None = None
     resource: str | None = None
     insecure_loopback_http: bool = False
+    provider: str | None = None
     redirect_uri: str | None = None
+    redirect_uri_on_refresh: bool = False
     access_token: Secret | None = None
     access_token_issued_at: float | None = None
     access_token_expires_at: float | None = None
@@ -83,13 +87,17 @@ class ProfileEntry:
         """All that the provider told of the person. What the ID token says comes before what UserInfo says."""
         return {**(self.userinfo or {}), **(self.claims or {})}
 
-    def fresh_token(self, kind: TokenKind, *, now: float) -> Secret | None:
-        """Return the token of that kind if it need not be renewed yet, None if it must be or there is none."""
+    def held(self, kind: TokenKind) -> tuple[Secret | None, float | None, float | None]:
+        """Return the token of that kind, when it was issued, and when it ends."""
         if kind == "id":
-            token, issued_at, expires_at = self.id_token, self.id_token_issued_at, self.id_token_expires_at
-        else:
-            token, issued_at, expires_at = self.access_token, self.access_token_issued_at, self.access_token_expires_at
-        return token if is_fresh(issued_at, expires_at, now=now) else None
+            return self.id_token, self.id_token_issued_at, self.id_token_expires_at
+        return self.access_token, self.access_token_issued_at, self.access_token_expires_at
+
+    def fresh_token(self, kind: TokenKind, *, now: float, least_life_s: float = 0.0) -> Secret | None:
+        """Return the token of that kind if it need not be renewed yet, None if it must be or there is none."""
+        token, issued_at, expires_at = self.held(kind)
+        bounded = self.refresh_token is not None or self.ended_at is not None  # else it is the last one there is
+        return token if is_fresh(issued_at, expires_at, now=now, bounded=bounded, least_s=least_life_s) else None
 
     def revocable(self, *, now: float) -> dict[Literal["refresh_token", "access_token"], Secret]:
         """Return the tokens that are still good as far as is known, the one first that others are made from."""
@@ -174,7 +182,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "audience": or_none(text),
     "resource": or_none(text),
     "insecure_loopback_http": truth,
+    "provider": or_none(text),
     "redirect_uri": or_none(text),
+    "redirect_uri_on_refresh": truth,
     "access_token": or_none(secret),
     "access_token_issued_at": or_none(instant),
     "access_token_expires_at": or_none(instant),
@@ -194,5 +204,6 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "known_audiences": texts,
     "userinfo": or_none(_object),
 }
-_LATER = frozenset({"known_audiences", "userinfo"})
+
+_LATER = frozenset({"known_audiences", "provider", "redirect_uri_on_refresh", "userinfo"})
 """Members that files of earlier releases lack."""

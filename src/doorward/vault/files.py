@@ -24,13 +24,14 @@ __all__ = [
     "original_name",
     "put_back",
     "read_private_file",
+    "read_private_files",
     "remove_private_file",
     "set_aside",
     "write_private_file",
 ]
 
-MAX_FILE_BYTES = 1_048_576
-"""A larger file is not ours, and is not read."""
+MAX_FILE_BYTES = 1_572_864
+"""A larger file is not ours, and is not read. It is a mebibyte as base64, and room for what stands around it."""
 
 _ROOM_BYTES = 65_536
 _SET_ASIDE_KEPT = 10
@@ -44,18 +45,27 @@ def read_private_file(folder: str, name: str) -> bytes | None:
     Raises:
         CorruptEntry: The file is larger than ``MAX_FILE_BYTES``.
     """
+    return read_private_files(folder, name)[0]
+
+
+def read_private_files(folder: str, *names: str) -> list[bytes | None]:
+    """Return the contents of files of one folder, read in this order. Raises what ``read_private_file`` does."""
     opened = opened_folder(folder)
     if opened is None:
-        return None
+        return [None] * len(names)
     with opened as at:
-        try:
-            fd = at.open(name, os.O_RDONLY)
-        except FileNotFoundError:
-            return None
-        with open(fd, "rb", buffering=0) as file:
-            if os.fstat(fd).st_size > MAX_FILE_BYTES:
-                raise CorruptEntry("The file is larger than any that we write.", reason="too_large")
-            return file.readall()
+        return [_content(at, name) for name in names]
+
+
+def _content(at: PrivateFolder, name: str) -> bytes | None:
+    try:
+        fd = at.open(name, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb", buffering=0) as file:
+        if os.fstat(fd).st_size > MAX_FILE_BYTES:
+            raise CorruptEntry("The file is larger than any that we write.", reason="too_large")
+        return file.readall()
 
 
 def write_private_file(folder: str, name: str, data: bytes | memoryview) -> None:

@@ -1,7 +1,7 @@
 """A look at one token in the vault, for ``doorward token``: no dataclass, no lock, no HTTP. It changes nothing.
 
-The files are read with all the care of ``files``. Whatever is not plainly a fresh token gives None, and the caller goes
-the long way, which says what is wrong or renews it.
+The files are read with all the care of ``files``, and opened if the vault is sealed. Whatever is not plainly a fresh
+token gives None, and the caller goes the long way, which says what is wrong or renews it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 
 from doorward.errors import DoorwardError
-from doorward.vault.files import read_private_file
 from doorward.vault.folders import profile_file
+from doorward.vault.sealing.gate import read_entry
 from doorward.vault.times import format_instant, is_fresh, parse_instant
 
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
@@ -32,13 +32,13 @@ def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> tu
         now: Epoch seconds.
     """
     try:
-        data = read_private_file(folder, profile_file(profile))
+        data = read_entry(folder, profile_file(profile))
         entry = None if data is None else json.loads(data.decode(), object_pairs_hook=_unique)
         if not isinstance(entry, dict) or not _is_live(entry, profile):
             return None
         token, issued_at, expires_at = (entry[f"{kind}_token{suffix}"] for suffix in ("", "_issued_at", "_expires_at"))
         until = _instant(expires_at)
-        fresh = is_fresh(_instant(issued_at), until, now=now)
+        fresh = is_fresh(_instant(issued_at), until, now=now, bounded=entry["refresh_token"] is not None)
     except (DoorwardError, ValueError, TypeError, KeyError, RecursionError):
         return None
     if not (fresh and isinstance(token, str) and token.isascii() and token.isprintable()):

@@ -14,6 +14,7 @@ from doorward.errors import ConfigurationError, CorruptEntry, Malformed, StoreEr
 from doorward.vault import files
 from doorward.vault.lock import FileLock
 from doorward.vault.own_json import loads_own, written
+from doorward.vault.sealing.gate import read_entry, write_entry
 
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ __all__ = ["Kind", "Shelf"]
 _PURPOSES: tuple[LockPurpose, ...] = ("refresh", "sign_in", "set_aside")
 _LOOKS = 100
 _BETWEEN_LOOKS_S = 0.01
+_MOST_BYTES = 1_048_576
+"""Of an entry, in plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Shelf(_Of[_E]):
             CorruptEntry: The file is not what we wrote; it was set aside, and the message says where.
             UnsafePermissions: Folder or file is not ours alone.
             StoreError: The file system refused.
-            VaultError: A newer Doorward wrote it; it stays where it is.
+            VaultError: A newer Doorward wrote it, or it is sealed and can't be opened; it stays where it is.
         """
         file, again = self._kind.file_of(name), self._kind.sign_in_again.format(repr(name))
         for _ in range(_LOOKS):
@@ -113,7 +116,8 @@ class Shelf(_Of[_E]):
             ConfigurationError: Its name can't be one.
             UnsafePermissions: The folder is not ours alone.
             StoreError: The file system refused; what was saved before is untouched.
-            VaultError: It can't be written in a way that could be read again, such as a token of a megabyte.
+            VaultError: It can't be written in a way that could be read again, such as a token of a megabyte; or the
+                vault is sealed, and the key is not at hand.
         """
         name = self._kind.name_of(entry)
         file = self._kind.file_of(name)
@@ -121,7 +125,7 @@ class Shelf(_Of[_E]):
         if content is None:
             message = f"What the other side gave for {self._kind.noun} {name!r} is too large or too odd to be kept."
             raise VaultError(message, reason="not_storable")
-        files.write_private_file(self._folder, file, content)
+        write_entry(self._folder, file, content)
 
     def forget(self, name: str) -> bool:
         """Remove everything held under a name: its entry, what was set aside of it, what killed writers left.
@@ -186,6 +190,17 @@ class Shelf(_Of[_E]):
         held = [os.path.join(self._folder, file) for file in self._files(name)]
         return {self._kind.noun: name, "entry": entry and entry.masked(), "files": held}
 
+    def files_of(self, name: str) -> list[str]:
+        """Return the files that hold an entry of that name: its own, those set aside, those that killed writers left.
+
+        Raises:
+            ConfigurationError: It can't be a name.
+            UnsafePermissions: The folder is not ours alone.
+            StoreError: The file system refused.
+        """
+        entry = self._kind.file_of(name)
+        return [file for file in files.list_private_files(self._folder) if files.original_name(file) == entry]
+
     def lock(self, name: str, purpose: LockPurpose = "refresh") -> FileLock:
         """Return the lock of a name, not yet acquired. Each call gives a new one, which excludes all others.
 
@@ -217,7 +232,7 @@ class Shelf(_Of[_E]):
         return f"{self._kind.file_of(name).removesuffix('.json')}.{purpose}.lock"
 
     def _read(self, file: str, as_file: str) -> _E | None:
-        data = files.read_private_file(self._folder, file)
+        data = read_entry(self._folder, file, as_file=as_file)
         return None if data is None else self._decode(data, as_file)
 
     def _set_aside(self, file: str) -> str | None:
@@ -240,9 +255,11 @@ class Shelf(_Of[_E]):
             self._decode(data, file)
         except (ValueError, TypeError, RecursionError, CorruptEntry):
             return None
-        return memoryview(data) if len(data) <= files.MAX_FILE_BYTES else None
+        return memoryview(data)
 
     def _decode(self, data: bytes, file: str) -> _E:
+        if len(data) > _MOST_BYTES:
+            raise CorruptEntry("The file is larger than any that we write.", reason="too_large")
         try:
             document = loads_own(data)
         except Malformed as error:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 __all__ = ["format_instant", "is_fresh", "parse_instant", "refresh_margin_s"]
 
 _LONGEST_MARGIN_S = 300.0
+_UNTOLD_LIFE_S = 3600.0
+"""What is taken for the life of a token where the provider tells none and another can be had, as with Salesforce."""
 
 
 def format_instant(at: float) -> str:
@@ -41,9 +43,21 @@ def refresh_margin_s(lifetime_s: float) -> float:
     return min(_LONGEST_MARGIN_S, max(lifetime_s, 0.0) / 2)
 
 
-def is_fresh(issued_at: float | None, expires_at: float | None, *, now: float) -> bool:
-    """Say whether a token need not be renewed yet. One whose end the provider did not tell is fresh until refused."""
+def is_fresh(
+    issued_at: float | None, expires_at: float | None, *, now: float, bounded: bool, least_s: float = 0.0
+) -> bool:
+    """Say whether a token need not be renewed yet.
+
+    Args:
+        issued_at: When it was issued, if that is known.
+        expires_at: When it ends, if the provider told.
+        now: Epoch seconds.
+        bounded: Whether a token whose end is not told counts as one of an hour; else it is fresh until it is refused.
+        least_s: For how long it has to be good.
+    """
+    if expires_at is None and bounded and issued_at is not None:
+        expires_at = issued_at + _UNTOLD_LIFE_S
     if expires_at is None:
         return True
     margin_s = _LONGEST_MARGIN_S if issued_at is None else refresh_margin_s(expires_at - issued_at)
-    return expires_at - now > margin_s
+    return expires_at - now > max(margin_s, least_s)

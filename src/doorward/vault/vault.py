@@ -9,6 +9,7 @@ from doorward.system import SystemClock
 from doorward.vault.entries import ProfileEntry
 from doorward.vault.files import check_room
 from doorward.vault.folders import institution_file, profile_file, unanswered_file, vault_folder
+from doorward.vault.sealing.gate import check_writable
 from doorward.vault.shelf import Kind, Shelf
 
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
@@ -81,32 +82,33 @@ class Vault:
         return Shelf(_INSTITUTIONS, self.folder, self._clock)
 
     @property
-    def _profiles(self) -> Shelf[ProfileEntry]:
+    def profiles(self) -> Shelf[ProfileEntry]:
+        """The entries of profiles."""
         return Shelf(_PROFILES, self.folder, self._clock)
 
     def get(self, profile: str) -> ProfileEntry | None:
         """Return the entry of a profile, None if there is none. Raises what ``Shelf.get`` does."""
-        return self._profiles.get(profile)
+        return self.profiles.get(profile)
 
     def put(self, entry: ProfileEntry) -> None:
         """Save an entry durably, in place of the one of the same profile. Raises what ``Shelf.put`` does."""
-        self._profiles.put(entry)
+        self.profiles.put(entry)
 
     def forget(self, profile: str) -> bool:
         """Remove everything held about a profile, and return whether anything was. See ``Shelf.forget``."""
-        return self._profiles.forget(profile)
+        return self.profiles.forget(profile)
 
     def names(self) -> list[str]:
         """Return the profiles that have an entry, in lower case, sorted."""
-        return self._profiles.names()
+        return self.profiles.names()
 
     def held_names(self) -> list[str]:
         """Return the profiles of which anything is held. See ``Shelf.held_names``."""
-        return self._profiles.held_names()
+        return self.profiles.held_names()
 
     def export(self, profile: str) -> dict[str, Any]:
         """Return what is held about a profile as JSON values, each secret as ``<secret>``. See ``Shelf.export``."""
-        return self._profiles.export(profile)
+        return self.profiles.export(profile)
 
     def check_room(self) -> None:
         """Make sure that an entry can be saved, before anybody is asked for one.
@@ -114,13 +116,15 @@ class Vault:
         Raises:
             UnsafePermissions: The folder is not ours alone.
             StoreError: The file system refused, such as a disk that is full.
+            VaultError: The vault is sealed, and the key is not at hand.
         """
         check_room(self.folder)
+        check_writable(self.folder)
 
     def others_sign_in(self, profile: str) -> bool:
         """Say whether anybody is being asked to sign in as another profile of this vault, in whatever process."""
-        return self._profiles.others_held(profile, "sign_in")
+        return self.profiles.others_held(profile, "sign_in")
 
     def lock(self, profile: str, purpose: LockPurpose = "refresh") -> FileLock:
         """Return the lock of a profile, not yet acquired. Each call gives a new one, which excludes all others."""
-        return self._profiles.lock(profile, purpose)
+        return self.profiles.lock(profile, purpose)

@@ -58,14 +58,14 @@ const clients = [
   service('resource-server', { ...secret('resource-server', 'client_secret_basic'), grant_types: [] }), // introspects only
 ];
 
-const configuration = (adapter) => ({
+const configuration = (adapter, scheme) => ({
   adapter,
   clients,
   jwks: { keys },
   cookies: { keys: ['loopback tests only'] },
   scopes: ['openid', 'offline_access', 'profile', 'email', 'read', 'write'],
   claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username', 'groups'] },
-  conformIdTokenClaims: false,
+  conformIdTokenClaims: scheme === 'http', // there, name and e-mail address are told at /me alone (OIDC Core 5.4)
   enabledJWA: { idTokenSigningAlgValues: Object.keys(ALGORITHMS) },
   findAccount: (ctx, sub) => ({ accountId: sub, claims: () => ({ sub, name: `Test ${sub}`, preferred_username: sub,
     email: `${sub}@example.test`, email_verified: true, groups: ['users'] }) }),
@@ -101,7 +101,7 @@ const stores = { http: createMemoryAdapter(15), https: createMemoryAdapter(15) }
 const apps = {};
 const build = () => {
   for (const [scheme, issuer] of Object.entries(issuers)) {
-    const provider = new Provider(issuer, configuration(stores[scheme]));
+    const provider = new Provider(issuer, configuration(stores[scheme], scheme));
     provider.on('server_error', (ctx, error) => console.error('server_error', error));
     apps[scheme] = provider.callback();
   }

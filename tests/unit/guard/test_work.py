@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from doorward.errors import StoreError, UnavailableError
-from doorward.guard.work import SharedJobs, Workers, afinish, finish
+from doorward.guard.work import OwnLock, SharedJobs, Workers, afinish, finish
 
 PATIENCE_S = 20
 
@@ -431,6 +431,29 @@ def test_a_fork_starts_threads_of_its_own(workers, gate):
     assert in_child(lambda: finish(wait_for(crew, os.getpid)) == os.getpid()) == 0
     gate.set()
     assert job.future.result(PATIENCE_S) is True
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_lock_that_another_thread_holds_is_free_in_the_child_of_a_fork(gate):
+    lock, held = OwnLock(), threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            gate.wait(PATIENCE_S)
+
+    def may_take_it():
+        with lock:
+            return True
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(PATIENCE_S)
+    assert in_child(may_take_it) == 0
+    gate.set()
+    other.join(PATIENCE_S)
+    assert may_take_it()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")

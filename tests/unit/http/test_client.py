@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import gzip
 import logging
 import os
 import queue
@@ -219,7 +218,7 @@ class TestNoConnection:
         release = threading.Event()
 
         def hang(*_arguments, **_options):
-            release.wait(1)
+            release.wait(3)  # longer than the machine is busy, and no longer than asyncio's end can be waited for
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
 
         monkeypatch.setattr(socket, "getaddrinfo", hang)
@@ -339,11 +338,6 @@ class TestTooMuch:
         error = failure(send, get(serve(endless).url()), InvalidResponse)
         assert error.reason == "response_too_large"
         assert sum(sent) < 100_000_000
-
-    def test_a_bomb_is_not_unpacked(self, send, serve):
-        bomb = gzip.compress(b"\0" * 50_000_000)
-        server = serve(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb) + bomb)
-        assert failure(send, get(server.url()), InvalidResponse).reason == "response_encoded"
 
     def test_identity_is_no_encoding(self, send, serve):
         server = serve(b"HTTP/1.1 200 OK\r\nContent-Encoding: Identity\r\nContent-Length: 2\r\n\r\nok")

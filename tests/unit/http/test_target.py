@@ -30,8 +30,37 @@ class TestTarget:
         assert target(url) == expected
         assert target(url).authority == authority
 
+    @pytest.mark.parametrize(
+        ("url", "flaw"),
+        [
+            ("http://127.0.0.1:8080/keys", "not_https"),
+            ("http://keys.internal/keys", "not_https"),
+            ("https://user:pw@idp.example/", "has_userinfo"),
+            ("https://idp.example/a#b", "has_fragment"),
+            ("https://" + "a" * 64 + ".example/", "not_a_host"),
+        ],
+    )
+    def test_where_no_request_goes(self, url, flaw):
+        with pytest.raises(ConfigurationError) as refused:
+            check_target(HttpRequest("GET", url, "the test endpoint"), insecure_loopback_http=False)
+        assert (refused.value.field, refused.value.reason) == ("url", flaw)
+
+    def test_one_address_may_be_asked_by_http_and_no_other(self):
+        def ask(url):
+            request, allowed = HttpRequest("GET", url, "the test endpoint"), "http://keys.internal/keys"
+            return check_target(request, insecure_loopback_http=False, insecure_http_url=allowed)
+
+        assert ask("http://keys.internal/keys") == Target("http", "keys.internal", 80, "/keys")
+        for other in ("http://keys.internal/keys?a", "http://keys.internal/other", "http://other.internal/keys"):
+            with pytest.raises(ConfigurationError) as refused:
+                ask(other)
+            assert refused.value.reason == "not_https"
+
 
 class TestProxy:
+    def test_plain_http_inside_a_network_goes_through_none(self):
+        assert choose_proxy(Target("http", "keys.internal", 80, "/keys"), {"ALL_PROXY": PROXY}) is None
+
     @pytest.mark.parametrize("variable", ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
     @pytest.mark.parametrize("value", [PROXY, "proxy.example:3128", "http://PROXY.example:3128/"])
     def test_variables(self, variable, value):

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from doorward.errors import ConfigurationError
-from doorward.http.trust import trust_context
+from doorward.http.trust import trust_context, trust_just
 
 
 def subjects(context):
@@ -85,3 +85,7 @@ def test_a_fork_while_another_thread_reads_whom_to_trust(tmp_path):
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, str(tmp_path / "slow.pem")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "0 True\n", done.stderr
+
+
+def test_a_file_of_cas_alone_is_trusted_where_one_is_given(test_ca):
+    assert len(trust_just(str(test_ca.ca)).get_ca_certs()) == 1

@@ -1,5 +1,6 @@
 """What counts as a proof, asked of a real server over TLS; and where a cookie goes on the way."""
 
+import gzip
 import re
 from pathlib import Path
 
@@ -82,12 +83,21 @@ def test_without_one_the_service_sends_to_a_login_which_is_not_asked(ask, servic
         (Answer(302), None, "odd_status"),
         (Answer(500), None, "server_error"),
         (Answer(503), None, "server_error"),
-        (Answer(200, [("Content-Encoding", "gzip"), ("Content-Type", HTML)], b"\x1f\x8b"), None, "response_encoded"),
+        (Answer(200, [("Content-Encoding", "br"), ("Content-Type", HTML)], b"\x1f\x8b"), None, "response_encoded"),
+        (Answer(200, [("Content-Encoding", "gzip"), ("Content-Type", HTML)], b"\x1f\x8b"), None, "truncated"),
+        (Answer(200, [("Content-Encoding", "gzip")], gzip.compress(b"%PDF-1.7 paper")), True, "target_shown"),
+        (
+            Answer(
+                200, [("Content-Encoding", "gzip"), ("Content-Type", HTML)], gzip.compress(b"<input type=password>")
+            ),
+            False,
+            "login_form",
+        ),
         (redirect("https://idp.localhost:1/x?SAMLRequest=y"), False, "sent_to_login"),
         (redirect("https://idp.localhost:1/cas/login?service=y"), False, "sent_to_login"),
         (redirect("https://idp.localhost:1/authorize?client_id=a&response_type=code"), False, "sent_to_login"),
         (redirect("https://idp.localhost:1/?wa=wsignin1.0"), False, "sent_to_login"),
-        (redirect("http://sp.localhost/paper.pdf"), None, "redirect_not_https"),
+        (redirect("http://127.0.0.1/paper.pdf"), None, "redirect_not_https"),
         (redirect("file:///etc/passwd"), None, "redirect_no_host"),
         (redirect("https://[x"), None, "redirect_malformed"),
         (redirect("https://u:p@sp.localhost/"), None, "redirect_has_userinfo"),
@@ -113,6 +123,12 @@ def test_no_reason_is_shown_as_a_slug():
     assert reasons - of_programs - of_addresses <= PROBE_REASONS.keys()
     assert {f"redirect_{reason}" for reason in of_addresses} <= PROBE_REASONS.keys()
     assert "_" not in probe_in_words("something_else")
+
+
+def test_a_hop_without_https_is_asked_by_https(ask, service):
+    service.answers["/paper.pdf"] = redirect(service.at("/shown.pdf").replace("https://", "http://"))
+    service.answers["/shown.pdf"] = Answer(200, [("Content-Type", "application/pdf")], b"%PDF-1.7")
+    assert ask() == ProbeResult(valid=True, reason="target_shown")
 
 
 def test_another_place_is_no_proof_however_it_looks(ask, service):

@@ -156,7 +156,7 @@ class TestSigningIn:
         [
             (Answer(404), ConfigurationError, "target_not_found"),
             (Answer(500), ProviderUnavailable, "server_error"),
-            (redirect("http://sp.localhost/"), ProviderUnavailable, "redirect_not_https"),
+            (redirect("http://sp.localhost/"), ProviderUnavailable, "connection_refused"),
         ],
     )
     def test_a_target_that_can_not_prove_anything_is_told_before_a_window_opens(
@@ -639,3 +639,54 @@ class TestClearing:
             assert lock.try_acquire()
             assert session.clear().removed
         assert entry() is None
+
+
+class TestAsyncTwins:
+    """Each gives what its twin gives, and the event loop goes on: it alone opens the gate that the service waits at."""
+
+    @pytest.fixture
+    def beside(self, service):
+        def run(question, path="/paper.pdf"):
+            arrived, gate = threading.Event(), threading.Event()
+
+            def held(request):
+                arrived.set()
+                assert gate.wait(20)
+                del service.answers[path]
+                return service._answer(request)  # noqa: SLF001 - the same service, past the gate
+
+            async def go():
+                asked = asyncio.ensure_future(question())
+                await asyncio.to_thread(arrived.wait, 20)
+                gate.set()
+                return await asked
+
+            service.answers[path] = held
+            return asyncio.run(go())
+
+        return run
+
+    def test_whether_it_holds(self, session, beside, clock):
+        clock.forward(61)
+        assert beside(session.ais_authenticated) is True
+        assert asyncio.run(session.ais_authenticated()) is True  # remembered, so nobody is asked
+
+    def test_why(self, session, service, beside, clock):
+        clock.forward(61)
+        service.sessions.clear()
+        status = beside(session.astatus)
+        assert (status.state, status.reason) == ("expired", "sent_to_login")
+        assert status == session.status
+
+    def test_signing_out(self, session):
+        assert asyncio.run(session.aclear()).removed
+        assert entry() is None
+        assert not asyncio.run(session.aclear()).removed
+
+    def test_whether_anybody_answers(self, make, beside):
+        assert beside(make().acheck_reachable, "/") is None
+
+    def test_a_failure_is_the_same(self, make, service):
+        service.answers["/"] = Answer(503)
+        with pytest.raises(ProviderUnavailable):
+            asyncio.run(make().acheck_reachable())

@@ -32,7 +32,7 @@ from doorward.guard.audit.log import AuditLog
 from doorward.guard.guard import Guard
 from doorward.guard.issuers.issuer import Issuer
 from doorward.integrations.asgi import GuardMiddleware
-from doorward.integrations.protected_resource import ProtectedResource
+from doorward.integrations.gate.protected_resource import ProtectedResource
 from doorward.model import Principal
 from doorward.protocol.jwk import generate_signing_key
 

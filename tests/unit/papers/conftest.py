@@ -12,6 +12,7 @@ import pytest
 
 from doorward.institution.cookies.jar import CookieJar
 from doorward.papers.library import Library
+from doorward.papers.manifest import MANIFEST
 from doorward.papers.settings import DownloadSettings
 
 
@@ -25,7 +26,10 @@ class Asked:
 
 @dataclass
 class Site:
-    """A running server; ``pages`` maps a path to ``(status, headers, body)`` or to a function of the handler."""
+    """A running server; ``pages`` maps a path to ``(status, headers, body)``, or to a function of the handler.
+
+    That returns such an answer, or sends one itself.
+    """
 
     url: str
     pages: dict = field(default_factory=dict)
@@ -45,6 +49,14 @@ def site():
         yield lambda **options: servers.enter_context(_serving(**options))
 
 
+@pytest.fixture
+def named_site(site, test_ca, trust_test_ca):
+    """Start a server with https and a name that is not this machine's."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(test_ca.certificate, test_ca.key)
+    return site(tls=tls, name="sp.localhost")
+
+
 @contextmanager
 def _serving(*, host="127.0.0.1", tls=None, name=None):
     class Handler(BaseHTTPRequestHandler):
@@ -53,10 +65,9 @@ def _serving(*, host="127.0.0.1", tls=None, name=None):
             served.asked.append(Asked(self.path, {key.lower(): value for key, value in self.headers.items()}))
             page = served.pages.get(path, (404, {}, b"<html><title>Not found</title></html>"))
             with suppress(ConnectionError, ssl.SSLError):
-                if callable(page):
-                    page(self)
-                else:
-                    answer(self, *page)
+                told = page(self) if callable(page) else page
+                if told is not None:
+                    answer(self, *told)
 
         def log_message(self, *arguments):
             pass
@@ -140,6 +151,8 @@ def library(tmp_path):
 
 @pytest.fixture
 def kept(tmp_path):
-    """List what is in the folder of papers, as names from there."""
+    """List what is in the folder of papers, but for its manifest, as names from there."""
     folder = tmp_path / "papers"
-    return lambda: sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return lambda: sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST
+    )

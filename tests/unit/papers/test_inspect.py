@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from doorward.papers.inspect import PAGE_BYTES, begins_as_pdf, ends_as_pdf, is_login_url, name_page, read_page
+from doorward.papers.inspect import begins_as_pdf, ends_as_pdf, is_login_url, name_page
+from doorward.papers.page import PAGE_BYTES, read_page, refresh_address
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,14 @@ from doorward.papers.inspect import PAGE_BYTES, begins_as_pdf, ends_as_pdf, is_l
         (b"%PDF-2.0\n", True),
         (b"\xef\xbb\xbf%PDF-1.4", True),
         (b"\r\n %PDF-1.4", True),
-        (b" " * 17 + b"%PDF-1.4", False),
+        (b" " * 1000 + b"%PDF-1.4", True),
+        (b"\0" * 1016 + b"%PDF-1.4", True),
+        (b"\0" * 1017 + b"%PDF-1.4", False),
+        (b"--part\r\nContent-Type: application/pdf\r\n\r\n%PDF-1.4", True),
+        (b"<br />\n<b>Warning</b>: in /srv/get.php<br />\n%PDF-1.4", True),
+        (b"<!DOCTYPE html><p>%PDF-1.4", False),
+        (b"\n<HTML><p>%PDF-1.4", False),
+        (b"<?xml version='1.0'?>%PDF-1.4", False),
         (b"<!-- -->%PDF-1.4", False),
         (b"%PDF-", False),
         (b"%PDF-x.y", False),
@@ -35,6 +43,7 @@ def test_how_a_pdf_begins(head, is_pdf):
         (b"startxref\r\n9\r\n%%EOF\r\n\0\0<!-- sent by a proxy -->", 100, True),
         (b"startxref\n99\n%%EOF\nstartxref\n9\n%%EOF", 100, True),
         (b"startxref\n100\n%%EOF", 100, False),
+        (b"startxref\n0\n%%EOF", 100, False),
         (b"startxref\n9\n", 100, False),
         (b"%%EOF", 100, False),
         (b"startxref\n" + b"9" * 20 + b"\n%%EOF", 100, False),
@@ -108,12 +117,12 @@ def test_where_a_redirect_led_counts_where_the_page_says_nothing():
     ],
 )
 def test_the_year_of_an_article(date, year):
-    assert read_page(f'<meta name="citation_date" content="{date}">'.encode()).year == year
+    assert read_page(f'<meta name="citation_date" content="{date}">'.encode()).article.year == year
 
 
 def test_the_first_date_that_says_a_year_counts():
     page = read_page(b'<meta name=dc.date content=2001><meta name="citation_publication_date" content="">')
-    assert page.year == 2001
+    assert page.article.year == 2001
 
 
 def test_where_an_article_says_its_pdf_is():
@@ -145,3 +154,28 @@ def test_a_page_made_to_cost_time_costs_little(piece):
     started = time.process_time()
     named(body)
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("content", "address"),
+    [
+        ("0; url=/real.pdf", "/real.pdf"),
+        ("2;URL='/retrieve?a=1'", "/retrieve?a=1"),
+        ('0;url="/a b"; x', "/a b"),
+        (" 1.5 , url = /x ", "/x"),
+        ("0; /x", "/x"),
+        ("0 url=/x", "/x"),
+        (";url=/x", "/x"),
+        ("10; url=/x", "/x"),
+        ("11; url=/session-over", ""),
+        ("1800; url=/logout", ""),
+        ("5", ""),
+        ("0; url=", ""),
+        ("soon; url=/x", ""),
+        ("", ""),
+    ],
+)
+def test_where_a_refresh_leads(content, address):
+    assert refresh_address(content) == address
+    attribute = content.replace('"', "&quot;")
+    assert read_page(f'<META http-equiv="Refresh" content="{attribute}">'.encode()).refresh == address

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
@@ -16,10 +17,12 @@ from doorward.errors import (
     OAuthError,
     ProviderUnavailable,
     SignInCancelled,
+    SignInRequired,
 )
 from doorward.model import Secret
 from doorward.protocol.authorization import (
     PendingSignIn,
+    authorization_parameters,
     build_authorization_request,
     join_scopes,
     validate_callback,
@@ -44,8 +47,8 @@ def build(metadata=METADATA, **changes):
     return build_authorization_request(metadata, **(arguments | changes))
 
 
-def pending(*, iss_required=False, issuer=ISSUER):
-    return PendingSignIn(issuer, STATE, NONCE, Secret(VERIFIER), REDIRECT, iss_required)
+def pending(*, iss_required=False, issuer=ISSUER, silent=False):
+    return PendingSignIn(issuer, STATE, NONCE, Secret(VERIFIER), REDIRECT, iss_required, silent)
 
 
 def rejected(query, waiting=None):
@@ -81,9 +84,8 @@ class TestRequest:
             scopes=(),
             audience="https://api.example.org/",
             resource="urn:api",
-            prompt="consent",
             max_age_s=0,
-            extra=[("access_type", "offline"), ("hd", "a b&c")],
+            extra=[("prompt", "consent"), ("access_type", "offline"), ("hd", "a b&c")],
         )
         sent = parse_qs(urlsplit(url).query)
         assert "scope" not in sent
@@ -108,6 +110,10 @@ class TestRequest:
         with pytest.raises(ConfigurationError, match="parameter hd"):
             build(extra=[("hd", "a"), ("hd", "b")])
         assert "prompt=login" in build(extra=[("prompt", "login")])[0]
+
+    @pytest.mark.parametrize(("prompt", "silent"), [("none", True), ("login", False)])
+    def test_a_silent_one_is_known_as_such(self, prompt, silent):
+        assert build(extra=[("prompt", prompt)])[1].silent is silent
 
     def test_a_provider_that_announces_iss_must_send_it(self):
         metadata = ProviderMetadata(ISSUER, f"{ISSUER}/a", f"{ISSUER}/t", f"{ISSUER}/j", iss_parameter_supported=True)
@@ -156,6 +162,71 @@ class TestRequest:
             build(metadata)
         assert caught.value.reason == "no_asymmetric_algorithm"
         assert build(metadata, scopes=("api",))
+
+
+OWNED = [
+    *("client_id", "redirect_uri", "state", "nonce", "code_challenge", "code_challenge_method", "code_verifier"),
+    *("response_type", "response_mode", "scope", "audience", "resource", "max_age", "request", "request_uri"),
+    *("registration", "dpop_jkt", "grant_type", "code", "device_code", "client_secret", "client_assertion"),
+    *("client_assertion_type", "access_token", "refresh_token", "password"),
+]
+
+
+class TestParameters:
+    def test_all_that_may_be_asked(self):
+        asked = authorization_parameters(
+            prompt="select_account login",
+            login_hint="zoë@example.org",
+            acr_values="gold silver",
+            ui_locales="de en",
+            parameters={"kc_idp_hint": "github", "claims": '{"id_token": {"acr": null}}', "urn:x.y-z": " "},
+        )
+        assert asked == {
+            "prompt": "select_account login",
+            "login_hint": "zoë@example.org",
+            "acr_values": "gold silver",
+            "ui_locales": "de en",
+            "kc_idp_hint": "github",
+            "claims": '{"id_token": {"acr": null}}',
+            "urn:x.y-z": " ",
+        }
+        assert parse_qs(urlsplit(build(extra=asked.items())[0]).query)["login_hint"] == ["zoë@example.org"]
+
+    def test_nothing_asked(self):
+        assert authorization_parameters() == authorization_parameters(parameters={}) == {}
+
+    @pytest.mark.parametrize("name", [*OWNED, "Scope", "STATE", "redirect.uri", "client-id", "nonce".title()])
+    def test_what_the_protocol_owns_is_refused_by_name(self, name):
+        with pytest.raises(ConfigurationError, match=re.escape(name)) as caught:
+            authorization_parameters(parameters={name: "x"})
+        assert (caught.value.field, caught.value.reason) == ("parameters", "reserved_parameter")
+
+    @pytest.mark.parametrize(
+        ("given", "field", "reason"),
+        [
+            ({"prompt": ""}, "prompt", "bad_parameter"),
+            ({"prompt": "none login"}, "prompt", "prompt_none_not_alone"),
+            ({"parameters": {"prompt": "login none"}}, "prompt", "prompt_none_not_alone"),
+            ({"login_hint": "a\nb"}, "login_hint", "bad_parameter"),
+            ({"acr_values": ["gold"]}, "acr_values", "bad_parameter"),
+            ({"ui_locales": 1}, "ui_locales", "bad_parameter"),
+            ({"parameters": {"hd": ""}}, "parameters", "bad_parameter"),
+            ({"parameters": {"hd": None}}, "parameters", "bad_parameter"),
+            ({"parameters": {"": "x"}}, "parameters", "bad_parameter"),
+            ({"parameters": {"scope[]": "x"}}, "parameters", "bad_parameter"),
+            ({"parameters": {"scope ": "x"}}, "parameters", "bad_parameter"),
+            ({"parameters": {"a&scope": "x"}}, "parameters", "bad_parameter"),
+            ({"parameters": {1: "x"}}, "parameters", "bad_parameter"),
+            ({"parameters": "hd=example.org"}, "parameters", "parameters_not_a_mapping"),
+            ({"parameters": [("hd", "a")]}, "parameters", "parameters_not_a_mapping"),
+            ({"prompt": "login", "parameters": {"prompt": "consent"}}, "parameters", "parameter_repeated"),
+            ({"parameters": {"hd": "a", "HD": "b"}}, "parameters", "parameter_repeated"),
+        ],
+    )
+    def test_what_can_not_be_asked(self, given, field, reason):
+        with pytest.raises(ConfigurationError) as caught:
+            authorization_parameters(**given)
+        assert (caught.value.field, caught.value.reason) == (field, reason)
 
 
 class TestScopes:
@@ -212,6 +283,19 @@ class TestCallback:
     def test_nothing_is_read_before_state(self, forged):
         assert rejected({**forged, "state": "wrong"}) == "state_mismatch"
         assert rejected(forged) == "state_missing"
+
+    @pytest.mark.parametrize(
+        "error", ["login_required", "interaction_required", "consent_required", "account_selection_required"]
+    )
+    def test_a_silent_sign_in_that_needs_the_person_says_so(self, error):
+        with pytest.raises(SignInRequired, match="prompt") as caught:
+            validate_callback(pending(silent=True), urlencode({"state": STATE, "error": error}))
+        assert type(caught.value) is SignInRequired
+        assert caught.value.reason == error
+
+    def test_a_silent_sign_in_can_be_denied(self):
+        with pytest.raises(SignInCancelled):
+            validate_callback(pending(silent=True), urlencode({"state": STATE, "error": "access_denied"}))
 
     @pytest.mark.parametrize("name", ["code", "iss", "error", "anything"])
     def test_a_parameter_may_not_repeat(self, name):

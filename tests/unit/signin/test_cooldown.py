@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from in_memory import PausedClock
 
 from doorward.errors import SignInRequired
 from doorward.signin.cooldown import Cooldown
@@ -33,6 +34,17 @@ def test_the_quiet_begins_without_an_answer_and_ends_with_one(vault: Vault) -> N
 
 
 @pytest.mark.parametrize(
+    ("profile", "command"), [("default", "`doorward login`"), ("work", "`doorward login --profile work`")]
+)
+def test_it_says_how_to_sign_in_all_the_same(vault: Vault, profile: str, command: str) -> None:
+    cooldown = Cooldown(vault, profile, SystemClock())
+    cooldown.unanswered()
+    with pytest.raises(SignInRequired, match="--device") as quiet:
+        cooldown.check()
+    assert command in quiet.value.message
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"{",
@@ -50,3 +62,17 @@ def test_a_file_that_says_nothing_holds_nobody_up(vault: Vault, content: bytes) 
     cooldown.unanswered()
     with pytest.raises(SignInRequired):
         cooldown.check()
+
+
+def test_the_quiet_doubles_to_an_hour(vault: Vault) -> None:
+    clock = PausedClock()
+    cooldown = Cooldown(vault, "default", clock)
+    quiet = []
+    for _ in range(8):
+        cooldown.unanswered()
+        with pytest.raises(SignInRequired, match="no program asks again for") as held_back:
+            cooldown.check()
+        quiet.append(int(held_back.value.message.partition("again for ")[2].partition(" s.")[0]))
+        clock.at += quiet[-1]
+        cooldown.check()
+    assert quiet == [60, 120, 240, 480, 960, 1920, 3600, 3600]

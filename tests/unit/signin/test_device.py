@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import ChainMap
 from urllib.parse import parse_qsl
 
 import pytest
 
-from doorward.errors import ProviderUnavailable, SignInTimeout
+from doorward.errors import ConfigurationError, ProviderUnavailable, SignInTimeout
 from doorward.model import HttpResponse, Pause
 from doorward.protocol.authorization import challenge_of
 from doorward.protocol.client_auth import Client
@@ -32,15 +33,17 @@ class PausedClock(SystemClock):
         return self.passed_s
 
 
-def drive(*answers):
+def drive(*answers, timeout_s=500, max_age_s=None, **parameters):
     """Run the flow on these answers, the last for good; return the forms that it sent and the pauses that it made."""
     forms, pauses, rest, clock = [], [], list(answers), PausedClock()
     flow = obtain_tokens_by_device(
         Registration(ISSUER, "cli"),
         METADATA,
         Client("cli"),
+        max_age_s=max_age_s,
+        parameters=parameters,
         prompt=TerminalPrompt(),
-        timeout_s=500,
+        timeout_s=timeout_s,
         clock=clock,
         entropy=SystemEntropy(),
     )
@@ -53,8 +56,10 @@ def drive(*answers):
                 step = flow.send(None)
             else:
                 forms.append(dict(parse_qsl(step.body.decode())))
-                status, body = rest.pop(0) if len(rest) > 1 else rest[0]
-                step = flow.send(HttpResponse(status, {"content-type": "application/json"}, json.dumps(body).encode()))
+                answer = rest.pop(0) if len(rest) > 1 else rest[0]
+                status, body, *more = answer() if callable(answer) else answer
+                headers = dict(ChainMap({"content-type": "application/json"}, *more))
+                step = flow.send(HttpResponse(status, headers, json.dumps(body).encode()))
     except StopIteration:
         return forms, pauses
 
@@ -63,6 +68,45 @@ def test_pkce_goes_along():
     (asked, polled), _ = drive((200, DEVICE), (200, {"access_token": "at"}))
     assert asked["code_challenge_method"] == "S256"
     assert asked["code_challenge"] == challenge_of(Secret(polled["code_verifier"]))
+
+
+def test_the_verifier_is_new_each_time():
+    (one, _), _ = drive((200, DEVICE), (200, {"access_token": "at"}))
+    (two, _), _ = drive((200, DEVICE), (200, {"access_token": "at"}))
+    assert one["code_challenge"] != two["code_challenge"]
+
+
+def test_an_outage_doubles_each_later_wait_or_more_where_the_provider_says_so():
+    outage, pending = (503, {}), (400, {"error": "authorization_pending"})
+    _, pauses = drive((200, DEVICE), outage, pending, outage, pending, (200, {"access_token": "at"}))
+    assert pauses == [1, 2, 2, 4, 4]
+    _, pauses = drive((200, DEVICE), (503, {}, {"retry-after": "60"}), (200, {"access_token": "at"}))
+    assert pauses == [1, 60]
+
+
+@pytest.mark.parametrize(("life_s", "timeout_s", "asked"), [(10, 500, 9), (600, 10, 9)])
+def test_nobody_is_waited_for_longer_than_the_code_lives_or_the_caller_wants(life_s, timeout_s, asked):
+    asking = []
+
+    def pending():
+        asking.append(1)
+        return 400, {"error": "authorization_pending"}
+
+    with pytest.raises(SignInTimeout):
+        drive((200, {**DEVICE, "expires_in": life_s}), pending, timeout_s=timeout_s)
+    assert len(asking) == asked
+
+
+def test_what_is_asked_with_a_browser_is_asked_here_too():
+    asked_for = {"prompt": "login", "login_hint": "alice", "acr_values": "gold", "kc_idp_hint": "github"}
+    (asked, _), _ = drive((200, DEVICE), (200, {"access_token": "at"}), max_age_s=60, **asked_for)
+    assert {**asked_for, "max_age": "60"}.items() <= asked.items()
+
+
+def test_a_code_can_not_be_entered_in_silence():
+    with pytest.raises(ConfigurationError) as caught:
+        drive((200, DEVICE), prompt="none")
+    assert (caught.value.field, caught.value.reason) == ("prompt", "prompt_none_by_device")
 
 
 def test_slow_down_lengthens_each_later_wait():

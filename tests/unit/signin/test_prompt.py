@@ -71,6 +71,11 @@ def test_a_line_of_any_length_is_read_whole(typing: Callable[[bytes], str | None
     assert typing(pasted + b"\n") == pasted.decode()
 
 
+def test_what_is_typed_has_a_bound(typing: Callable[[bytes], str | None]) -> None:
+    assert typing(b"x" * 262_145 + b"\n") is None
+    assert typing(b"\x15right\n") == "right"
+
+
 @pytest.mark.parametrize(
     ("keys", "line"),
     [

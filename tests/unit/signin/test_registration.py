@@ -1,26 +1,15 @@
 from __future__ import annotations
 
-import os
-import stat
-import sys
-import textwrap
-import time
-import types
-from importlib.machinery import ModuleSpec
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
-from doorward.errors import ConfigurationError
+from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailable
 from doorward.model import Secret
 from doorward.protocol.client_auth import PrivateKeyJwt, SecretBasic, SecretPost
 from doorward.protocol.jwk import generate_signing_key
 from doorward.protocol.metadata import ProviderMetadata
 from doorward.signin.registration import DEFAULT_SCOPES, Registration, as_scopes, find_client_secret
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 ISSUER = "https://id.example.org"
 
@@ -79,6 +68,23 @@ class TestAuthentication:
             Registration(ISSUER, "web", client_secret=Secret(secret), secret_method=method)
         assert unusable.value.field == "client_secret"
 
+    @pytest.mark.parametrize(
+        ("wrong", "field"),
+        [
+            ({"client_id": ""}, "client_id"),
+            ({"client_id": "a\nb"}, "client_id"),
+            ({"scopes": ("",)}, "scopes"),
+            ({"scopes": ("two words",)}, "scopes"),
+            ({"scopes": ("é",)}, "scopes"),
+            ({"issuer": "http://id.example.org"}, "issuer"),
+            ({"issuer": "http://127.0.0.1:8080"}, "issuer"),
+        ],
+    )
+    def test_what_no_provider_takes_is_named(self, wrong: dict[str, Any], field: str) -> None:
+        with pytest.raises(ConfigurationError) as refused:
+            Registration(**{"issuer": ISSUER, "client_id": "web"} | wrong)
+        assert refused.value.field == field
+
     def test_an_unknown_method(self) -> None:
         with pytest.raises(ConfigurationError) as unknown:
             Registration(ISSUER, "web", client_secret=Secret("s"), secret_method="tls_client_auth")
@@ -88,26 +94,6 @@ class TestAuthentication:
 class TestFindingTheSecret:
     """S10: by argument, environment or keyring; never from the vault."""
 
-    @pytest.fixture
-    def keyring(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """An interpreter whose keyring answers as the file says, and takes down what it was asked."""
-        answers = tmp_path / "answers"
-        answers.mkdir()
-        script = tmp_path / "python"
-        script.write_text(
-            textwrap.dedent(f"""\
-                #!/bin/sh
-                echo "$@" > {answers}/asked
-                env > {answers}/environment
-                [ -f {answers}/hang ] && exec sleep 60
-                [ -f {answers}/secret ] && exec cat {answers}/secret
-                exit 1
-                """)
-        )
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-        monkeypatch.setattr(sys, "executable", str(script))
-        return answers
-
     def test_as_given(self) -> None:
         assert find_client_secret(ISSUER, "web", "given", {"DOORWARD_CLIENT_SECRET": "other"}) == Secret("given")
         assert find_client_secret(ISSUER, "web", Secret("given"), {}) == Secret("given")
@@ -115,76 +101,25 @@ class TestFindingTheSecret:
     def test_from_the_environment(self) -> None:
         assert find_client_secret(ISSUER, "web", None, {"DOORWARD_CLIENT_SECRET": "there"}) == Secret("there")
 
-    def test_from_the_keyring(self, keyring: Path) -> None:
-        (keyring / "secret").write_text("kept for us\n")
-        assert find_client_secret(ISSUER, "web", None, {}) == Secret("kept for us")
-        assert (keyring / "asked").read_text() == f"-P -m keyring get -- doorward web@{ISSUER}\n"
+    def test_from_the_keyring(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("doorward.signin.registration.read_secret", lambda *client: Secret(" ".join(client)))
+        assert find_client_secret(ISSUER, "web", None, {}) == Secret(f"{ISSUER} web")
 
-    def test_the_keyrings_program_learns_no_other_secret(self, keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("DOORWARD_API_KEY_PEPPER", "planted")
-        find_client_secret(ISSUER, "web", None, {})
-        assert "planted" not in (keyring / "environment").read_text()
-
-    @pytest.fixture
-    def no_interpreter(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-        """A program that has Python within it, and would write down that it was started again."""
-        program = tmp_path / ("python" if request.param == "frozen" else "qgis")
-        program.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
-        program.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(program))
-        if request.param == "frozen":
-            monkeypatch.setattr(sys, "frozen", True, raising=False)
-        return tmp_path / "started"
-
-    @pytest.mark.parametrize("no_interpreter", ["frozen", "embedding"], indirect=True)
     @pytest.mark.parametrize(
-        ("answer", "found"),
+        ("error", "said"),
         [
-            (lambda service, name: f"{service}: {name}", Secret(f"doorward: web@{ISSUER}")),
-            (lambda *_: None, None),
-            (lambda: "a call that fails", None),
-            (lambda *_: time.sleep(2), None),
+            (KeyringLocked("It is locked.", reason="keyring_locked"), ["It is locked."]),
+            (KeyringUnavailable("It hangs.", reason="keyring_hung"), ["It hangs."]),
+            (KeyringUnavailable("There is none.", reason="keyring_absent"), []),
+            (KeyringUnavailable("No package.", reason="keyring_package"), []),
         ],
-        ids=["kept", "not kept", "fails", "hangs"],
     )
-    def test_a_program_with_python_within_is_not_started_again(
-        self,
-        no_interpreter: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        answer: Callable[..., str | None],
-        found: Secret | None,
+    def test_a_keyring_that_can_not_answer_holds_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception, said: list[str]
     ) -> None:
-        """It would ask again, and be started again, without end."""
-        module = types.ModuleType("keyring")
-        module.__spec__ = ModuleSpec("keyring", None)
-        module.get_password = answer
-        monkeypatch.setitem(sys.modules, "keyring", module)
-        monkeypatch.setattr("doorward.signin.os_keyring._TIMEOUT_S", 0.5)
-        assert find_client_secret(ISSUER, "web", None, {}) == found
-        assert not no_interpreter.exists()
+        def refuse(*_: str) -> None:
+            raise error
 
-    def test_a_keyring_without_it(self, keyring: Path) -> None:
+        monkeypatch.setattr("doorward.signin.registration.read_secret", refuse)
         assert find_client_secret(ISSUER, "web", None, {}) is None
-        (keyring / "secret").write_text("\n")
-        assert find_client_secret(ISSUER, "web", None, {}) is None
-
-    def test_a_keyring_that_hangs_is_left(self, keyring: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("doorward.signin.os_keyring._TIMEOUT_S", 0.2)
-        (keyring / "hang").touch()
-        assert find_client_secret(ISSUER, "web", None, {}) is None
-
-    def test_a_file_where_the_person_happens_to_be_is_not_run(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        (tmp_path / "keyring.py").write_text("print('planted')")
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("doorward.signin.os_keyring.find_spec", lambda _: object())
-        assert find_client_secret(ISSUER, "web", None, {}) is None
-
-    def test_no_interpreter_to_ask(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sys, "executable", os.devnull)
-        assert find_client_secret(ISSUER, "web", None, {}) is None
-
-    def test_no_keyring_package(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("doorward.signin.os_keyring.find_spec", lambda _: None)
-        assert find_client_secret(ISSUER, "web", None, {}) is None
+        assert caplog.messages == said

@@ -34,18 +34,18 @@ def test_the_file_has_a_version_a_kind_and_every_field_with_times_in_utc(make_en
     assert all(value.endswith("Z") for name, value in document.items() if name.endswith("_at"))
 
 
-LATER = {"known_audiences", "userinfo"}
+LATER = {"known_audiences": (), "provider": None, "redirect_uri_on_refresh": False, "userinfo": None}
 
 
 def test_a_file_of_an_earlier_release_is_read(make_entry):
     document = make_entry().to_json()
     for name in LATER:
         del document[name]
-    assert ProfileEntry.from_json(document) == make_entry(known_audiences=(), userinfo=None)
+    assert ProfileEntry.from_json(document) == make_entry(**LATER)
 
 
 def test_an_earlier_release_reads_what_holds_nothing_newer(make_entry):
-    assert not LATER & make_entry(known_audiences=(), userinfo=None).to_json().keys()
+    assert not LATER.keys() & make_entry(**LATER).to_json().keys()
 
 
 @pytest.mark.parametrize("value", [{"known_audiences": "api"}, {"known_audiences": None}, {"userinfo": []}])
@@ -127,6 +127,26 @@ def test_what_is_no_entry_says_why(document, reason):
     assert refused.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("profile", "../work"),
+        ("client_authentication", "tls_client_auth"),
+        ("client_authentication", None),
+        ("claims", ["iss", "sub"]),
+        ("claims", {"iss": "i"}),
+        ("claims", {"iss": "i", "sub": 7}),
+        ("claims", {"iss": None, "sub": "s"}),
+        ("claims", {"sub": "s"}),
+    ],
+)
+def test_a_field_with_a_wrong_value_says_which(make_entry, field, value):
+    with pytest.raises(CorruptEntry) as refused:
+        ProfileEntry.from_json({**make_entry().to_json(), field: value})
+    assert refused.value.reason == "wrong_value"
+    assert field in refused.value.message
+
+
 def test_a_foreign_name_is_shown_safely(make_entry):
     with pytest.raises(CorruptEntry) as refused:
         ProfileEntry.from_json({**make_entry().to_json(), "\x1b[2J\n" + "x" * 10_000: 1})
@@ -153,5 +173,15 @@ def test_a_token_that_is_not_there_is_not_fresh(make_entry, now):
     assert make_entry(id_token=None, id_token_expires_at=None).fresh_token("id", now=now) is None
 
 
-def test_a_token_without_an_end_is_fresh(make_entry, now):
-    assert make_entry(access_token_expires_at=None).fresh_token("access", now=now + 1e9) == Secret("planted-access")
+@pytest.mark.parametrize(
+    ("fields", "token"),
+    [
+        ({"refresh_token": None, "ended_at": None}, Secret("planted-access")),
+        ({"ended_at": None}, None),
+        ({"refresh_token": None}, None),
+    ],
+    ids=["the last there is", "another can be had", "the session has ended"],
+)
+def test_a_token_whose_end_is_not_told_is_fresh_without_end_only_as_the_last_one(make_entry, now, fields, token):
+    entry = make_entry(**{"ended_at": now, "access_token_expires_at": None, **fields})
+    assert entry.fresh_token("access", now=now + 1e9) == token

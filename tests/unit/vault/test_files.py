@@ -10,6 +10,7 @@ import pytest
 from doorward.errors import CorruptEntry, DoorwardError, StoreError, UnsafePermissions
 from doorward.vault.files import (
     MAX_FILE_BYTES,
+    check_room,
     list_private_files,
     open_lock_file,
     original_name,
@@ -154,6 +155,18 @@ class TestWriting:
         ]
         assert found == [0o700, 0o700, 0o700, 0o600, 0o600]
 
+    def test_a_folder_is_ours_alone_from_its_first_moment(self, folder, umask, monkeypatch):
+        umask(0)
+        mkdir, modes = os.mkdir, []
+
+        def noted(path, mode):
+            mkdir(path, mode)
+            modes.append(mode_of(path))
+
+        monkeypatch.setattr(os, "mkdir", noted)
+        write_private_file(os.path.join(folder, "inner"), "a", b"")
+        assert modes == [0o700, 0o700]
+
     def test_a_umask_that_takes_our_own_rights_does_no_harm(self, nobodys_folder, without_privileges):
         folder = os.path.join(nobodys_folder, "new", "vault")
 
@@ -185,6 +198,14 @@ class TestWriting:
             return outcome, read_private_file(nobodys_folder, "a"), list_private_files(nobodys_folder)
 
         assert without_privileges(use) == repr(("store: io", b"old", ["a"]))
+
+    def test_room_is_room_for_an_entry_with_long_tokens_and_leaves_nothing(self, nobodys_folder, without_privileges):
+        def use():
+            check_room(nobodys_folder)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+            return code_of(check_room, nobodys_folder), os.listdir(nobodys_folder)
+
+        assert without_privileges(use) == repr(("store: io", []))
 
     def test_a_folder_above_that_is_a_file_is_named(self, tmp_path):
         (tmp_path / "file").write_text("")

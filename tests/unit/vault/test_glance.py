@@ -82,6 +82,8 @@ class TestAGoodFile:
             {"access_token": None},
             {"access_token": 5},
             {"access_token": ["planted-access"]},
+            {"access_token": "planted\naccess"},
+            {"access_token": "planted-accéss"},
             {"access_token_expires_at": 9e9},
             {"access_token_expires_at": "2030-01-01"},
             {"access_token_expires_at": "2030-01-01T00:00:00Z"},
@@ -92,8 +94,11 @@ class TestAGoodFile:
         rewrite(folder, **change)
         assert fresh_token(folder, "work", "access", now=now) is None
 
-    def test_an_unknown_end_is_fresh_as_it_is_for_the_session(self, folder, now):
+    def test_an_end_that_is_not_told_counts_as_it_does_for_the_session(self, folder, now):
         rewrite(folder, access_token_expires_at=None)
+        assert fresh_token(folder, "work", "access", now=now) == ("planted-access", None)
+        assert fresh_token(folder, "work", "access", now=now + 1e9) is None
+        rewrite(folder, refresh_token=None)
         assert fresh_token(folder, "work", "access", now=now + 1e9) == ("planted-access", None)
 
     def test_a_file_open_to_others_gives_nothing(self, folder, now):

@@ -75,4 +75,17 @@ def test_the_margin_shrinks_with_the_life(lifetime_s, margin_s):
     ],
 )
 def test_a_token_is_fresh_while_more_than_the_margin_is_left(issued_at, expires_at, now, fresh):
-    assert is_fresh(issued_at, expires_at, now=now) is fresh
+    assert is_fresh(issued_at, expires_at, now=now, bounded=False) is fresh
+
+
+@pytest.mark.parametrize(
+    ("issued_at", "now", "least_s", "fresh"),
+    [(0, 3299, 0, True), (0, 3300, 0, False), (0, 1799, 1800, True), (0, 1800, 1800, False), (None, 1e12, 0, True)],
+)
+def test_one_whose_end_is_not_told_counts_as_one_of_an_hour_where_it_is_bounded(issued_at, now, least_s, fresh):
+    assert is_fresh(issued_at, None, now=now, bounded=True, least_s=least_s) is fresh
+
+
+@pytest.mark.parametrize(("least_s", "fresh"), [(0, True), (300, True), (999, True), (1000, False)])
+def test_a_least_life_counts_where_it_is_more_than_the_margin(least_s, fresh):
+    assert is_fresh(0, 3600, now=2600, bounded=False, least_s=least_s) is fresh

@@ -157,6 +157,24 @@ class TestCorruptFiles:
             assert not isinstance(refused.value, CorruptEntry)
         assert os.listdir(folder) == ["profile-work.json"]
 
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_what_a_writer_puts_there_just_before_it_is_set_aside_is_put_back(self, folder, make_entry, version):
+        """Whether we can read it or only a newer Doorward can."""
+        good = json.dumps({**make_entry().to_json(), "version": version}, separators=(",", ":")).encode()
+
+        def now():
+            write_file(folder, "profile-work.json", good)
+            return 1_795_300_000.0
+
+        write_file(folder, "profile-work.json", b"{")
+        vault = Vault(folder, clock=SimpleNamespace(now=now))
+        if version == 1:
+            assert vault.get("work") == make_entry()
+        else:
+            with pytest.raises(VaultError, match="newer"):
+                vault.get("work")
+        assert os.listdir(folder) == ["profile-work.json"]
+
     def test_what_others_could_read_is_refused_and_stays(self, vault, folder, make_entry):
         vault.put(make_entry())
         os.chmod(os.path.join(folder, "profile-work.json"), 0o644)

@@ -16,7 +16,6 @@ from doorward.cli.terminal import make_console, print_line, print_note, print_te
 from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.papers.addresses import check_address
 from doorward.papers.library import Library
-from doorward.papers.outcomes import ADVICE
 from doorward.papers.settings import DownloadSettings
 
 if TYPE_CHECKING:
@@ -42,6 +41,7 @@ EXIT_CODES: Mapping[OutcomeName, int] = MappingProxyType(
         "not_found": FAILED,
         "empty": UNAVAILABLE,
         "not_pdf": FAILED,
+        "wrong_paper": FAILED,
         "truncated": UNAVAILABLE,
         "too_large": FAILED,
         "unavailable": UNAVAILABLE,
@@ -186,12 +186,15 @@ def _check_addresses(urls: Sequence[str], settings: DownloadSettings) -> None:
 
 
 def _in_words(outcome: Outcome, session: InstitutionSession | None) -> str:
-    if outcome.path is not None:
-        return f"Saved {printable(str(outcome.path))} ({_size(outcome.bytes)})."
-    advice = ADVICE[outcome.outcome]
+    kept = f"{printable(str(outcome.path))} ({_size(outcome.bytes)})"
+    if outcome.reason == "already_there":
+        return f"There already: {kept}."
+    if outcome.is_saved:
+        return f"Saved {kept}.{outcome.advice.removeprefix('Saved.')}"
+    advice = outcome.advice if outcome.path is None else f"{outcome.advice} It is {kept}."
     if EXIT_CODES[outcome.outcome] == SIGN_IN_NEEDED:
-        where = "WHERE --target URL" if session is None else session.name
-        advice += f" Sign in with: doorward institution login {where}."
+        at = "WHERE --target URL" if session is None else session.name
+        advice += f" Sign in with: doorward institution login {at}."
         advice += " If you are signed in at several, name one with --institution." if session is None else ""
     wait = "" if outcome.retry_after_s is None else f" It asks for {outcome.retry_after_s:.0f} s."
     return f"Not saved: {printable(outcome.url)}: {advice}{wait} ({outcome.outcome}, {outcome.reason})"

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import click
+from click.core import ParameterSource
 
-from doorward.cli.options import json_option, profile_option
-from doorward.cli.session.credentials import client_secret
+from doorward.cli.options import json_option, profile_names, profile_option
+from doorward.cli.session.credentials import client_secret, say_what_renewals_need
 from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
 from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable
+from doorward.protocol.authorization import authorization_parameters
+from doorward.signin.providers import PROVIDERS
 from doorward.signin.registration import DEFAULT_SCOPES, read_client_key
+from doorward.signin.settings.profiles import read_profiles, unknown_profile
 from doorward.signin.sign_in import sign_in
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from doorward.signin.registration import SecretMethod
+    from doorward.signin.settings.profiles import NamedProfile
     from doorward.vault.entries import ProfileEntry
 
 __all__ = ["command"]
@@ -37,8 +43,12 @@ _PROOFS: dict[str, _Proof] = {
 _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic", "post": "client_secret_post"}
 
 
+_WISHES = ("prompt", "login_hint", "acr_values", "ui_locales", "parameters")
+"""What the provider hears of the person, for one sign-in."""
+
+
 @click.command("login")
-@click.argument("issuer", required=False)
+@click.argument("issuer", required=False, metavar="[ISSUER|NAME]", shell_complete=profile_names)
 @click.option("--client-id", metavar="ID", help="The client ID that the provider has for this program.")
 @profile_option
 @click.option("--device", is_flag=True, help="Sign in with a code, on any device, instead of in a browser here.")
@@ -56,8 +66,19 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 @click.option(
     "--redirect-uri", metavar="URI", help="The loopback redirect URI that the provider has, if it is special."
 )
-@click.option("--timeout", "timeout_s", metavar="S", type=float, default=300, help="Wait this many seconds, else 300.")
+@click.option("--timeout", "timeout_s", metavar="S", type=float, help="Wait this many seconds, else 300.")
 @click.option("--max-age", "max_age_s", metavar="S", type=int, help="Sign in anew if that was more seconds ago.")
+@click.option("--prompt", metavar="WORDS", help="What the provider shows: select_account, login, consent or none.")
+@click.option("--login-hint", metavar="WHO", help="Who signs in, such as an e-mail address.")
+@click.option("--acr-values", metavar="NAMES", help="The ways to sign in that are wanted, as the provider calls them.")
+@click.option("--ui-locales", metavar="LANGUAGES", help="The languages for the provider's pages, such as 'de en'.")
+@click.option("--parameter", "parameters", metavar="NAME=VALUE", multiple=True, help="Send this to the provider too.")
+@click.option(
+    "--provider",
+    metavar="NAME",
+    shell_complete=lambda _context, _parameter, begun: [name for name in PROVIDERS if name.startswith(begun)],
+    help=f"Whose habits to follow where the host does not tell: {', '.join(PROVIDERS)}.",
+)
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
 @click.option(
     "--secret-method",
@@ -66,7 +87,9 @@ _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic
 )
 @click.option("--insecure-loopback-http", is_flag=True, help="Allow http to this computer, for development.")
 @json_option
+@click.pass_context
 def command(  # noqa: PLR0913 - the options of the command, all by keyword
+    context: click.Context,
     *,
     issuer: str | None,
     client_id: str | None,
@@ -78,8 +101,14 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     known_audiences: tuple[str, ...],
     ports: tuple[int, ...],
     redirect_uri: str | None,
-    timeout_s: float,
+    timeout_s: float | None,
     max_age_s: int | None,
+    prompt: str | None,
+    login_hint: str | None,
+    acr_values: str | None,
+    ui_locales: str | None,
+    parameters: tuple[str, ...],
+    provider: str | None,
     confidential: bool,
     secret_method: str | None,
     insecure_loopback_http: bool,
@@ -87,13 +116,22 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
 ) -> None:
     """Sign in at ISSUER, in your browser or with a code, and keep the session.
 
-    Without ISSUER or --client-id, a profile that has been signed in is signed in again, and what is not given stays as
-    it was. --scope, --port and --known-audience may be given more than once.
+    NAME is a profile: one of doorward.toml, whose settings are taken where no option says otherwise, or one that has
+    been signed in, and stays as it was. It is the same with --profile, and with 'default' where neither is given.
+    But --prompt, --login-hint, --acr-values, --ui-locales, --parameter and --max-age are for one sign-in alone.
+    --scope, --port, --known-audience and --parameter may be given more than once.
 
     A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
     else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
     """
     vault, clock = Vault(), SystemClock()
+    profiles = read_profiles()
+    settings = profile
+    if issuer and _is_name(issuer, {*profiles, *vault.names()}):
+        settings, issuer = issuer, None
+        if context.get_parameter_source("profile") is not ParameterSource.COMMANDLINE:
+            profile = settings
+    named = profiles.get(settings.lower())
     target = _Target(
         issuer=issuer or "",
         client_id=client_id or "",
@@ -102,18 +140,37 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         resource=resource,
         known_audiences=known_audiences,
         redirect_uri=redirect_uri,
+        provider=provider,
         proof="secret" if confidential or secret_method else "key",
         secret_method=_SECRET_METHODS.get(secret_method),
         insecure_loopback_http=insecure_loopback_http,
     )
+    given = {
+        "mode": "device" if device else None,
+        "ports": ports,
+        "timeout_s": timeout_s,
+        "max_age_s": max_age_s,
+        "prompt": prompt,
+        "login_hint": login_hint,
+        "acr_values": acr_values,
+        "ui_locales": ui_locales,
+        "parameters": _by_name(parameters),
+    }
+    asked: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, (), {})}
     before = _held(vault, profile)
-    if not (issuer and client_id):
-        target = target.completed_from(before, profile)
-    prompt = TerminalPrompt(issuer=target.issuer, timeout_s=timeout_s, clock=clock)
+    if named is not None and target.issuer in ("", named.keywords["issuer"]):
+        target, rest = target.completed_by(named)
+        asked = {**rest, **asked}
+    elif not (issuer and client_id):
+        target = target.completed_from(before if settings == profile else _held(vault, settings), settings)
+    asked["parameters"] = authorization_parameters(**{name: asked.pop(name, None) for name in _WISHES})
+    speaker = TerminalPrompt(issuer=target.issuer, timeout_s=asked.setdefault("timeout_s", 300), clock=clock)
     by_secret = target.proof == "secret"
-    secret = client_secret(target.issuer, target.client_id) if by_secret else None
+    if not by_secret and os.environ.get("DOORWARD_CLIENT_SECRET"):
+        print_note("DOORWARD_CLIENT_SECRET is set, but not used: give --confidential if this client has a secret.")
+    secret, source = client_secret(target.issuer, target.client_id) if by_secret else (None, "")
     key = read_client_key() if target.proof == "key" else None
-    with prompt:
+    with speaker:
         sign_in(
             target.issuer,
             target.client_id,
@@ -125,17 +182,17 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
             resource=target.resource,
             known_audiences=target.known_audiences,
             profile=profile,
-            mode="device" if device else "auto",
-            ports=ports,
             redirect_uri=target.redirect_uri,
-            timeout_s=timeout_s,
-            max_age_s=max_age_s,
+            prompt=speaker,
+            provider=target.provider,
             insecure_loopback_http=target.insecure_loopback_http,
-            cool_down=not prompt.attended,
-            prompt=prompt,
+            cool_down=not speaker.attended,
             vault=vault,
             clock=clock,
+            **asked,
         )
+    if secret is not None:
+        say_what_renewals_need(target.issuer, target.client_id, secret, source)
     entry = vault.get(profile)
     if entry is None:
         message = f"Profile {profile!r} was signed out again in the meantime, by another process."
@@ -150,6 +207,29 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         print_json(entry_object(entry, now=clock.now()))
     else:
         print_text(signed_in_line(entry, now=clock.now()))
+
+
+def _by_name(parameters: tuple[str, ...]) -> dict[str, str]:
+    """Read what was given as ``NAME=VALUE``."""
+    pairs = [each.partition("=") for each in parameters]
+    named = {name: value for name, equals, value in pairs if equals}
+    if len(named) < len(pairs):
+        message = "--parameter is NAME=VALUE, such as --parameter hd=example.org, and each NAME is given once."
+        raise ConfigurationError(message, field="--parameter", reason="bad_parameter")
+    return named
+
+
+def _is_name(word: str, known: set[str]) -> bool:
+    """Tell the name of a profile from an issuer.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if word.lower() in known:
+        return True
+    if set(word) & set(":/."):
+        return False
+    raise unknown_profile(word, known)
 
 
 def _held(vault: Vault, profile: str) -> ProfileEntry | None:
@@ -176,9 +256,18 @@ class _Target:
     resource: str | None
     known_audiences: tuple[str, ...]
     redirect_uri: str | None
+    provider: str | None
     proof: _Proof
     secret_method: SecretMethod | None
     insecure_loopback_http: bool
+
+    def completed_by(self, named: NamedProfile) -> tuple[_Target, dict[str, Any]]:
+        """Fill in what was not given from a profile of ``doorward.toml``, and return what else it says."""
+        rest = dict(named.keywords)
+        of_target = {name: rest.pop(name) for name in self.__slots__ if name in rest}
+        given = {name: getattr(self, name) for name in of_target if getattr(self, name)}
+        target = replace(self, **{**of_target, **given})
+        return replace(target, proof="secret") if named.confidential else target, rest
 
     def completed_from(self, entry: ProfileEntry | None, profile: str) -> _Target:
         """Fill in what was not given from the last sign-in of the profile."""
@@ -203,6 +292,7 @@ class _Target:
             resource=self.resource or entry.resource,
             known_audiences=self.known_audiences or entry.known_audiences,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
+            provider=self.provider or entry.provider,
             proof="secret" if self.proof == "secret" else _PROOFS[method],
             secret_method=self.secret_method or kept_method,
             insecure_loopback_http=self.insecure_loopback_http or entry.insecure_loopback_http,

@@ -21,6 +21,23 @@ _HEADER = ("PROFILE", "WHO", "ISSUER", "ACCESS TOKEN", "RENEWAL")
 _ISSUER = 2
 
 
+_SECRET_FROM = {
+    "environment": "the client's secret comes from DOORWARD_CLIENT_SECRET.",
+    "keyring": "the client's secret is in the keyring.",
+    "missing": "renewals need the client's secret: set DOORWARD_CLIENT_SECRET, or keep it with doorward secret set.",
+}
+
+
+def _has_secret(entry: ProfileEntry) -> bool:
+    return entry.client_authentication.startswith("client_secret")
+
+
+def _source(entry: ProfileEntry) -> str:
+    from doorward.cli.session.credentials import secret_source  # heavy, and for few
+
+    return secret_source(entry.issuer, entry.client_id)
+
+
 class Profiles:
     """Every profile of the default vault, as it was at one moment. One that can't be read hides none of the others."""
 
@@ -45,13 +62,18 @@ class Profiles:
             return
         if self._entries:
             print_table(_HEADER, [self._row(entry) for entry in self._entries], shorten=_ISSUER)
+        for entry in filter(_has_secret, self._entries):
+            print_text(f"{entry.profile}: {_SECRET_FROM[_source(entry)]}")
         for profile, error in self._broken:
             print_text(f"{profile}: {error.message}")
         if not self._entries and not self._broken:
             print_text("Nobody is signed in. Sign in with: doorward login ISSUER --client-id ID")
 
     def _print_json(self) -> None:
-        listed: list[dict[str, Any]] = [entry_object(entry, now=self._now) for entry in self._entries]
+        listed: list[dict[str, Any]] = [
+            entry_object(entry, now=self._now) | ({"client_secret": _source(entry)} if _has_secret(entry) else {})
+            for entry in self._entries
+        ]
         listed += [{"profile": profile, "error": error_object(error)} for profile, error in self._broken]
         print_json(sorted(listed, key=lambda each: str(each["profile"])))
 

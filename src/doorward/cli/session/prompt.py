@@ -108,6 +108,15 @@ class TerminalPrompt:
         lifetime_s = authorization.expires_at - self._clock.now()
         self._wait("Waiting for you to enter it", min(self._timeout_s, lifetime_s))
 
+    def waiting_for_another(self, profile: str, timeout_s: float) -> None:
+        """Say that somebody else is signing this profile in, whose answer will do for both."""
+        self._stop_waiting()
+        self._say(
+            f"Another program is signing in as profile {profile} now. Finish that sign-in, in its browser window or "
+            "terminal: it counts here too. Or end that program, or give another --profile."
+        )
+        self._wait("Waiting for the other sign-in", timeout_s)
+
     def callback_refused(self, why: str) -> None:
         """Say that something else than the provider called, and that nothing is lost."""
         self._say(f"Something else called back and was refused: {why} Still waiting for the real answer.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from doorward.cli.options import json_option, profile_option
@@ -10,20 +12,35 @@ from doorward.cli.terminal import print_line, print_token
 from doorward.cli.view import instant
 from doorward.vault.vault import Vault
 
+if TYPE_CHECKING:
+    from doorward.model import TokenKind
+
 __all__ = ["command"]
 
 
 @click.command("token")
 @profile_option
 @click.option("--id", "id_token", is_flag=True, help="The ID token instead of the access token.")
+@click.option("--renew", is_flag=True, help="Have the provider give a new one, even if the last one seems to be good.")
+@click.option(
+    "--least-life",
+    "least_life_s",
+    metavar="S",
+    type=float,
+    default=0,
+    help="One that is good for so many seconds; of itself, 300, or half of a life under 600.",
+)
 @json_option
-def command(*, profile: str, id_token: bool, as_json: bool) -> None:
+def command(*, profile: str, id_token: bool, renew: bool, least_life_s: float, as_json: bool) -> None:
     """Print an access token, renewing it first if it is about to expire.
 
     For scripts:  doorward token | sed "s/^/Authorization: Bearer /" | curl -H @- https://api.example.org
     """
-    vault = Vault()
-    token = session_of(profile, vault).token("id" if id_token else "access")
+    vault, kind = Vault(), _kind(id_token=id_token)
+    session = session_of(profile, vault)
+    token = session.renew(kind=kind) if renew else ""
+    if least_life_s or not renew:
+        token = session.token(kind, least_life_s=least_life_s)
     if not as_json:
         print_line(token)
         return
@@ -31,4 +48,8 @@ def command(*, profile: str, id_token: bool, as_json: bool) -> None:
     expires_at = None
     if entry is not None:
         expires_at = entry.id_token_expires_at if id_token else entry.access_token_expires_at
-    print_token(token, expires_at=instant(expires_at), kind="id" if id_token else "access", profile=profile)
+    print_token(token, expires_at=instant(expires_at), kind=kind, profile=profile)
+
+
+def _kind(*, id_token: bool) -> TokenKind:
+    return "id" if id_token else "access"

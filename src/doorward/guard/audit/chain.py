@@ -122,8 +122,9 @@ class _Told(str):
 
 def as_told(text: str) -> str:
     """Return a text as its line will tell it: printable, and of at most 300 characters."""
-    told = _told(text, _LONGEST_TEXT)
-    return text if told is text else _Told(told)
+    if len(text) <= _LONGEST_TEXT and text.isprintable() and "\\" not in text:  # as nearly each request's resource
+        return text
+    return _Told(_told(text, _LONGEST_TEXT))
 
 
 def bounded(text: str) -> str:

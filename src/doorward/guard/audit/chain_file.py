@@ -104,6 +104,7 @@ class ChainFile:
         self._head: int | None = None
         self._link = BEGINNING
         self._end = -1  # where the log ended when we knew the link
+        self._named = False  # whether the disk holds the names of what is open
 
     def append(self, decisions: Sequence[Decision]) -> int:
         """Write decisions to the end of the chain: the first, and those after it that fit into the same file.
@@ -129,11 +130,14 @@ class ChainFile:
             self._current_log(head)
 
     def sync(self) -> None:
-        """Have the disk hold what was appended: the log first, so that the head never knows of more."""
+        """Have the disk hold what was appended and its names: the log first, so that the head never knows of more."""
         with self._errors():
             for fd in (self._log, self._head):
                 if fd is not None:
                     os.fsync(fd)
+            if not self._named:
+                _sync_folder(self._path.parent)
+                self._named = True
 
     def close(self) -> None:
         """Close the files. The next append opens them again."""
@@ -175,7 +179,7 @@ class ChainFile:
             self._log = None
             os.close(log)
         if self._log is None:
-            self._log = _open(self._path, os.O_APPEND)
+            self._log = self._opened(self._path, os.O_APPEND)
             self._end = -1
         size = os.fstat(self._log).st_size
         if size != self._end:
@@ -263,7 +267,7 @@ class ChainFile:
         deadline = self._clock.monotonic() + _LOCK_TIMEOUT_S
         while True:
             if self._head is None:
-                self._head = _open(file, 0)
+                self._head = self._opened(file, 0)
             try:
                 flock(self._head, how)
             except BlockingIOError:
@@ -278,6 +282,10 @@ class ChainFile:
                     return self._head
                 os.close(self._head)  # somebody removed it; a lock on it would exclude nobody
                 self._head = None
+
+    def _opened(self, path: Path, how: int) -> int:
+        self._named = False  # it may be new
+        return _open(path, how)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -303,6 +311,18 @@ def _open(path: Path, how: int) -> int:
     if stat.S_IMODE(status.st_mode) != stat.S_IRUSR | stat.S_IWUSR:
         os.fchmod(fd, 0o600)
     return fd
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names of new and renamed files durable, where the file system can."""
+    fd = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
 
 
 def _is_named(fd: int, path: Path) -> bool:

@@ -77,9 +77,8 @@ def verify_stream(
             if line is None or type(name) is not str or not _NAME.fullmatch(name):
                 others += 1
                 continue
-            is_good = holds(line, secret)
-            _chain(chains, name, findings).take(line, f"chain {name}", number, is_good=is_good)
-            if is_good and line.link == expect:
+            _chain(chains, name, findings).take(line, f"chain {name}", number, is_good=holds(line, secret))
+            if line.link == expect:  # one that does not hold is a problem by itself
                 expect = None
     except OSError as error:
         message = f"What was collected can't be read: {error.strerror}. See who may read it."

@@ -13,7 +13,7 @@ from doorward.errors import ConfigurationError, printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["FLAWS", "encode_form", "is_loopback_host", "url_flaw"]
+__all__ = ["FLAWS", "by_https", "encode_form", "is_loopback_host", "url_flaw"]
 
 _URL_CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")
 _LOOPBACK_V4 = IPv4Network("127.0.0.0/8")
@@ -43,6 +43,18 @@ def is_loopback_host(host: str) -> bool:
     except ValueError:
         return False
     return address in _LOOPBACK_V4 if isinstance(address, IPv4Address) else address == _LOOPBACK_V6
+
+
+def by_https(url: str) -> str:
+    """Return an http URL as https, as browsers ask first; as it is if it is none, or of this machine."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme != "http" or is_loopback_host(parts.hostname or ""):
+            return url
+        netloc = parts.netloc.removesuffix(":80") if parts.port == 80 else parts.netloc  # noqa: PLR2004 - http's
+    except ValueError:
+        return url
+    return parts._replace(scheme="https", netloc=netloc).geturl()
 
 
 def url_flaw(

@@ -61,6 +61,8 @@ class Rules:
         refresh_repeats_nonce: that ID token carries the first nonce.
         allowed_scopes: others end in ``invalid_scope``; None allows all.
         ignored_scopes: left out of what is granted.
+        offline_access_needs_consent: without ``prompt=consent``, ``offline_access`` is left out of what is granted.
+        prompts: the values of ``prompt`` that are taken; others end in ``invalid_request``.
         pkce_required: also for clients with a secret; public ones always need it.
         user_claims_in_id_token: e-mail, profile and groups in the ID token and not only at the userinfo endpoint.
         logout_redirect_parameter: what the end_session endpoint calls the address to go to afterwards.
@@ -88,6 +90,8 @@ class Rules:
     refresh_repeats_nonce: bool = False
     allowed_scopes: tuple[str, ...] | None = None
     ignored_scopes: tuple[str, ...] = ()
+    offline_access_needs_consent: bool = False
+    prompts: tuple[str, ...] = ("none", "login", "consent", "select_account")
     pkce_required: bool = True
     user_claims_in_id_token: bool = True
     logout_redirect_parameter: str = "post_logout_redirect_uri"

@@ -137,3 +137,14 @@ def test_markup_and_emoji_names_from_outside_stay_text(screen):
     prompt, paper = screen()
     prompt.callback_refused("[bold]state[/bold] :smiley:")
     assert "[bold]state[/bold] :smiley:" in paper.getvalue().replace("\n", " ")
+
+
+def test_another_sign_in_is_named_with_what_to_do(screen):
+    prompt, paper = screen()
+    with prompt:
+        prompt.waiting_for_another("work", 300)
+        prompt.browser_opened("https://id.example.org/authorize")  # the other one ended without
+    said = " ".join(text_of(paper).split())
+    assert "Another program is signing in as profile work now. Finish that sign-in" in said
+    assert "or give another --profile" in said
+    assert "Waiting for the other sign-in" in said

@@ -8,8 +8,10 @@ import pytest
 
 from doorward.errors import ConfigurationError, Expired, UnknownApiKey
 from doorward.guard.api_keys.api_keys import ApiKeys
+from doorward.guard.api_keys.format import Pepper, make_key
 from doorward.guard.work import finish
 from doorward.model import Secret
+from doorward.system import SystemEntropy
 
 NOW = 1_800_000_000.0
 PLANTED = "planted-key-0123456789"
@@ -130,7 +132,13 @@ def test_a_secret_may_be_wrapped():
     assert ApiKeys.keyring([entry(key=Secret(PLANTED))]).recognizes(PLANTED)
 
 
-@pytest.mark.parametrize("sent", ["", "x", "dw_x", "\ud800", PLANTED.upper(), PLANTED + "x", PLANTED[:-1]])
+WELL_MADE = make_key(Pepper(Secret("p" * 32)), SystemEntropy())[0]  # by another service
+
+
+@pytest.mark.parametrize(
+    "sent",
+    ["", "x", "dw_x", pytest.param(WELL_MADE, id="well made"), "\ud800", PLANTED.upper(), PLANTED + "x", PLANTED[:-1]],
+)
 def test_other_credentials_are_unknown(sent):
     with pytest.raises(UnknownApiKey):
         finish(ApiKeys.keyring([entry()]).check(sent, now=NOW))

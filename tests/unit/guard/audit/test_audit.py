@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,7 @@ from doorward.guard.audit.chain import (
     parse_head,
     parse_line,
 )
-from doorward.guard.audit.chain_file import ChainFile
+from doorward.guard.audit.chain_file import ChainFile, full_files
 from doorward.guard.audit.last_lines import follow, tail
 from doorward.guard.audit.log import AuditLog
 from doorward.guard.audit.verification import verify
@@ -493,6 +494,91 @@ assert all(os.waitpid(child, 0)[1] == 0 for child in children)
     assert Counter(who) == dict.fromkeys(("before", "parent", "child-0", "child-1", "child-2"), 200)
 
 
+# What a power cut leaves
+
+
+@pytest.fixture
+def steps(path, monkeypatch):
+    """What the disk is made to hold, and what is renamed, in order, each under the name that it has just then."""
+    taken = []
+
+    def name_of(fd):
+        here = [path.parent, *path.parent.iterdir()]
+        return next(each.name for each in here if os.path.samestat(os.fstat(fd), each.stat()))
+
+    def noting(step, call, what):
+        def noted(first, *others, **options):
+            taken.append(f"{step} {what(first)}")
+            return call(first, *others, **options)
+
+        return noted
+
+    monkeypatch.setattr(os, "fsync", noting("fsync", os.fsync, name_of))
+    monkeypatch.setattr(os, "rename", noting("rename", os.rename, lambda source: Path(source).name))
+    return taken
+
+
+SYNCED = ["fsync audit.log", "fsync audit.log.head"]
+
+
+def test_what_was_flushed_is_on_the_disk_the_log_before_its_head_and_once_their_names(path, steps):
+    folder = [f"fsync {path.parent.name}"]
+    log = AuditLog(path, fsync_s=60)
+    log.record(decision(1))
+    log.flush()
+    assert steps == [*SYNCED, *folder]
+    log.record(decision(2))
+    log.flush()
+    assert steps == [*SYNCED, *folder, *SYNCED]
+    log.record(decision(3))
+    log.close()
+    assert steps == [*SYNCED, *folder, *SYNCED, *SYNCED]
+
+
+def test_a_full_file_is_on_the_disk_before_it_gives_up_its_name_and_the_new_names_are_too(path, steps):
+    file = ChainFile(path, key=None, max_bytes=4_096, keep=None, clock=SystemClock())
+    file.append([decision()])
+    file.sync()
+    steps.clear()
+    while not full_files(path):
+        file.append([decision()])
+    assert steps == ["fsync audit.log", "rename audit.log"]
+    file.sync()
+    assert steps[2:] == [*SYNCED, f"fsync {path.parent.name}"]
+    file.close()
+
+
+def test_what_nobody_flushes_is_on_the_disk_soon(path, steps):
+    log = AuditLog(path, fsync_s=0.1)
+    log.record(decision())
+    give_up_at = time.monotonic() + 60
+    while len(steps) < 3:
+        assert time.monotonic() < give_up_at
+        time.sleep(0.01)
+    log.close()
+
+
+def test_a_disk_that_can_not_sync_folders_is_taken_as_it_is_and_one_that_fails_is_not(path, monkeypatch):
+    fsync, number = os.fsync, errno.EINVAL
+
+    def refuse(fd):
+        if stat.S_ISDIR(os.fstat(fd).st_mode):
+            raise OSError(number, "refused")
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    file = ChainFile(path, key=None, max_bytes=4_096, keep=None, clock=SystemClock())
+    file.append([decision()])
+    file.sync()
+    file.close()
+    number = errno.EIO
+    file.append([decision()])
+    with pytest.raises(StoreError) as refused:
+        file.sync()
+    assert refused.value.reason == "audit_io"
+    file.close()
+
+
 # Trouble
 
 
@@ -502,6 +588,12 @@ def test_a_mistake_in_the_settings_is_named(path):
         with pytest.raises(ConfigurationError) as caught:
             AuditLog(path, **{field: value})
         assert caught.value.field == field
+
+
+def test_windows_is_told_that_it_has_no_such_locks(path, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigurationError, match="Windows"):
+        AuditLog(path)
 
 
 def test_nothing_is_opened_before_the_first_decision(path, leak_check):

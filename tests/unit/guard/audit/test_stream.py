@@ -107,6 +107,17 @@ def test_each_worker_has_a_chain_of_its_own_and_none_cuts_another_s_lines():
     assert sorted(chain.lines for chain in found.chains) == [60, 60, 60, 61]
 
 
+def test_a_line_is_no_longer_than_a_pipe_takes_whole():
+    written = run(
+        "long = chr(0x1F600) * 300\n"
+        "log.record(decision(1, subject=long, issuer=long, jti=long, key_id=long, resource=long, client_ip=long,"
+        " scopes=(long,), code='x' * 40, reason='y' * 40, count=10 ** 9, since=0.0))\n"
+        "log.close()"
+    )
+    assert 2000 < max(map(len, written.splitlines(keepends=True))) <= 4096
+    assert verified(written).ok
+
+
 def test_lines_are_found_wherever_they_begin():
     collected = [
         b"2026-11-29T04:00:00.000000000Z stdout F " + lines(4)[0],

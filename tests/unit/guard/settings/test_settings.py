@@ -230,6 +230,7 @@ def test_a_misspelt_member_is_told_its_name():
         (f'[{{"name": "a", "name": "{PLANTED}"}}]', "json_repeated_name"),
         ('[]}, "more": {', "json_syntax"),
         ("[], 1", "json_syntax"),
+        ('[], "more": {}', "json_syntax"),
         ("\ud800", "json_syntax"),
         ("[" * 100 + "]" * 100, "json_too_deep"),
     ],

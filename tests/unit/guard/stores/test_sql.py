@@ -26,14 +26,9 @@ PLANTED = "planted-database-password"
 PEPPER = "p" * 32
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
-def url(request, tmp_path):
-    return request.getfixturevalue("postgresql") if request.param == "postgresql" else sqlite_url(tmp_path / "keys.db")
-
-
 @pytest.fixture
-def database(url):
-    made = open_database(url)
+def database(database_url):
+    made = open_database(database_url)
     yield made
     made.close()
 
@@ -58,12 +53,12 @@ def test_the_steps_lead_to_the_tables(database):
             assert found.get_pk_constraint(name)["constrained_columns"] == [each.name for each in table.primary_key]
 
 
-def test_several_at_once_make_one_schema(url):
+def test_several_at_once_make_one_schema(database_url):
     start = threading.Barrier(4)
 
     def open_at_once():
         start.wait(10)
-        database = open_database(url, timeout_s=30)  # a busy machine takes its time
+        database = open_database(database_url, timeout_s=30)  # a busy machine takes its time
         with database.reading() as connection:
             versions = connection.execute(sa.select(schema.schema.c.version)).scalars().all()
         database.close()
@@ -74,8 +69,8 @@ def test_several_at_once_make_one_schema(url):
     assert answers == [list(range(1, len(schema.MIGRATIONS) + 1))] * 4
 
 
-def test_threads_that_open_one_database_share_it(url):
-    database = open_database(url, timeout_s=30)  # a busy machine takes its time
+def test_threads_that_open_one_database_share_it(database_url):
+    database = open_database(database_url, timeout_s=30)  # a busy machine takes its time
     start = threading.Barrier(4)
 
     def read():
@@ -88,27 +83,27 @@ def test_threads_that_open_one_database_share_it(url):
     database.close()
 
 
-def test_a_newer_schema_is_left_alone(database, url):
+def test_a_newer_schema_is_left_alone(database, database_url):
     with database.writing() as connection:
         connection.execute(sa.insert(schema.schema).values(version=len(schema.MIGRATIONS) + 1))
-    assert why(open_database(url)) == "schema_newer"
+    assert why(open_database(database_url)) == "schema_newer"
 
 
-def test_an_older_schema_is_brought_up_to_date(database, url, monkeypatch):
+def test_an_older_schema_is_brought_up_to_date(database, database_url, monkeypatch):
     with database.reading():
         pass
     monkeypatch.setattr("doorward.guard.stores.sql.MIGRATIONS", (*schema.MIGRATIONS, ("CREATE TABLE newer (a TEXT)",)))
-    newer = open_database(url)
+    newer = open_database(database_url)
     with newer.reading() as connection:
         assert sa.inspect(connection).has_table("newer")
     newer.close()
 
 
-def test_a_step_that_fails_leaves_nothing(url, monkeypatch):
+def test_a_step_that_fails_leaves_nothing(database_url, monkeypatch):
     monkeypatch.setattr("doorward.guard.stores.sql.MIGRATIONS", (("CREATE TABLE a (b TEXT)", "no SQL"),))
-    assert why(open_database(url)) == "database_failed"
+    assert why(open_database(database_url)) == "database_failed"
     monkeypatch.undo()
-    database = open_database(url)
+    database = open_database(database_url)
     with database.reading() as connection:
         assert not sa.inspect(connection).has_table("a")
     database.close()
@@ -126,8 +121,8 @@ def test_an_exception_undoes_what_was_written(database):
         assert 1000 not in connection.execute(sa.select(schema.schema.c.version)).scalars().all()
 
 
-def test_a_lock_is_waited_for_and_not_for_ever(url):
-    one, other = open_database(url, timeout_s=1.0), open_database(url, timeout_s=1.0)
+def test_a_lock_is_waited_for_and_not_for_ever(database_url):
+    one, other = open_database(database_url, timeout_s=1.0), open_database(database_url, timeout_s=1.0)
     statement = sa.update(schema.schema).values(version=schema.schema.c.version + 1000)
     with one.writing() as connection:
         connection.execute(statement)
@@ -139,8 +134,8 @@ def test_a_lock_is_waited_for_and_not_for_ever(url):
     other.close()
 
 
-def test_all_connections_busy_is_an_outage(url):
-    database = open_database(url, timeout_s=0.5)
+def test_all_connections_busy_is_an_outage(database_url):
+    database = open_database(database_url, timeout_s=0.5)
     with database.reading(), database.reading(), database.reading(), database.reading():
         assert why(database) == "database_busy"
     database.close()
@@ -154,8 +149,8 @@ def test_sqlite_files_are_private(tmp_path):
     database.close()
 
 
-def test_who_may_only_read_makes_and_writes_nothing(url):
-    looking, writing = open_database(url, read_only=True), open_database(url)
+def test_who_may_only_read_makes_and_writes_nothing(database_url):
+    looking, writing = open_database(database_url, read_only=True), open_database(database_url)
     assert why(looking) in {"schema_older", "io"}, "there is nothing yet"
     with writing.writing() as connection:
         connection.execute(sa.insert(schema.schema).values(version=0))

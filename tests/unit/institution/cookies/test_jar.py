@@ -386,6 +386,10 @@ def test_a_jar_without_a_host():
     [
         ("edu", True), ("edu.au", True), ("ac.uk", True), ("localhost", True), ("herokuapp.com", True), ("com.", True),
         ("jcu.edu.au", False), ("uni.example", False), ("ac.example", False), ("bbc.uk", False), ("a.github.io", False),
+        ("kobe.jp", True), ("a.kobe.jp", True), ("city.kobe.jp", False), ("b.c.kobe.jp", False),
+        ("k12.ca.us", True), ("pvt.k12.ma.us", True), ("www.ck", False), ("other.ck", True), ("eu.org", True),
+        ("xn--55qx5d.cn", True), ("公司.cn", True), ("AC.JP", True), ("s3.amazonaws.com", True),
+        ("idm.oclc.org", True), ("jcu.idm.oclc.org", False), ("oclc.org", False), ("unknown-top", True),
     ],
 )  # fmt: skip
 def test_suffixes(domain, wide):

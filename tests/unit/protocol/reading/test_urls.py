@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doorward.errors import ConfigurationError
-from doorward.protocol.reading.urls import FLAWS, encode_form, is_loopback_host, url_flaw
+from doorward.protocol.reading.urls import FLAWS, by_https, encode_form, is_loopback_host, url_flaw
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.255.0.9", "::1", "0:0:0:0:0:0:0:1"])
@@ -112,3 +112,23 @@ def test_parameters_are_printable(value):
         encode_form([("good", "x"), ("audience", value)])
     assert (caught.value.field, caught.value.reason) == ("audience", "not_printable")
     assert value not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("http://example.org/a?b#c", "https://example.org/a?b#c"),
+        ("HTTP://example.org:80/a", "https://example.org/a"),
+        ("http://example.org:8080/a", "https://example.org:8080/a"),
+        ("http://[2001:db8::1]:80/", "https://[2001:db8::1]/"),
+        ("http://localhost.example/", "https://localhost.example/"),
+        ("http://localhost:5/", "http://localhost:5/"),
+        ("http://127.0.0.1/", "http://127.0.0.1/"),
+        ("https://example.org:80/", "https://example.org:80/"),
+        ("ftp://example.org/", "ftp://example.org/"),
+        ("http://example.org:port/", "http://example.org:port/"),
+        ("http://[x/", "http://[x/"),
+    ],
+)
+def test_an_address_without_https_is_asked_by_https(url, asked):
+    assert by_https(url) == asked

@@ -83,3 +83,10 @@ def test_every_response_ends_its_connection_and_carries_the_headers():
         assert {f"{name}: {value}" for name, value in SECURITY_HEADERS.items()} <= set(lines)
         assert {"Connection: close", f"Content-Length: {len(body)}"} <= set(lines)
     assert b"Content-Length" not in build_response(HTTPStatus.NO_CONTENT)
+
+
+@pytest.mark.parametrize("name", ["Sec-Purpose", "Purpose", "X-Purpose", "X-Moz"])
+@pytest.mark.parametrize(("value", "ahead"), [("prefetch;prerender", True), ("Preview", True), ("", False)])
+def test_what_is_fetched_ahead_says_so_in_one_of_four_ways(name, value, ahead):
+    head = parse_head(f"GET / HTTP/1.1\r\nHost: a\r\n{name}: {value}\r\nX: y".encode())
+    assert head.ahead is ahead

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from doorward.errors import ConfigurationError
+from doorward.errors import ConfigurationError, UnavailableError
 from doorward.signin.browser import Surroundings
 from doorward.signin.loopback.sockets import listen, whose_end
 
@@ -82,18 +82,25 @@ def test_a_listed_port_serves_one_sign_in_after_another(make_listener, free_port
         listener.poll().succeed()
         browser.wait()
     browser.close()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not remembers_closed_connection(port):
         assert time.monotonic() < deadline
     with make_listener(ports=[port]) as listener:
         the_real_callback_wins(listener)
 
 
+def test_a_system_without_sockets_is_no_port_that_is_taken(make_listener, free_ports, out_of_descriptors):
+    ports = free_ports(2)
+    with out_of_descriptors(), pytest.raises(UnavailableError) as refused:
+        make_listener(ports=ports).open()
+    assert refused.value.reason == "loopback_unavailable"
+
+
 ASK = """\
 import socket, sys
 family, address, port, path, then = sys.argv[1:]
 asking = socket.socket(getattr(socket, family))
-asking.settimeout(10)
+asking.settimeout(60)
 asking.connect((address, int(port)))
 asking.sendall(f"GET {path} HTTP/1.1\\r\\nHost: 127.0.0.1:{port}\\r\\n\\r\\n".encode())
 if then == "leave":

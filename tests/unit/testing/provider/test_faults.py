@@ -98,15 +98,15 @@ def test_a_hanging_answer_ends_with_the_client(issuer):
 def test_a_slow_answer_drips(issuer):
     issuer.fail("jwks", "slow_body")
     address = urlsplit(issuer.url)
-    with socket.create_connection((address.hostname, address.port), timeout=5) as sock:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as sock:
         sock.sendall(f"GET /jwks HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
         received = b""
-        deadline = time.monotonic() + 2
-        while time.monotonic() < deadline:
-            received += sock.recv(65536)
+        while len(received.partition(b"\r\n\r\n")[2]) < 3:
+            received += (part := sock.recv(65536))
+            assert part
         head, _, body = received.partition(b"\r\n\r\n")
         assert b"200 OK" in head
-        assert 0 < len(body) < 50
+        assert len(body) < 50
 
 
 def test_a_late_answer_is_right(issuer, caller):

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["SESSION_COOKIE", "answer", "authorize", "open_interaction"]
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
-_PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 _MAX_AGE = re.compile(r"[0-9]{1,9}")
 _INTERACTION_LIFETIME_S = 600
 SESSION_COOKIE = "dev_issuer_session"
@@ -87,14 +86,17 @@ def _check(
     if parameters.get("response_mode", "query") != "query":
         raise Refusal("invalid_request", "only the response mode query is offered")
     prompts = set(parameters.get("prompt", "").split())
-    if prompts - _PROMPTS or ("none" in prompts and len(prompts) > 1):
-        raise Refusal("invalid_request", "prompt is none alone, or some of login, consent and select_account")
+    if prompts - {*core.rules.prompts} or ("none" in prompts and len(prompts) > 1):
+        raise Refusal("invalid_request", f"prompt is none alone, or some of {', '.join(core.rules.prompts)}")
     if not _MAX_AGE.fullmatch(parameters.get("max_age", "0")):
         raise Refusal("invalid_request", "max_age is a number of seconds")
+    scopes = core.grant_scopes(parameters.get("scope", ""))
+    if core.rules.offline_access_needs_consent and "consent" not in prompts:
+        scopes = tuple(scope for scope in scopes if scope != "offline_access")
     authorization = Authorization(
         client_id=client.client_id,
         subject="",
-        scopes=core.grant_scopes(parameters.get("scope", "")),
+        scopes=scopes,
         audience=request.every("audience") + request.every("resource"),
         nonce=parameters.get("nonce"),
         redirect_uri=redirect_uri,

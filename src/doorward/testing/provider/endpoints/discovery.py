@@ -44,7 +44,7 @@ def discovery(core: Core, request: Request) -> Reply:
         "revocation_endpoint_auth_methods_supported": _METHODS,
         "introspection_endpoint_auth_methods_supported": _METHODS[1:],
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "prompt_values_supported": list(core.rules.prompts),
         "authorization_response_iss_parameter_supported": True,
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,

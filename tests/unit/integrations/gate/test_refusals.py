@@ -19,7 +19,7 @@ from doorward.errors import (
     Throttled,
     UnknownApiKey,
 )
-from doorward.integrations.refusals import Refusals
+from doorward.integrations.gate.refusals import Refusals
 
 REFUSALS = Refusals(realm="notes", resource_metadata="https://api.example.org/meta", scopes=["read"])
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from doorward.errors import ConfigurationError
-from doorward.integrations.public_paths import PublicPaths
+from doorward.integrations.gate.public_paths import PublicPaths
 
 PATHS = PublicPaths(["/health", "/static/*", "/"])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from doorward.errors import ConfigurationError, Throttled, UnavailableError
 from doorward.guard.work import afinish
-from doorward.integrations.refusals import REFUSED
+from doorward.integrations.gate.refusals import REFUSED
 from doorward.model import Principal
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doorward.errors import ConfigurationError
-from doorward.integrations.identity_headers import IdentityHeaders
+from doorward.integrations.gate.identity_headers import IdentityHeaders
 
 
 @pytest.mark.parametrize(

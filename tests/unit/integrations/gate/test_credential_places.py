@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doorward.errors import ConfigurationError, Forbidden
-from doorward.integrations.credential_places import CredentialPlaces, websocket_tokens, without_websocket_tokens
+from doorward.integrations.gate.credential_places import CredentialPlaces, websocket_tokens, without_websocket_tokens
 
 ALL = ("authorization", "header:X-API-Key", "cookie:__Host-session", "websocket-protocol")
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from doorward.errors import ConfigurationError, Expired, Forbidden, ProviderUnavailable, Revoked, StoreError, Throttled
-from doorward.integrations.long_lived import ConnectionEnded, LongLived, check_recheck_s
+from doorward.integrations.gate.long_lived import ConnectionEnded, LongLived, check_recheck_s
 from doorward.model import Principal
 
 ALICE = Principal("https://id.example.org", "alice")

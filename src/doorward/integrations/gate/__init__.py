@@ -1,0 +1,1 @@
+"""What the adapters for services share: where a credential stands, what is stripped, what a refusal says."""

@@ -1,0 +1,1 @@
+"""A vault's entries encrypted at rest, and the keys for it. A plain vault meets only ``gate``."""

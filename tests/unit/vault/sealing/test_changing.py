@@ -1,0 +1,172 @@
+"""Sealing, new keys and unsealing: what each does, refuses, and goes on with. Crashes stand in ``tests/crash``."""
+
+import os
+import threading
+
+import pytest
+
+from doorward.errors import ConfigurationError, LockTimeout, VaultError
+from doorward.vault.sealing.changing import Sealing
+from doorward.vault.sealing.keys import Keys, make_key_file
+
+ASIDE = "profile-work.json.corrupt-20261121T222640Z-01234567"
+WORDS = "six words that nobody ever guesses"
+
+
+class TestSeal:
+    def test_it_says_what_it_did_and_how_the_vault_stands(self, vault, make_entry, sealing, key_file):
+        vault.put(make_entry())
+        vault.put(make_entry(profile="home"))
+        standing = sealing().standing()
+        assert (standing.state, standing.source, standing.error) == ("plain", None, None)
+        assert standing.plain == ("profile-home.json", "profile-work.json")
+        done = sealing().seal("key_file")
+        assert (done.source, done.rewritten, done.left, done.completed, done.problem) == (
+            "key_file",
+            2,
+            (),
+            False,
+            None,
+        )
+        standing = sealing().standing()
+        assert (standing.state, standing.source, standing.error) == ("sealed", "key_file", None)
+        assert (standing.sealed, standing.plain) == (("profile-home.json", "profile-work.json"), ())
+
+    def test_an_empty_vault_can_be_sealed_before_the_first_sign_in(self, vault, make_entry, sealing, key_file, content):
+        sealing().seal("key_file")
+        vault.put(make_entry())
+        assert b"planted" not in content("profile-work.json")
+
+    def test_a_sealed_one_is_not_sealed_twice(self, sealed, sealing):
+        with pytest.raises(VaultError) as refused:
+            sealing().seal("key_file")
+        assert refused.value.reason == "already_sealed"
+
+    def test_what_was_set_aside_is_sealed_and_what_killed_writers_left_is_removed(
+        self, vault, make_entry, sealing, key_file, content, folder
+    ):
+        vault.put(make_entry())
+        content(ASIDE, b"planted half")
+        content(".profile-work.json.0123456789abcdef.tmp", b"planted left over")
+        content("unanswered-profile-work.json", b"{}")
+        sealing().seal("key_file")
+        assert sorted(os.listdir(folder)) == ["profile-work.json", ASIDE, "seal.json", "unanswered-profile-work.json"]
+        assert b"planted" not in content(ASIDE)
+        sealing().rotate()
+        sealing().unseal()
+        assert content(ASIDE) == b"planted half"
+        assert vault.get("work") == make_entry()
+
+    @pytest.mark.parametrize("size", [1_300_000, 2_000_000])
+    def test_what_is_too_large_to_be_sealed_is_named(self, vault, make_entry, sealing, key_file, content, size):
+        vault.put(make_entry())
+        content(ASIDE, b"x" * size)
+        assert sealing().seal("key_file").left == (ASIDE,)
+        assert len(content(ASIDE)) == size
+        assert sealing().standing().state == "sealed"
+
+    def test_nothing_is_changed_without_a_key(self, vault, make_entry, sealing, content, folder):
+        vault.put(make_entry())
+        for source in ("key_file", "passphrase"):
+            with pytest.raises(ConfigurationError) as refused:
+                sealing().seal(source)
+            assert refused.value.reason == "seal_key_not_given"
+        assert os.listdir(folder) == ["profile-work.json"]
+        assert vault.get("work") == make_entry()
+
+
+class TestRotate:
+    def test_the_new_key_opens_and_the_old_one_does_not(
+        self, sealed, make_entry, sealing, content, tmp_path, monkeypatch
+    ):
+        new = str(tmp_path / "new.key")
+        make_key_file(new, vault_folder=sealed.folder)
+        assert sealing(key_files=(new,)).rotate("key_file").rewritten == 1
+        with pytest.raises(VaultError) as refused:
+            sealed.get("work")
+        assert refused.value.reason == "seal_unproven"
+        monkeypatch.setenv("DOORWARD_VAULT_KEY_FILE", new)
+        assert sealed.get("work") == make_entry()
+
+    def test_a_key_of_another_kind_can_take_over(self, sealed, make_entry, sealing, monkeypatch):
+        assert sealing(passphrases=(WORDS,)).rotate("passphrase").source == "passphrase"
+        monkeypatch.delenv("DOORWARD_VAULT_KEY_FILE")
+        monkeypatch.setenv("DOORWARD_VAULT_PASSPHRASE", WORDS)
+        assert sealed.get("work") == make_entry()
+
+    def test_a_plain_vault_has_no_key_to_change(self, vault, sealing, key_file):
+        for change in (sealing().rotate, sealing().unseal):
+            with pytest.raises(VaultError) as refused:
+                change()
+            assert refused.value.reason == "not_sealed"
+
+    def test_a_planted_plain_entry_is_not_taken_along(self, sealed, sealing, content):
+        content("profile-evil.json", b'{"planted": 1}')
+        assert sealing().standing().plain == ("profile-evil.json",)
+        assert sealing().rotate().left == ("profile-evil.json",)
+        assert content("profile-evil.json") == b'{"planted": 1}'
+
+    def test_what_can_not_be_opened_is_left_and_named(self, sealed, make_entry, sealing, content):
+        broken = content("profile-work.json").replace(b'"nonce":"', b'"nonce":"AA')
+        content("profile-work.json", broken)
+        sealed.put(make_entry(profile="home"))
+        assert sealing().rotate().left == ("profile-work.json",)
+        assert content("profile-work.json") == broken
+        assert sealed.get("home") == make_entry(profile="home")
+
+
+class TestUnseal:
+    def test_all_is_in_plain_again_and_the_seal_is_gone(self, sealed, make_entry, sealing, folder, monkeypatch):
+        done = sealing().unseal()
+        assert (done.source, done.rewritten) == (None, 1)
+        monkeypatch.delenv("DOORWARD_VAULT_KEY_FILE")
+        assert os.listdir(folder) == ["profile-work.json"]
+        assert sealed.get("work") == make_entry()
+        sealed.put(make_entry(failures=8))
+        assert sealed.get("work") == make_entry(failures=8)
+
+
+class TestOthersAtWork:
+    def test_one_change_at_a_time(self, sealed, sealing, folder):
+        with sealed.lock("work") as lock:
+            lock.try_acquire()
+            waiting = threading.Thread(target=sealing().rotate)
+            waiting.start()
+            while not os.path.exists(os.path.join(folder, "seal.lock")):
+                pass
+            with pytest.raises(LockTimeout) as refused:
+                sealing().rotate()
+            assert refused.value.reason == "lock_held"
+        waiting.join(30)
+        assert sealing().standing().state == "sealed"
+
+    def test_a_refresh_that_is_under_way_is_waited_for_and_not_undone(self, sealed, make_entry, sealing):
+        with sealed.lock("work") as lock:
+            lock.try_acquire()
+            changing = threading.Thread(target=sealing().unseal)
+            changing.start()
+            changing.join(0.3)
+            sealed.put(make_entry(failures=77))
+        changing.join(30)
+        assert sealed.get("work") == make_entry(failures=77)
+
+    def test_nobody_waits_for_ever(self, sealed, sealing, folder):
+        class Hurried:
+            """A clock on which a minute is soon over."""
+
+            def __init__(self):
+                self.at = 0.0
+
+            def monotonic(self):
+                self.at += 10
+                return self.at
+
+            def sleep(self, seconds):
+                pass
+
+        hurried = Sealing(folder, (sealed.profiles, sealed.institutions), keys=Keys(), clock=Hurried())
+        with sealed.lock("work") as lock:
+            lock.try_acquire()
+            with pytest.raises(LockTimeout):
+                hurried.unseal()
+        assert sealing().standing().state == "sealed"
