@@ -238,7 +238,7 @@ class Evidence:
             return ProbeNow("window_closed") if worth else self._called_off("window_closed")
         verdict = self._weigh(at)
         if isinstance(verdict, Pending) and not self._attended and self._is_stuck(at):
-            return Refused("needs_person")
+            return Refused("needs_person", self._refusal)
         return verdict
 
     def _end(self, observation: Observation, at: float) -> Verdict | None:
@@ -343,7 +343,8 @@ class Evidence:
         """Whether a page stays that would have moved on by itself."""
         patience_s = self._human_check_wait_s if self._checked else _QUIET_S
         quiet_since = max(self._moved_at, self._probed_at or 0.0)
-        return self._settled is not None and not self._unsure and at - quiet_since >= patience_s
+        may_answer_later = self._unsure and self._refusal not in _KEPT_OUT
+        return self._settled is not None and not may_answer_later and at - quiet_since >= patience_s
 
 
 def _by_place(cookies: Iterable[CookieSeen]) -> dict[tuple[str, str, str], CookieSeen]:

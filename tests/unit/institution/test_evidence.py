@@ -417,10 +417,16 @@ def test_whatever_ends_it_says_that_the_target_refused(end, start):
 
 def test_without_a_person_a_refusal_may_be_that_of_the_old_cookies():
     verdict, _ = looked_at(evidence(attended=False), *REFUSED, reason="refused_401")
-    assert verdict == Refused("needs_person")
+    assert verdict == Refused("needs_person", "refused_401")
     made = evidence(attended=False)
-    looked_at(made, *SHOWN, reason="human_check", valid=None, until_s=50)
-    assert told(made, TimedOut("login"), start=1060) == Refused("login_timeout", "human_check")
+    looked_at(made, *SHOWN, reason="human_check", valid=None, until_s=8)
+    assert told(made, TimedOut("login"), start=1008) == Refused("login_timeout", "human_check")
+
+
+def test_without_a_person_a_check_for_one_is_not_waited_for():
+    verdict, at = looked_at(evidence(attended=False), *SHOWN, reason="human_check", valid=None)
+    assert verdict == Refused("needs_person", "human_check")
+    assert at <= 20
 
 
 @pytest.mark.parametrize("status", [200, 403])

@@ -48,7 +48,7 @@ EXIT_CODES: Mapping[OutcomeName, int] = MappingProxyType(
     }
 )
 """How each outcome ends the command: what its advice calls worth trying again is ``UNAVAILABLE``."""
-_NO_USE_TO_TRY_AGAIN = frozenset({"not_by_https", "redirect_circle", "response_encoded", "too_many_redirects"})
+_NO_USE_TO_TRY_AGAIN = frozenset({"redirect_circle", "response_encoded", "too_many_redirects"})
 """Reasons of an outcome that is worth it otherwise."""
 
 
