@@ -14,7 +14,7 @@ from doorward.errors import ConfigurationError
 from doorward.guard.work import finish
 from doorward.integrations.gate.credential_places import AUTHORIZATION
 from doorward.integrations.gate.environ import scope_of
-from doorward.integrations.gate.gate import Doorkeeper
+from doorward.integrations.gate.gate import Doorkeeper, is_cors_preflight
 from doorward.integrations.gate.refusals import REFUSED, Refusals
 from doorward.model import Principal
 
@@ -107,8 +107,12 @@ class Authenticate:
         return known
 
     def check(self) -> None:
-        """Ask who is calling; end the request with the answer of a refusal. For ``before_request``."""
-        self._check(self._scopes)
+        """Ask who is calling; end the request with the answer of a refusal. For ``before_request``.
+
+        A preflight request of CORS passes, for it never has a credential.
+        """
+        if request.method != "OPTIONS" or not is_cors_preflight(scope_of(request.environ)):
+            self._check(self._scopes)
 
     def _check(self, needed: frozenset[str]) -> None:
         scope = scope_of(request.environ)

@@ -96,6 +96,15 @@ def test_all_views_of_a_blueprint(app, guard):
     assert client.get("/health", headers=GOOD).text == "None"
 
 
+def test_a_preflight_request_of_cors_passes_where_all_views_are_guarded(app, guard):
+    app.before_request(Authenticate(guard).check)
+    app.get("/")(lambda: "in")
+    asks = {"Origin": "https://app.example.org", "Access-Control-Request-Method": "GET"}
+    assert app.test_client().options("/", headers=asks).status_code == 200
+    assert app.test_client().options("/", headers={**asks, "Content-Type": "text/plain"}).status_code == 401
+    assert app.test_client().options("/").status_code == 401
+
+
 def test_behind_a_middleware_of_the_same_guard_nobody_is_asked_twice(app, guard):
     caller = Authenticate(guard)
     app.get("/")(caller.required()(lambda: caller.principal.subject))

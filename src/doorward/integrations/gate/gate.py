@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from doorward.guard.guard import Guard
     from doorward.guard.work import Work
 
-__all__ = ["Doorkeeper", "Gate", "Passing", "Scope"]
+__all__ = ["Doorkeeper", "Gate", "Passing", "Scope", "is_cors_preflight"]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 
@@ -178,7 +178,7 @@ class Gate:
         Raises:
             InvalidCredential, Forbidden, Throttled, UnavailableError: it is refused; ``refusals`` has the answer.
         """
-        if scope.get("method") == "OPTIONS" and _is_preflight(scope):
+        if scope.get("method") == "OPTIONS" and is_cors_preflight(scope):
             return None, Passing.PREFLIGHT
         path, raw_path = scope["path"], scope.get("raw_path")
         if self._public.includes(path, raw_path):
@@ -214,7 +214,7 @@ class Gate:
         return body, headers
 
 
-def _is_preflight(scope: Scope) -> bool:
+def is_cors_preflight(scope: Scope) -> bool:
     """Say whether OPTIONS asks what CORS allows: before the request, without its body and without a credential.
 
     Source: Fetch sections 3.3.2 and 4.8.
