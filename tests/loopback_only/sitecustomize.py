@@ -5,7 +5,8 @@ It also lets a forked child be measured: another thread may have held coverage's
 tests/conftest.py runs this in the test process and puts its folder on PYTHONPATH, so that every Python child runs it
 too. A name reserved for examples (RFC 2606, 6761) is answered "unknown" without a look-up, as an offline resolver
 would; any other name, and any other address, is a mistake in a test and raises RuntimeError, which no code under test
-takes for an outage. An audit hook sees what a patched socket class would miss.
+takes for an outage. An audit hook would see more than these functions, but it is code that runs while a thread installs
+coverage's trace function: another thread that does the same then dies of "another trace function is being installed".
 """
 
 from __future__ import annotations
@@ -47,11 +48,25 @@ def _check_address(sock: socket.socket, address: Any) -> None:
         raise RuntimeError(message)
 
 
-def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if event in ("socket.connect", "socket.bind", "socket.sendto", "socket.sendmsg"):
-        _check_address(*arguments)
-    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
-        _check_name(arguments[0])
+def _hold_method(name: str) -> None:
+    method = getattr(socket.socket, name)
+
+    def held(self: socket.socket, *arguments: Any) -> Any:
+        if name in ("connect", "connect_ex", "bind") or (len(arguments) > 1 and type(arguments[-1]) is tuple):
+            _check_address(self, arguments[-1])
+        return method(self, *arguments)
+
+    setattr(socket.socket, name, held)
+
+
+def _hold_lookup(name: str) -> None:
+    function = getattr(socket, name)
+
+    def held(host: Any, *arguments: Any, **named: Any) -> Any:
+        _check_name(host)
+        return function(host, *arguments, **named)
+
+    setattr(socket, name, held)
 
 
 def _free_coverage() -> None:
@@ -61,6 +76,9 @@ def _free_coverage() -> None:
         measuring._collector.data_lock = threading.Lock()  # noqa: SLF001 - as above
 
 
-sys.addaudithook(_hook)
+for each in ("connect", "connect_ex", "bind", "sendto", "sendmsg"):
+    _hold_method(each)
+for each in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
+    _hold_lookup(each)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_free_coverage)
