@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Annotated
 
 import httpx2
@@ -133,7 +133,11 @@ def waitress_serves(app):
     listener = socket.create_server(("127.0.0.1", 0))
     server = waitress.create_server(app, sockets=[listener], threads=2)
 
-    with running(server.run, lambda: server.trigger.pull_trigger(server.close)):
+    def stop():
+        with suppress(OSError):  # it has closed already, between its being told and its being woken
+            server.trigger.pull_trigger(server.close)
+
+    with running(server.run, stop):
         yield listener.getsockname()[1]
     server.task_dispatcher.shutdown()
 

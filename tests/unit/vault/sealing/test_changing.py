@@ -2,10 +2,13 @@
 
 import os
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 
 from doorward.errors import ConfigurationError, LockTimeout, VaultError
+from doorward.vault.lock import FileLock
 from doorward.vault.sealing.changing import Sealing
 from doorward.vault.sealing.keys import Keys, make_key_file
 
@@ -130,10 +133,18 @@ class TestOthersAtWork:
     def test_one_change_at_a_time(self, sealed, sealing, folder):
         with sealed.lock("work") as lock:
             lock.try_acquire()
-            waiting = threading.Thread(target=sealing().rotate)
+
+            def rotate_at_last():
+                with suppress(LockTimeout):  # the look below held the lock for an instant
+                    return sealing().rotate()
+                return rotate_at_last()
+
+            waiting = threading.Thread(target=rotate_at_last)
             waiting.start()
-            while not os.path.exists(os.path.join(folder, "seal.lock")):
-                pass
+            with FileLock(os.path.join(folder, "seal.lock")) as look:
+                while look.try_acquire():
+                    look.release()
+                    time.sleep(0.01)
             with pytest.raises(LockTimeout) as refused:
                 sealing().rotate()
             assert refused.value.reason == "lock_held"
