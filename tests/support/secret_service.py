@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -57,13 +58,18 @@ class SessionBus:
                 stderr=subprocess.DEVNULL,
             )
         ]
-        _wait(self._path.exists)
+        _wait(self._listens)
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
             "XDG_RUNTIME_DIR": str(self.folder),
             "DBUS_SESSION_BUS_ADDRESS": self.address,
         }
+
+    def _listens(self) -> bool:
+        """A socket stands in its folder a moment before anybody listens at it."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            return asking.connect_ex(str(self._path)) == 0
 
     def start_keyring(self, *, unlocked: bool = True) -> subprocess.Popen[bytes]:
         """Start a keyring and wait until it answers. One that was never unlocked has no collection at all."""
