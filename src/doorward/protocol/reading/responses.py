@@ -44,14 +44,20 @@ _NOT_NOW = frozenset({408, _TOO_MANY_REQUESTS})
 _TRANSIENT_ERRORS = frozenset({"server_error", "temporarily_unavailable"})
 _PUBLIC_FIELDS = frozenset(
     {
+        "acr_values",
         "audience",
         "client_assertion_type",
         "client_id",
+        "code_challenge_method",
         "grant_type",
+        "max_age",
+        "prompt",
         "redirect_uri",
         "resource",
+        "response_type",
         "scope",
         "token_type_hint",
+        "ui_locales",
     }
 )
 REVOCATION = "the revocation endpoint"

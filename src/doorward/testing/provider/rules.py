@@ -77,6 +77,8 @@ class Rules:
         user_claims_in_id_token: e-mail, profile and groups in the ID token and not only at the userinfo endpoint.
         logout_redirect_parameter: what the end_session endpoint calls the address to go to afterwards.
         jwks_max_age_s: ``Cache-Control`` of the key set.
+        pushed_requests: whether the metadata offers to take them (RFC 9126); ``required`` takes no others.
+        pushed_lifetime_s: seconds until a pushed request expires.
         openid: it is an OpenID provider. Otherwise it publishes RFC 8414 metadata alone, and gives no ID token.
     """
 
@@ -106,6 +108,8 @@ class Rules:
     user_claims_in_id_token: bool = True
     logout_redirect_parameter: str = "post_logout_redirect_uri"
     jwks_max_age_s: int = 300
+    pushed_requests: Literal["not_offered", "offered", "required"] = "not_offered"
+    pushed_lifetime_s: int = 60
     openid: bool = True
 
 
