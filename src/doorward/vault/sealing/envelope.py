@@ -106,8 +106,8 @@ def _check_plain(seal: Seal, keys: Keys) -> None:
     if seal.keys and seal.until <= time():
         message = (
             "Sealing or unsealing of this vault was broken off over an hour ago, or somebody put back its seal.json of "
-            "that time. If you began it, go on with it: doorward vault status says how. If not, put seal.json back from "
-            "a backup."
+            "that time. If you began it, go on with it: doorward vault status says how. If not, put seal.json back "
+            "from a backup."
         )
         raise VaultError(message, reason="seal_change_old")
 
