@@ -1,17 +1,21 @@
-"""Real programs that run our helpers: git, kubectl (S20)."""
+"""Real programs that run our helpers: git, kubectl, docker, boto3 (S20)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import DEADLINE_S, DOORWARD
 from guarded_service import GuardedService
-from loopback_https import Answer, Request
+from loopback_https import Answer, Request, Server
+from sts_answers import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -232,3 +236,68 @@ class TestKubectl:
         assert done.returncode == 1
         assert "doorward login --profile work" in " ".join(done.stderr.split())
         assert cluster.shown == []
+
+
+@pytest.fixture
+def registry(issuer: DevIssuer, test_ca: Any) -> Iterator[Service]:
+    """A registry of one image, ``notes``, that takes a token as Basic's password."""
+    kind = "application/vnd.docker.distribution.manifest.v2+json"
+    blob = {"mediaType": "application/octet-stream", "size": 2, "digest": f"sha256:{hashlib.sha256(b'{}').hexdigest()}"}
+    manifest = json.dumps({"schemaVersion": 2, "mediaType": kind, "config": blob, "layers": []}).encode()
+
+    def answer(request: Request) -> Answer:
+        if not request.path.startswith("/v2/notes/manifests/"):
+            return Answer(200, [("Docker-Distribution-Api-Version", "registry/2.0")], b"{}")
+        digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
+        return Answer(200, [("Content-Type", kind), ("Docker-Content-Digest", digest)], manifest)
+
+    service = Service(issuer, test_ca, answer, challenges=['Basic realm="registry"'])
+    yield service
+    service.close()
+
+
+class TestDocker:
+    def test_docker_shows_the_token_to_the_registry_that_is_listed(
+        self, registry: Service, work: doorward.Session, listed: Listed, tmp_path: Path
+    ) -> None:
+        if shutil.which("docker") is None:
+            pytest.skip("docker's client is missing; its protocol is tested without it, too")
+        host = registry.origin.removeprefix("https://")
+        (tmp_path / "config.json").write_text(json.dumps({"credHelpers": {host: "doorward"}}))
+        path = f"{DOORWARD.parent}{os.pathsep}{os.environ['PATH']}"
+
+        def inspected() -> subprocess.CompletedProcess[str]:
+            command = ("docker", "manifest", "inspect", "--insecure", f"{host}/notes:latest")  # it knows the CA nowhere
+            return run(*command, DOCKER_CONFIG=str(tmp_path), PATH=path)
+
+        assert inspected().returncode == 1
+        assert registry.shown == []
+        listed(registry.origin)
+        assert json.loads(ended(inspected()))["schemaVersion"] == 2
+        assert set(registry.shown) == {work.token()}
+
+
+class TestAws:
+    @pytest.mark.parametrize("signed_in", [True, False], ids=["signed in", "nobody"])
+    def test_boto3_takes_the_credentials(
+        self, request: pytest.FixtureRequest, test_ca: Any, tmp_path: Path, signed_in: Any
+    ) -> None:
+        session = request.getfixturevalue("work") if signed_in else None
+        sts = Server(lambda _: Answer(200, [], CREDENTIALS.encode()), test_ca.certificate, test_ca.key)
+        role = ("--role-arn", "arn:aws:iam::123456789012:role/notes", "--endpoint", f"https://localhost:{sts.port}")
+        helper = shlex.join([str(DOORWARD), "credential", "aws", "--profile", "work", *role])
+        (tmp_path / "config").write_text(f"[default]\ncredential_process = {helper}\n")
+        code = "import boto3; print(*boto3.Session().get_credentials().get_frozen_credentials()[:3])"
+        try:
+            done = run(
+                sys.executable, "-c", code, AWS_CONFIG_FILE=str(tmp_path / "config"), AWS_EC2_METADATA_DISABLED="1"
+            )
+        finally:
+            sts.close()
+        if session is None:
+            assert done.returncode == 1
+            assert "doorward login --profile work" in " ".join(done.stderr.split())
+            assert sts.requests == []
+        else:
+            assert ended(done).split() == ["ASIAEXAMPLE", "planted-secret-access-key", "planted-session-token+/="]
+            assert [each.form["WebIdentityToken"] for each in sts.requests] == [session.token("id")]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from doorward.cli.helpers.aws import aws
+from doorward.cli.helpers.docker import docker
 from doorward.cli.helpers.git import git
 from doorward.cli.helpers.kubectl import kubectl
 
@@ -15,5 +17,5 @@ def command() -> None:
     """Give a token to another program in the way that it asks. That program runs this; nobody is asked anything."""
 
 
-for _each in (git, kubectl):
+for _each in (aws, docker, git, kubectl):
     command.add_command(_each)
