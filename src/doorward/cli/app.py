@@ -36,6 +36,8 @@ _COMMANDS = {
     "exec": ("helpers", "Run a program with a token in its environment."),
     "curl": ("helpers", "Send a request with a token."),
     "credential": ("helpers", "Give a token to git, docker, kubectl or AWS, as each asks for it."),
+    "export": ("held", "Show everything that is held here, without the secrets."),
+    "forget": ("held", "Remove everything that is held here about somebody."),
     "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
     "institution": ("institution", "Sign in at a university or library, with the browser you have."),
     "explain": ("guard", "Say why a guard accepts or refuses a token."),

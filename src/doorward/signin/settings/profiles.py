@@ -91,6 +91,7 @@ _SETTINGS: Mapping[str, Callable[[object], Any]] = {
     "ui_locales": _text,
     "parameters": _by_name,
     "provider": _text,
+    "par": _text,
     "insecure_loopback_http": _truth,
     "origins": _texts,
     "basic_username": _word,
