@@ -234,7 +234,7 @@ def test_threads_share_a_channel(trust, target, seen):
     credentials = grpc.composite_channel_credentials(trust, grpc.metadata_call_credentials(auth))
     with grpc.secure_channel(target, credentials) as channel, futures.ThreadPoolExecutor(4) as pool:
         refusing = grpc.intercept_channel(channel, Renewal(auth)).unary_unary("/orders.Orders/Refuse")
-        answers = list(pool.map(lambda _: refusing(b"", timeout=DEADLINE_S), range(20)))
+        answers = list(pool.map(lambda _: refusing(b"", timeout=DEADLINE_S), range(100)))
     assert set(answers) == {b"Bearer second"}
 
 
