@@ -37,10 +37,8 @@ def ask(request: Mapping[str, str]) -> dict[str, str]:
     try:
         backend = _first_good(keyring.get_keyring())
         module = type(backend).__module__
-        if module.startswith(_NONE):
-            return {"problem": "absent"}
-        if module.startswith(_UNSAFE):
-            return {"problem": "unsafe", "what": module}
+        if module.startswith((*_NONE, *_UNSAFE)):
+            return {"problem": "absent" if module.startswith(_NONE) else "unsafe", "what": module}
         secret = _done(backend, request)  # one that is none says so
     except errors.KeyringLocked:
         return {"problem": "locked"}
