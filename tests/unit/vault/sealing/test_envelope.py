@@ -124,6 +124,12 @@ def test_a_key_that_was_found_opens_nothing_by_a_seal_that_it_does_not_prove(key
             way()
 
 
+def test_an_entry_under_a_key_that_the_seal_does_not_name_is_not_opened(keys):
+    with pytest.raises(VaultError) as refused:
+        opened(entry_file(key="another"), seal_file("keyring", CHECK), file=FILE, keys=with_root(keys))
+    assert refused.value.reason == "seal_key_unknown"
+
+
 class TestWhoeverCanWriteThere:
     """They have a seal under two keys, as amid a change, and know neither."""
 
