@@ -6,6 +6,7 @@ A command's module is imported only when it is invoked, so that each pays for wh
 from __future__ import annotations
 
 import errno
+import keyword
 import logging
 import re
 import signal
@@ -38,6 +39,7 @@ _COMMANDS = {
     "credential": ("helpers", "Give a token to git, docker, kubectl or AWS, as each asks for it."),
     "export": ("held", "Show everything that is held here, without the secrets."),
     "forget": ("held", "Remove everything that is held here about somebody."),
+    "import": ("held", "Go on with a session that another program has kept."),
     "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
     "institution": ("institution", "Sign in at a university or library, with the browser you have."),
     "explain": ("guard", "Say why a guard accepts or refuses a token."),
@@ -89,7 +91,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         room, _ = _COMMANDS[cmd_name]
-        command: click.Command = import_module(".".join(filter(None, (__package__, room, cmd_name)))).command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(".".join(filter(None, (__package__, room, module)))).command
         return command
 
     def resolve_command(
