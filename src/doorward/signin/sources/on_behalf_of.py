@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
 from doorward.errors import ConfigurationError, Expired, InvalidCredential, MissingCredential
 from doorward.protocol.claims import parse_jwt
 from doorward.protocol.token_exchange import (
@@ -168,16 +166,9 @@ class _Question:
         """Return what is remembered of it. What has no end that is known, nobody else finds."""
         if self.ends_at is None:
             return self._new()
-        told = (
-            self.caller.reveal(),
-            self.audience,
-            self.resource,
-            self.scopes,
-            self.token_type,
-            self.grant,
-            self.ends_at,
-        )
-        return self.service.exchanged.get(hashlib.sha256(repr(told).encode()).digest(), self._new)
+        target = (self.audience, self.resource, self.scopes)
+        told = repr((self.caller.reveal(), target, self.token_type, self.grant, self.ends_at))
+        return self.service.exchanged.get(hashlib.sha256(told.encode()).digest(), self._new)
 
     def check_end(self) -> None:
         if self.ends_at is not None and self.ends_at <= self.service.clock.now():
@@ -189,9 +180,7 @@ class _Question:
 
     def _obtain(self) -> Flow[TokenSet]:
         request, response = yield from self.service.ask(self._request)
-        tokens = parse_token_exchange_response(response, request=request, now=self.service.clock.now())
-        ends = [end for end in (tokens.expires_at, self.ends_at) if end is not None]
-        return msgspec.structs.replace(tokens, expires_at=min(ends, default=None))
+        return parse_token_exchange_response(response, request=request, now=self.service.clock.now())
 
     def _request(self, metadata: ProviderMetadata, client: Client, *, now: float, jti: str) -> HttpRequest:
         target: dict[str, Any] = {"audience": self.audience, "resource": self.resource, "scopes": self.scopes}
