@@ -15,16 +15,16 @@ from doorward.cli.ending import FAILED
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_json, print_line, print_text, wrapped
 from doorward.errors import ConfigurationError, printable
-from doorward.guard.audit.last_lines import follow, tail
-from doorward.guard.audit.stream_verification import verify_stream
-from doorward.guard.audit.verification import verify
+from doorward.journal.last_lines import follow, tail
+from doorward.journal.stream_verification import verify_stream
+from doorward.journal.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.guard.audit.findings import Finding
-    from doorward.guard.audit.stream_verification import StreamVerification
-    from doorward.guard.audit.verification import Verification
+    from doorward.journal.findings import Finding
+    from doorward.journal.stream_verification import StreamVerification
+    from doorward.journal.verification import Verification
 
 __all__ = ["command"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from doorward.errors import ConfigurationError, StoreError, printable
-from doorward.guard.audit.chain_file import full_files
+from doorward.journal.chain_file import full_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
