@@ -91,6 +91,8 @@ class _Check:
 
     def read(self, file: BinaryIO) -> None:
         self._end_of_torn()
+        if self._unfinished and self._number:  # the next file is begun only when the one before ends
+            self._problem("line_feed_missing", "has lost its line feed, which only the last file's last line may lack.")
         self._file, self._number = Path(file.name).name, 0
         self._files += 1
         while data := file.readline(MAX_LINE_BYTES + 1):

@@ -820,3 +820,15 @@ def test_a_flood_of_problems_is_counted(path, write):
     put(path, [line.replace(b"user", b"resu") for line in lines_of(path)])
     found = verify(path)
     assert (len(found.problems), found.more) == (100, 200)
+
+
+def test_a_full_file_without_its_last_line_feed_was_changed(tmp_path):
+    log = AuditLog(tmp_path / "audit.log", max_bytes=4096)
+    for number in range(60):
+        log.record(decision(number))
+    log.close()
+    full, *_ = full_files(tmp_path / "audit.log")
+    assert verify(tmp_path / "audit.log").ok
+    full.write_bytes(full.read_bytes().removesuffix(b"\n"))
+    (found,) = verify(tmp_path / "audit.log").problems
+    assert (found.what, found.file, found.line) == ("line_feed_missing", full.name, int(full.suffix[1:]))
