@@ -134,7 +134,7 @@ def test_tail_of_what_is_no_log(what, path, tmp_path, capsys):
     assert run("tail", place, "--json") == 2
     said = capsys.readouterr()
     assert json.loads(said.out)["error"]["reason"] == "audit_missing"
-    assert "Name the file that the guard writes." in said.err
+    assert "Name the file that it is written to." in said.err
 
 
 def test_tail_of_a_log_that_has_no_decision_yet(tmp_path, capsys):
