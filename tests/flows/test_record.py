@@ -8,24 +8,27 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from command_line import DOORWARD, doorward_cli
+from command_line import doorward_cli
 
-import doorward
 from doorward.errors import RecordUnavailable, SignInError
+from doorward.institution import Institution
 from doorward.journal.chain_file import full_files
 from doorward.journal.last_lines import tail
 from doorward.journal.verification import verify
 from doorward.model import Secret
+from doorward.papers import Library
+from doorward.record.noting import noting
 from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    import doorward
     from doorward.testing import DevIssuer
 
     SignIn = Callable[..., doorward.Session]
@@ -52,6 +55,11 @@ def told(record: Path) -> list[tuple[str, str]]:
 
 def break_it(record: Path) -> None:
     record.parent.rename(record.parent.with_name("moved"))
+
+
+def _break_and_raise(record: Path) -> None:
+    shutil.rmtree(record.parent)
+    raise StopAsyncIteration
 
 
 class TestWhatIsTold:
@@ -88,6 +96,15 @@ class TestWhatIsTold:
         assert (line["action"], line["outcome"], line["by"]) == ("use", "done", "doorward token")
         assert (line["profile"], line["subject"]) == ("default", "alice")
         assert token not in record.read_text()
+
+    def test_a_token_that_a_helper_hands_out(self, signed_in: doorward.Session, record: Path) -> None:
+        program = (sys.executable, "-c", "print('it ran')")
+        assert doorward_cli("exec", "--", *program).stdout == "it ran\n"
+        line = tail(record, 1)[0]
+        assert (line["action"], line["by"], line["to"]) == ("use", "doorward exec", sys.executable)
+        break_it(record)
+        done = doorward_cli("exec", "--", *program)
+        assert ("it ran" in done.stdout, "The token was not given out." in done.stderr) == (False, True)
 
     def test_what_the_command_line_does(self, record: Path, tmp_path: Path) -> None:
         tokens = {"refresh_token": "planted-refresh", "access_token": "planted-access"}
@@ -163,14 +180,11 @@ class TestWhatCanNotBeTold:
         assert Vault().get("default") == before
 
     def test_its_end_can_not_be_told_and_that_is_said(self, record: Path) -> None:
-        from doorward.record.noting import noting
-
         with pytest.raises(RecordUnavailable, match="It was done, and the record says only"), noting("export"):
             break_it(record)
         record.parent.mkdir()
-        with pytest.raises(ZeroDivisionError), noting("export"):  # what failed by itself says so
-            shutil.rmtree(record.parent)
-            raise ZeroDivisionError
+        with pytest.raises(StopAsyncIteration), noting("export"):  # what failed by itself says so
+            _break_and_raise(record)
 
 
 class TestTheSetting:
@@ -219,7 +233,9 @@ class TestTheSetting:
 
 
 def test_many_processes_write_one_chain(record: Path) -> None:
-    code = "from doorward.record.noting import noting, note_use\nfor n in range(10):\n  note_use('a', to='https://x/?s')"
+    code = (
+        "from doorward.record.noting import noting, note_use\nfor n in range(10):\n  note_use('a', to='https://x/?s')"
+    )
     writers = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
     assert [writer.wait(60) for writer in writers] == [0] * 4
     lines = tail(record, 100)
@@ -257,9 +273,6 @@ def test_a_download_with_a_session_is_told_of(record: Path, tmp_path: Path) -> N
             cookies=(KeptCookie(name="s", value=Secret("planted-cookie"), domain="sp.invalid"),),
         )
     )
-    from doorward.institution import Institution
-    from doorward.papers import Library
-
     library = Library(tmp_path / "papers", Institution.named("uni").open_session())
     library.fetch("https://127.0.0.1:9/paper.pdf?token=planted")
     assert told(record) == [("download", "begun"), ("download", "done")]

@@ -34,6 +34,9 @@ _COMMANDS = {
     "secret": ("session", "Keep a client's secret in the keyring, or forget it."),
     "whoami": ("session", "Show who you are to the provider."),
     "vault": ("session", "Encrypt what is kept on this computer, and see whether it is."),
+    "exec": ("helpers", "Run a program with a token in its environment."),
+    "curl": ("helpers", "Send a request with a token."),
+    "credential": ("helpers", "Give a token to git, docker, kubectl or AWS, as each asks for it."),
     "export": ("held", "Show everything that is held here, without the secrets."),
     "forget": ("held", "Remove everything that is held here about somebody."),
     "import": ("held", "Go on with a session that another program has kept."),
@@ -115,7 +118,7 @@ class _LazyGroup(click.Group):
 def application() -> None:
     """Sign in once, keep the session safe, and use it from anywhere.
 
-    Every command takes --json. Start with: doorward login ISSUER --client-id ID
+    Commands that print results take --json. Start with: doorward login ISSUER --client-id ID
     """
 
 
