@@ -103,7 +103,7 @@ async def test_the_browser_is_sent_every_header_and_complains_of_nothing(page, l
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("title", [*RESPONSES, "This link was already used"])
 async def test_axe_finds_nothing(page, listener, axe, title, scheme, monkeypatch):
-    monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", ())  # where nobody tells, a link can be used up
+    monkeypatch.setattr("doorward.signin.loopback.sockets._WAYS", ())  # where nobody tells, a link can be used up
     await page.emulate_media(color_scheme=scheme)
     listener.set_authorization_url(listener.redirect_uri + HOSTILE_QUERY)
     if title in RESPONSES:
@@ -129,7 +129,7 @@ async def test_a_narrow_window_needs_no_sideways_scrolling(page, title):
 
 
 async def test_the_start_link_leads_to_the_provider_once_where_nobody_tells_whose_it_is(page, listener, monkeypatch):
-    monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", ())
+    monkeypatch.setattr("doorward.signin.loopback.sockets._WAYS", ())
     listener.set_authorization_url(listener.redirect_uri + HOSTILE_QUERY)  # a provider that sends one back at once
     await visit(page, listener.start_url, listener)
     assert page.url == listener.redirect_uri + HOSTILE_QUERY

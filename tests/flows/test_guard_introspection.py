@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 from fastapi import FastAPI, Security
+from people import ForwardClock
 
 from doorward.errors import (
     DoorwardError,
@@ -54,7 +55,7 @@ def make(issuer: DevIssuer, clock: MovedClock) -> Iterator[Make]:
 
     def build(client_id: str = "api", **settings: Any) -> Introspection:
         settings = {"client_secret": SECRET, "audiences": [AUDIENCE], "insecure_loopback_http": True, **settings}
-        made.append(Introspection(issuer.url, client_id, clock=clock, **settings))
+        made.append(Introspection(issuer.url, client_id, **{"clock": clock, **settings}))
         return made[-1]
 
     yield build
@@ -548,6 +549,32 @@ def test_too_many_questions_are_an_outage(make: Make, issuer: DevIssuer, clock: 
         finally:
             work.close()
     assert reasons == {"too_busy"}
+
+
+def test_an_issuer_that_hangs_is_soon_not_waited_for(make: Make, issuer: DevIssuer, token: str) -> None:
+    clock = ForwardClock()
+    asking = make(timeout_s=2, clock=clock)
+
+    def ask(credential: str) -> str:
+        return refused(finish, asking.ask(credential, now=clock.now())).reason
+
+    issuer.fail("introspect", "hang", delay_s=60, times=None)
+    with ThreadPoolExecutor(4) as pool:  # strangers, who hold a thread each
+        reasons = list(pool.map(ask, ("made-up-1", "made-up-2", "made-up-3", "made-up-4")))
+    assert "introspection_down" not in reasons
+    assert "introspection_down" in {ask(f"made-up-{number}") for number in range(5, 9)}
+    issuer.behave()
+    clock.forward(60)
+    assert finish(asking.ask(token, now=clock.now())).subject == "alice"
+    assert ask("made-up-9") == "inactive"
+
+
+def test_an_issuer_that_refuses_at_once_is_asked_each_time(make: Make, issuer: DevIssuer, token: str) -> None:
+    asking = make()
+    issuer.fail("introspect", status=500, times=6)
+    for _ in range(6):
+        assert isinstance(refused(finish, asking.ask(token, now=time.time())), UnavailableError)
+    assert finish(asking.ask(token, now=time.time())).subject == "alice"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

@@ -479,7 +479,7 @@ class TestForeignCallbacks:
     def test_where_nobody_tells_whose_a_start_link_used_twice_ends_the_sign_in(
         self, sign_in: SignIn, twice: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", ())
+        monkeypatch.setattr("doorward.signin.loopback.sockets._WAYS", ())
         with pytest.raises(doorward.errors.CallbackRejected) as rejected:
             sign_in(prompt=Onlooker())
         assert rejected.value.reason == "start_link_reused"

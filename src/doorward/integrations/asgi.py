@@ -133,7 +133,7 @@ class GuardMiddleware:
         is_preflight = found is Passing.PREFLIGHT
         gate.open(inner, credential, principal, is_preflight=is_preflight)
         if scope["type"] == "http":
-            await self._app(inner, _nothing if is_preflight else receive, send)
+            await self._app(inner, _without_body(receive) if is_preflight else receive, send)
         else:
             await self._pass_websocket(inner, credential, receive, send)
 
@@ -175,9 +175,20 @@ class GuardMiddleware:
         await self._app(scope, receive, send)
 
 
-async def _nothing() -> _Message:
-    """Receive what a preflight request has for a body."""
-    return {"type": "http.request", "body": b"", "more_body": False}
+def _without_body(receive: _Receive) -> _Receive:
+    """Receive no body, and then wait for the client to go, as an application does that streams its answer."""
+    has_asked = False
+
+    async def receiving() -> _Message:
+        nonlocal has_asked
+        if not has_asked:
+            has_asked = True
+            return {"type": "http.request", "body": b"", "more_body": False}
+        while (message := await receive())["type"] == "http.request":
+            pass
+        return message
+
+    return receiving
 
 
 def _choosing_bearer(send: _Send) -> _Send:

@@ -19,7 +19,7 @@ from doorward.integrations.gate.refusals import REFUSED, Refusals
 from doorward.model import Principal
 
 try:
-    from flask import Response, abort, current_app, g, json, request
+    from flask import Response, abort, current_app, has_request_context, json, request
 except ImportError as missing:
     _MESSAGE = "doorward.integrations.flask needs Flask: pip install 'doorward[flask]'"
     raise ImportError(_MESSAGE, name=missing.name) from missing
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Authenticate"]
 
-_PRINCIPAL = "doorward_principal"
+_PRINCIPAL = "doorward.of_view"
+"""In the request's environment, not in ``g``: where an application's context stays open, requests share that."""
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -103,7 +104,7 @@ class Authenticate:
     @property
     def maybe_principal(self) -> Principal | None:
         """Who is calling; None where nobody said so, or nobody was asked."""
-        known: Principal | None = g.get(_PRINCIPAL)
+        known: Principal | None = request.environ.get(_PRINCIPAL) if has_request_context() else None
         return known
 
     def check(self) -> None:
@@ -117,11 +118,11 @@ class Authenticate:
     def _check(self, needed: frozenset[str]) -> None:
         scope = scope_of(request.environ)
         if self._doorkeeper.is_behind_gate(scope) and needed.issubset(scope["doorward.scopes"]):
-            setattr(g, _PRINCIPAL, scope["doorward.principal"])
+            request.environ[_PRINCIPAL] = scope["doorward.principal"]
             return
         try:
             found = self._doorkeeper.admit(scope, sorted(needed), optional=self._optional)
-            setattr(g, _PRINCIPAL, found if found is None or isinstance(found, Principal) else finish(found))
+            request.environ[_PRINCIPAL] = found if found is None or isinstance(found, Principal) else finish(found)
         except REFUSED as error:
             refusal = self._refusals.answer(error)
         else:

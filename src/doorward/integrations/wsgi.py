@@ -50,7 +50,8 @@ class GuardMiddleware:
         allowed_origins: origins besides the application's own whose pages may send the cookie.
         trusted_proxies: addresses and networks whose ``X-Forwarded-For`` is believed, read from its right end; without
             it, those of the guard's settings. Servers may believe some themselves and change the peer's address before
-            it gets here (gunicorn's ``forwarded_allow_ips`` does not, waitress' ``trusted_proxy`` does).
+            it gets here (gunicorn's ``forwarded_allow_ips`` does not, waitress' ``trusted_proxy`` does), or take the
+            header away, as waitress does without ``clear_untrusted_proxy_headers=False``.
         scopes: what every request needs.
         realm: named in the challenges.
         resource: what this application says of itself by RFC 9728: it is served to everybody at its well-known place,

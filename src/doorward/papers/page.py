@@ -40,6 +40,8 @@ _DATES = (
 )
 _ARTICLES = frozenset({"article", "book", "chapter", "medicalscholarlyarticle", "report", "scholarlyarticle"})
 """Types of schema.org, in lower case."""
+_MOST_NAMES = 50
+"""So many titles, DOIs and authors of an article are taken from its page, which may have been made to cost time."""
 _LONGEST_WAIT_S = 10
 """A page that leads on later than this is for people to read, and leads away when they have gone."""
 
@@ -81,7 +83,7 @@ class Page:
         authors = [*self._authors(), *(text for each in described for text in _texts(each, "author", "creator"))]
         dois += [doi for each in described for doi in _dois(each)]
         dates = [*self._all(*_DATES), *(text for each in described for text in _texts(each, "datePublished"))]
-        return Article(tuple(dict.fromkeys(titles)), frozenset(dois), tuple(dict.fromkeys(authors)), _year(dates))
+        return Article(_some(titles), frozenset(_some(dois)), _some(authors), _year(dates))
 
     def _authors(self) -> Iterator[str]:
         name = next((name for name in _AUTHORS if name in self.metadata), None)
@@ -122,6 +124,10 @@ def read_page(body: bytes) -> Page:
     title = _TITLE.search(text)
     name = html.unescape(title[1]).strip() if title else ""
     return Page(name, text.lower(), metadata, frozenset(inputs), refresh, tuple(_described(text)))
+
+
+def _some(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))[:_MOST_NAMES]
 
 
 def refresh_address(content: str) -> str:

@@ -12,8 +12,9 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Mount, Route
 
 import doorward
@@ -102,13 +103,18 @@ def websocket_scope(**more):
     return scope
 
 
-async def ask(guarded, scope):
+async def stays(*_):
+    """Receive what a client has to say that only waits for its answer."""
+    await asyncio.Event().wait()
+
+
+async def ask(guarded, scope, *, receive=never):
     sent = []
 
     async def send(message):
         sent.append(message)
 
-    await guarded(scope, never, send)
+    await guarded(scope, receive, send)
     return sent
 
 
@@ -251,6 +257,47 @@ async def test_a_preflight_request_passes_and_brings_nobody_and_nothing(guard):
     assert sorted(headers) == [b"access-control-request-method", b"content-length", b"origin"]
     assert message == {"type": "http.request", "body": b"", "more_body": False}
     assert guard.asked == []
+
+
+@pytest.mark.timeout(60)  # an application that never waits is one that nobody else gets an answer from
+@pytest.mark.parametrize(
+    "middleware", [[], [Middleware(BaseHTTPMiddleware, dispatch=lambda request, go_on: go_on(request))]]
+)
+async def test_an_application_may_stream_its_answer_to_a_preflight_request(guard, middleware):
+    async def pieces():
+        for piece in (b"a", b"b"):
+            await asyncio.sleep(0)
+            yield piece
+
+    async def stream(request):
+        return StreamingResponse(pieces())
+
+    app = Starlette(routes=[Route("/", stream, methods=["OPTIONS"])], middleware=middleware)
+    scope = http_scope("/", method="OPTIONS", headers=PREFLIGHT)
+    sent = await ask(GuardMiddleware(app, guard), scope, receive=stays)
+    assert b"".join(message.get("body", b"") for message in sent) == b"ab"
+
+
+async def test_after_a_preflight_request_comes_its_end_and_no_body(guard):
+    heard = []
+
+    async def hears_all(scope, receive, send):
+        while not heard or heard[-1]["type"] != "http.disconnect":
+            heard.append(await receive())
+
+    server = iter(
+        [
+            {"type": "http.request", "body": b"hidden", "more_body": True},
+            {"type": "http.request", "body": b"hidden", "more_body": False},
+            {"type": "http.disconnect"},
+        ]
+    )
+
+    async def receive():
+        return next(server)
+
+    await GuardMiddleware(hears_all, guard)(http_scope(method="OPTIONS", headers=PREFLIGHT), receive, None)
+    assert heard == [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,33 @@ def app():
     return Flask("service")
 
 
+def test_nobody_is_taken_for_who_called_before(app, guard):
+    caller = Authenticate(guard)
+    seen = []
+
+    @app.get("/notes")
+    @caller.required("read")
+    def notes():
+        return caller.principal.subject
+
+    @app.get("/open")
+    def everybody():
+        return str(caller.maybe_principal)
+
+    @app.after_request
+    def note(response):
+        seen.append(caller.maybe_principal)
+        return response
+
+    client = app.test_client()
+    with app.app_context():  # as `app.app_context().push()` in a module leaves it open for a server's one thread
+        assert client.get("/notes", headers=GOOD).text == "alice"
+        assert client.get("/open").text == "None"
+        assert client.get("/notes").status_code == 401
+        assert caller.maybe_principal is None
+    assert seen == [READER, None, None]
+
+
 def test_a_view_knows_who_is_calling_and_keeps_its_name(app, guard):
     caller = Authenticate(guard)
 

@@ -128,3 +128,15 @@ def test_what_is_no_description_is_passed_over(block):
 )
 def test_the_doi_in_an_address(address, doi):
     assert doi_of(address) == doi
+
+
+def test_no_page_names_more_than_can_be_looked_for():
+    names = "".join(
+        f'<meta name=citation_title content="Title {number}"><meta name=citation_doi content=10.1234/{number}>'
+        f'<meta name=citation_author content="Author {number}">'
+        for number in range(2000)
+    )
+    article = read_page(names.encode()).article
+    assert article.titles == tuple(f"Title {number}" for number in range(50))
+    assert article.dois == {f"10.1234/{number}" for number in range(50)}
+    assert len(article.authors) == 50

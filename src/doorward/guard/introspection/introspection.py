@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from doorward.errors import (
     ConfigurationError,
+    DoorwardError,
     Inactive,
     InvalidCredential,
     Malformed,
@@ -27,6 +28,7 @@ from doorward.errors import (
 from doorward.guard.cache import BoundedCache, digester
 from doorward.guard.introspection.answer import Introspected, Rules
 from doorward.guard.introspection.checks import check_client, names, seconds
+from doorward.guard.introspection.outage import Outage
 from doorward.guard.issuers.discovery import OneDeadline, discover
 from doorward.guard.issuers.issuer import Issuer
 from doorward.guard.work import Job, Workers, renew_after_fork
@@ -173,6 +175,7 @@ class Introspection:
             raise ConfigurationError(f"The endpoint {FLAWS[flaw]}: give its https URL.", field="endpoint", reason=flaw)
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
+        self._outage = Outage(issuer, self._clock, patience_s=timeout_s / 2)
         self._metadata: tuple[IssuerMetadata, float] | None = None
         self._digest = digester()
         self._accepted: BoundedCache[Introspected] = BoundedCache(_CACHE_SIZE)
@@ -250,6 +253,7 @@ class Introspection:
     def after_fork(self) -> None:
         """Let go of what stays in the parent: questions under way, and a lock that another thread held."""
         self._lock, self._asking = threading.Lock(), {}
+        self._outage.after_fork()
         self._accepted, self._refused = BoundedCache(_CACHE_SIZE), BoundedCache(_CACHE_SIZE)
 
     def _known(self, digest: bytes, now: float, ttl_s: float) -> Introspected | _Refused | None:
@@ -312,12 +316,16 @@ class Introspection:
         return answer
 
     def _ask_now(self, token: str) -> Introspected | _Refused:
-        asked_at = self._clock.now()
+        asked_at, began_at = self._clock.now(), self._outage.begin()
         try:
             claims = self._exchange(token, asked_at)
-        except (ProviderError, ConfigurationError) as error:
+        except DoorwardError as error:
+            self._outage.failed(began_at)
+            if isinstance(error, UnavailableError):
+                raise
             # Found only now, with a caller who can't help it: to them it is an outage.
             raise ProviderUnavailable(error.message, reason=error.reason) from error
+        self._outage.answered()
         now = self._clock.now()
         try:
             if claims is None:

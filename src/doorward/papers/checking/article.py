@@ -67,6 +67,9 @@ _COMMON = {
 _LANGUAGES: Mapping[str, frozenset[str]] = {name: frozenset(words.split()) for name, words in _COMMON.items()}
 """By which words a language is known."""
 
+_LONGEST = 100_000
+"""Characters of a text: some become eighteen."""
+_LONGEST_TITLE = 1000
 _FEW_WORDS = 6
 _SCANNED = 60  # words of a page: scans have stamps and headings
 _SHORT_TITLE = 3  # words: "Editorial", "Book reviews"
@@ -88,11 +91,13 @@ def judge(article: Article, contents: Contents) -> Verdict:
     """Say whether ``contents`` are of ``article``; ``no_text`` and ``unsure``: there is no telling."""
     pages = "\n".join(_plain(page) for page in contents.pages)
     everything = f"{pages}\n{_plain(contents.metadata)}"
-    if any(_stands_in(doi, everything) for doi in article.dois):
+    joined = re.sub(r"\s*\n\s*", "", everything)
+    forms = (everything, joined, _LINE_END_HYPHEN.sub("", everything))
+    if any(_stands_in(doi, forms) for doi in article.dois):
         return "right"
-    titles = [_plain(plain_title(title)) for title in article.titles]
-    words = _words(pages)
-    closest = max((_closeness(title, _letters(everything), words) for title in titles), default=0.0)
+    titles = [_plain(plain_title(title[:_LONGEST_TITLE]))[:_LONGEST_TITLE] for title in article.titles]
+    letters, words = _letters(everything), _words(pages)
+    closest = max((_closeness(title, letters, words) for title in titles), default=0.0)
     own = _own_dois(contents)
     is_strange = own and article.dois and not any(_akin(mine, theirs) for mine in article.dois for theirs in own)
     is_telling = any(len(_words(title)) >= _SHORT_TITLE for title in titles)
@@ -107,7 +112,7 @@ def judge(article: Article, contents: Contents) -> Verdict:
 
 def _plain(text: str) -> str:
     """Return a text in the forms that compare: ligatures apart, hyphens alike, what cannot be seen left out."""
-    return unicodedata.normalize("NFKC", text).translate(_FORMS).casefold()
+    return unicodedata.normalize("NFKC", text)[:_LONGEST].translate(_FORMS).casefold()
 
 
 def _trimmed(doi: str) -> str:
@@ -117,11 +122,10 @@ def _trimmed(doi: str) -> str:
     return doi
 
 
-def _stands_in(doi: str, text: str) -> bool:
-    """Say whether a DOI stands in a text, be it broken over lines, with a hyphen or without."""
+def _stands_in(doi: str, forms: Sequence[str]) -> bool:
+    """Say whether a DOI stands in a text: as it is, or broken over lines, with a hyphen or without."""
     there = re.compile(re.escape(doi) + r"(?!\d)")
-    joined = re.sub(r"\s*\n\s*", "", text)
-    return any(there.search(form) for form in (text, joined, _LINE_END_HYPHEN.sub("", text)))
+    return any(there.search(form) for form in forms)
 
 
 def _own_dois(contents: Contents) -> set[str]:
@@ -162,14 +166,16 @@ def _densest(wanted: set[str], words: Sequence[str], width: int) -> int:
     """Return how many of the wanted words stand within ``width`` words of each other at most."""
     near: deque[str] = deque()
     count: Counter[str] = Counter()
-    best = 0
+    there = best = 0
     for word in words:
         near.append(word)
-        count[word] += word in wanted
-        if len(near) > width:
-            gone = near.popleft()
-            count[gone] -= gone in wanted
-        best = max(best, sum(count[each] > 0 for each in wanted))
+        if word in wanted:
+            count[word] += 1
+            there += count[word] == 1
+        if len(near) > width and (gone := near.popleft()) in wanted:
+            count[gone] -= 1
+            there -= count[gone] == 0
+        best = max(best, there)
     return best
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -36,6 +37,11 @@ _BACKLOG = 512
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _UID, _INODE = 7, 9
 _LOOKS = 3
+_SOCK_DIAG, _BY_FAMILY, _REQUEST = 4, 20, 1  # sock_diag(7): the protocol, the message, and that it asks
+_ANY_STATE, _NO_COOKIE = 0xFFFFFFFF, b"\xff" * 8
+_HEADER, _OWNER = struct.Struct("=IHHII"), struct.Struct("=II")
+_OWNER_AT = _HEADER.size + 4 + 48 + 12  # behind the state, the addresses and three counters: user and inode
+_ANSWER_WITHIN_S = 1.0
 _MAPPED = bytes(10) + b"\xff\xff"  # ::ffff:0:0/96, IPv4 in IPv6
 _IPV4_BYTES = 4
 _TAKEN = {errno.EADDRINUSE, errno.EACCES}  # by a program, or by a system that reserves ranges
@@ -115,10 +121,10 @@ def _set_options(listener: socket.socket, family: socket.AddressFamily, *, reuse
 def whose_end(accepted: socket.socket) -> Whose:
     """Say whose the other end of a loopback connection is: our own user's (or root's), another one's, or untold.
 
-    Linux tells, in two tables: the end of a socket for IPv6 stands in ``tcp6`` even where it came to our IPv4 address.
-    A row without an inode belongs to a socket that is closed, whosever it was. An end that is not found is another
-    one's: it is closed and reads no answer, or it is none of this machine. Where not even our own end is found, or
-    where Windows has ends of its own here (WSL), nothing is told.
+    Linux tells. It is asked about this one connection, for others may hold thousands, and its tables list them all; but
+    some sandboxes have only those. An end that is not found is another one's: it is closed and reads no answer, or it
+    is none of this machine. Where not even our own end is found, or where Windows has ends of its own here (WSL),
+    nothing is told.
     """
     if sys.platform != "linux":
         return "untold"
@@ -126,16 +132,57 @@ def whose_end(accepted: socket.socket) -> Whose:
         there, here = accepted.getpeername()[:2], accepted.getsockname()[:2]
     except OSError:  # gone
         return "others"
-    for _ in range(_LOOKS):  # rows move while the kernel gives them out
-        owners = _owners()
-        owner = owners.get((there, here))
-        if owner is not None:
+    for owner_of in _WAYS:
+        if owner_of(here, there) is not None:  # it knows our own end, and so it would know the other one
+            owner = owner_of(there, here)
+            if owner is None:
+                return "untold" if look_around().wsl else "others"
             return "ours" if owner in {0, os.getuid()} else "others"
-    return "untold" if (here, there) not in owners or look_around().wsl else "others"
+    return "untold"
+
+
+def _asked(end: _End, other: _End) -> int | None:
+    """Ask the kernel whose an open end is. One that is closed has no inode, whosever it was.
+
+    Source: sock_diag(7); ``inet_diag_req_v2`` and ``inet_diag_msg`` of linux/inet_diag.h.
+    """
+    if sys.platform != "linux":
+        return None
+    family = socket.AF_INET6 if ":" in end[0] else socket.AF_INET
+    addresses = [socket.inet_pton(family, address).ljust(16, b"\0") for address, _ in (end, other)]
+    ports = struct.pack("!HH", end[1], other[1])
+    ask = struct.pack("=BBHI", family, socket.IPPROTO_TCP, 0, _ANY_STATE)
+    ask += b"".join([ports, *addresses, bytes(4), _NO_COOKIE])
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG) as kernel:
+            kernel.settimeout(_ANSWER_WITHIN_S)
+            kernel.sendto(_HEADER.pack(_HEADER.size + len(ask), _BY_FAMILY, _REQUEST, 1, 0) + ask, (0, 0))
+            answer, (sender, _) = kernel.recvfrom(4096)
+    except OSError:
+        return None
+    if sender != 0 or len(answer) < _OWNER_AT + _OWNER.size or _HEADER.unpack_from(answer)[1] != _BY_FAMILY:
+        return None
+    owner, inode = _OWNER.unpack_from(answer, _OWNER_AT)
+    return int(owner) if inode else None
+
+
+def _listed(end: _End, other: _End) -> int | None:
+    """Look an open end up in the kernel's tables."""
+    for _ in range(_LOOKS):  # rows move while the kernel gives them out
+        owner = _owners().get((end, other))
+        if owner is not None:
+            return owner
+    return None
+
+
+_WAYS = (_asked, _listed)
 
 
 def _owners() -> dict[tuple[_End, _End], int]:
-    """Return whose each open end of a TCP connection is, by its own address and the other's."""
+    """Return whose each open end of a TCP connection is, by its own address and the other's.
+
+    The end of a socket for IPv6 stands in ``tcp6``, even where it came to our IPv4 address.
+    """
     owners: dict[tuple[_End, _End], int] = {}
     for table in _TABLES:
         with suppress(OSError):

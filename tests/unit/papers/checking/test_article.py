@@ -167,3 +167,18 @@ def test_what_a_paper_is_called_after_its_article(authors, year, title, name):
 
 def test_a_paper_without_a_title_has_no_such_name():
     assert not article_name(Article(authors=("Smith",)), 2019)
+
+
+@pytest.mark.timeout(100)  # each takes a second or two, and took hours
+@pytest.mark.parametrize(
+    "article",
+    [
+        Article(tuple(" ".join(f"w{number}x{title}" for number in range(1000)) for title in range(50))),
+        Article(dois=frozenset(f"10.1234/{number}." + "9" * 200 for number in range(50))),
+        Article(("\ufdfa" * 8000,) * 50),
+    ],
+    ids=["words", "dois", "letters that are eighteen"],
+)
+def test_what_a_page_and_a_pdf_are_made_to_cost_is_bounded(article):
+    words = " ".join(f"w{number}" for number in range(20_000))[:50_000]
+    assert judge(article, said(words, words, words, metadata="10.1234/\n" * 5000)) in {"no_text", "unsure", "wrong"}

@@ -90,7 +90,7 @@ class TestAddresses:
 @pytest.fixture
 def untold(monkeypatch):
     """A system that does not tell whose a connection is."""
-    monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", ())
+    monkeypatch.setattr("doorward.signin.loopback.sockets._WAYS", ())
 
 
 class TestStartUrl:

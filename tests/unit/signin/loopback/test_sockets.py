@@ -12,6 +12,7 @@ import pytest
 
 from doorward.errors import ConfigurationError, UnavailableError
 from doorward.signin.browser import Surroundings
+from doorward.signin.loopback import sockets
 from doorward.signin.loopback.sockets import listen, whose_end
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -109,6 +110,13 @@ print(asking.makefile().readline().split()[1])
 """
 ENDS = [("AF_INET", "127.0.0.1"), ("AF_INET6", "::ffff:127.0.0.1")]
 
+
+@pytest.fixture(params=["_asked", "_listed"])
+def told_by(request, monkeypatch):
+    """Each way by which the kernel tells whose an end is, alone."""
+    monkeypatch.setattr(sockets, "_WAYS", (getattr(sockets, request.param),))
+
+
 needs_linux = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="only Linux tells whose a connection is")
 
 
@@ -129,6 +137,7 @@ def ask(listener, family: str, address: str, *, user: int | None = None, then: s
 
 
 @needs_linux
+@pytest.mark.usefixtures("told_by")
 @pytest.mark.parametrize(("family", "address"), ENDS)
 def test_the_start_link_answers_to_no_other_user(make_listener, family, address):
     """Another user, who has read the link among our browser's arguments, gets nothing and spoils nothing."""
@@ -142,6 +151,7 @@ def test_the_start_link_answers_to_no_other_user(make_listener, family, address)
 
 
 @needs_linux
+@pytest.mark.usefixtures("told_by")
 @pytest.mark.parametrize(("family", "address"), ENDS)
 def test_the_start_link_knows_its_own_user_by_any_socket(make_listener, family, address):
     with make_listener() as listener:
@@ -151,6 +161,7 @@ def test_the_start_link_knows_its_own_user_by_any_socket(make_listener, family, 
 
 
 @needs_linux
+@pytest.mark.usefixtures("told_by")
 @pytest.mark.parametrize(("family", "address"), ENDS)
 def test_whoever_has_closed_does_not_use_the_start_link(make_listener, family, address):
     """A closed end belongs to nobody any more: it may have been another user's."""
@@ -169,6 +180,7 @@ def test_an_end_of_no_program_here_is_anothers_but_on_windows(make_listener, con
         lines = Path("/proc/net/tcp").read_text().splitlines(keepends=True)
         halved = tmp_path / "tcp"
         halved.write_text("".join(line for line in lines if f":{port:04X}" not in line.split()[1]))
+        monkeypatch.setattr(sockets, "_WAYS", (sockets._listed,))  # noqa: SLF001 - it can be given a table
         monkeypatch.setattr("doorward.signin.loopback.sockets._TABLES", (str(halved),))
         assert whose_end(accepted) == "others"
         wsl = Surroundings("linux", {}, wsl=True)
