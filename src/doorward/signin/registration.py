@@ -17,7 +17,7 @@ from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choos
 from doorward.protocol.jwk import SigningKey
 from doorward.protocol.metadata import check_issuer_url
 from doorward.signin.providers import habits_of
-from doorward.signin.settings.os_keyring import read_secret
+from doorward.signin.settings.client_secrets import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _log = logging.getLogger("doorward.registration")
-_NO_KEYRING = ("keyring_package", "keyring_absent")
+_NO_KEYRING = ("keyring_package_missing", "keyring_absent", "keyring_no_bus")
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 

@@ -13,7 +13,7 @@ from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailabl
 from doorward.model import Secret
 from doorward.signin.registration import find_client_secret, read_client_key
 from doorward.signin.session import Session
-from doorward.signin.settings.os_keyring import keep_secret, read_secret
+from doorward.signin.settings.client_secrets import keep_secret, read_secret
 
 if TYPE_CHECKING:
     from doorward.vault.vault import Vault
