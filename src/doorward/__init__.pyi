@@ -8,9 +8,9 @@ from doorward.errors import DoorwardError as DoorwardError
 from doorward.model import Principal as Principal
 from doorward.model import Secret as Secret
 from doorward.ports import TokenSource as TokenSource
-from doorward.signin.service import ClientCredentials as ClientCredentials
 from doorward.signin.session import Session as Session
 from doorward.signin.session import open_session as open_session
 from doorward.signin.sign_in import asign_in as asign_in
 from doorward.signin.sign_in import sign_in as sign_in
+from doorward.signin.sources.client_credentials import ClientCredentials as ClientCredentials
 from doorward.version import __version__ as __version__

@@ -158,7 +158,7 @@ def test_a_failure_is_not_handed_on_to_those_who_came_after_it(service: doorward
     """However many wait one after another: an outage that is over is found to be over."""
 
     def caller() -> Any:
-        return service._renewed("access", None)  # noqa: SLF001 - a race that threads would win only now and then
+        return service._held.flow()  # noqa: SLF001 - a race that threads would win only now and then
 
     attempting, waiting, late = caller(), caller(), caller()
     assert isinstance(next(attempting), HttpRequest)

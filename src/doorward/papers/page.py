@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from doorward.papers.checking.article import Article, dois_in
+from doorward.papers.checking.article import Article, dois_in, plain_title
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -72,19 +72,16 @@ class Page:
     @property
     def article(self) -> Article:
         """The article that it is about, as far as it tells."""
-        titles = [*self._all(*_TITLES), *(text for each in self.described for text in _texts(each, "headline", "name"))]
+        titles = list(self._all(*_TITLES))
+        dois = [doi for value in self._all(*_DOIS) for doi in dois_in(value)]
+        described = _of_the_same(self.described, titles, dois)
+        titles += [title for each in described for title in _titles(each)]
         if any("article" in kind.lower() for kind in self._all("og:type")):  # else it may be the site's
             titles += self._all("og:title")
-        authors = [*self._authors(), *(text for each in self.described for text in _texts(each, "author", "creator"))]
-        dois = [doi for value in self._all(*_DOIS) for doi in dois_in(value)]
-        dois += [doi for each in self.described for text in _texts(each, "identifier", "sameAs", "@id", "doi")
-                 for doi in dois_in(text)]  # fmt: skip
-        return Article(tuple(dict.fromkeys(titles)), frozenset(dois), tuple(dict.fromkeys(authors)), self._year())
-
-    def _year(self) -> int | None:
-        dates = [*self._all(*_DATES), *(text for each in self.described for text in _texts(each, "datePublished"))]
-        years = (re.search(r"(?<!\d)(1[5-9]|20)\d\d(?!\d)", date) for date in dates)
-        return next((int(year[0]) for year in years if year), None)
+        authors = [*self._authors(), *(text for each in described for text in _texts(each, "author", "creator"))]
+        dois += [doi for each in described for doi in _dois(each)]
+        dates = [*self._all(*_DATES), *(text for each in described for text in _texts(each, "datePublished"))]
+        return Article(tuple(dict.fromkeys(titles)), frozenset(dois), tuple(dict.fromkeys(authors)), _year(dates))
 
     def _authors(self) -> Iterator[str]:
         name = next((name for name in _AUTHORS if name in self.metadata), None)
@@ -161,10 +158,40 @@ def _described(text: str) -> Iterator[Mapping[str, Any]]:
         except (ValueError, RecursionError):
             continue
         for each in _listed(told):
-            held = [each.get("@graph"), each.get("mainEntity")] if isinstance(each, dict) else []
+            held = [each.get("mainEntity"), each.get("@graph")] if isinstance(each, dict) else []
             for thing in (each, *(inner for part in held for inner in _listed(part))):
                 if isinstance(thing, dict) and _ARTICLES & {str(kind).lower() for kind in _listed(thing.get("@type"))}:
                     yield thing
+
+
+def _of_the_same(
+    described: Sequence[Mapping[str, Any]], titles: Sequence[str], dois: Sequence[str]
+) -> Sequence[Mapping[str, Any]]:
+    """Leave out other articles that a page describes, such as those it recommends: they share no title and no DOI.
+
+    Where its metadata name neither, the first one described is its own.
+    """
+    if not (titles or dois):
+        return described[:1]
+    known = {*map(_letters, titles), *dois}
+    return [each for each in described if known & {*map(_letters, _titles(each)), *_dois(each)}]
+
+
+def _titles(thing: Mapping[str, Any]) -> list[str]:
+    return list(_texts(thing, "headline", "name"))
+
+
+def _dois(thing: Mapping[str, Any]) -> list[str]:
+    return [doi for text in _texts(thing, "identifier", "sameAs", "@id", "doi") for doi in dois_in(text)]
+
+
+def _letters(title: str) -> str:
+    return "".join(filter(str.isalnum, plain_title(title).casefold()))
+
+
+def _year(dates: Sequence[str]) -> int | None:
+    years = (re.search(r"(?<!\d)(1[5-9]|20)\d\d(?!\d)", date) for date in dates)
+    return next((int(year[0]) for year in years if year), None)
 
 
 def _texts(thing: Mapping[str, Any], *names: str) -> Iterator[str]:

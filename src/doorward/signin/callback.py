@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from doorward.signin.loopback.listener import Callback, CallbackListener
     from doorward.signin.prompt import Prompt
 
-__all__ = ["Question", "await_callback", "is_far_notebook", "let_page_leave"]
+__all__ = ["Question", "await_callback", "let_page_leave", "only_a_code_reaches"]
 
 _POLL_S = 0.05
 _MOST_TOLD = 8
@@ -105,9 +105,14 @@ class Question:
         )
 
 
-def is_far_notebook(prompt: Prompt) -> bool:
-    """Say whether the person sits at a notebook whose kernel can open no browser: a redirect would not come back."""
-    return isinstance(prompt, TerminalPrompt) and in_notebook() and not can_open_browser()
+def only_a_code_reaches(prompt: Prompt) -> bool:
+    """Say whether no redirect would come back: no browser can be opened here, and nobody pastes an address.
+
+    So it is at a notebook whose kernel is on a server, and where somebody reads a terminal but can't type in it.
+    """
+    far_notebook = isinstance(prompt, TerminalPrompt) and in_notebook()
+    mute = not prompt.attended and getattr(prompt, "readable", False)  # prompts made for 0.1 lack it
+    return (far_notebook or mute) and not can_open_browser()
 
 
 def _query_in(pasted: str) -> str | None:

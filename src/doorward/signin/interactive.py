@@ -16,7 +16,7 @@ from doorward.model import Pause, Secret
 from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
-from doorward.signin.callback import Question, await_callback, is_far_notebook, let_page_leave
+from doorward.signin.callback import Question, await_callback, let_page_leave, only_a_code_reaches
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.exchanges import (
@@ -142,9 +142,8 @@ class SigningIn:
         return self.registration.scopes_for(metadata.scopes_supported, openid=metadata.openid)
 
     def _is_better_by_device(self, metadata: ProviderMetadata) -> bool:
-        """Say whether only a code reaches the person: at a notebook on a server no redirect comes back."""
         offered = metadata.device_authorization_endpoint is not None
-        return offered and self.mode == "auto" and is_far_notebook(self.prompt)
+        return offered and self.mode == "auto" and only_a_code_reaches(self.prompt)
 
     def _by_device(self, metadata: ProviderMetadata, client: Client) -> Flow[None]:
         tokens = yield from obtain_tokens_by_device(

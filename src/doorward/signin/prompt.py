@@ -65,6 +65,11 @@ class TerminalPrompt:
     def attended(self) -> bool:
         return _is_terminal(sys.stdin) or in_notebook()
 
+    @property
+    def readable(self) -> bool:
+        """Whether somebody may read what is said, even one who can't answer."""
+        return self.attended or _is_terminal(self._stream)
+
     def browser_opened(self, address: str) -> None:
         self._say(
             f"Sign in in the browser window that has just opened. If none did, open this address:\n\n  {address}\n"

@@ -60,6 +60,33 @@ def test_what_a_page_tells_of_its_article(head):
     assert article.year == 2019
 
 
+OTHER = {"@type": "ScholarlyArticle", "headline": "Another one", "sameAs": "https://doi.org/10.1234/other"}
+OWN = {"@type": "ScholarlyArticle", "headline": "A & B.", "sameAs": "https://doi.org/10.1234/abc", "author": "Doe, A."}
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        '<meta name="citation_title" content="A &amp; B">' + linked([OTHER, OWN]),
+        '<meta name="citation_doi" content="10.1234/abc">' + linked({"@graph": [OTHER, OWN]}),
+        linked([OWN, OTHER]),
+        linked(OWN) + linked(OTHER),
+        linked({"@type": "WebPage", "mainEntity": OWN, "@graph": [OTHER]}),
+    ],
+    ids=["by its title", "by its DOI", "the first", "the first of two blocks", "the page's main entity"],
+)
+def test_an_article_that_the_page_recommends_is_not_its_own(head):
+    article = read_page(head.encode()).article
+    assert "Another one" not in article.titles
+    assert article.dois == {"10.1234/abc"}
+    assert article.authors == ("Doe, A.",)
+
+
+def test_nothing_is_taken_from_articles_that_are_all_others():
+    head = '<meta name="citation_title" content="A &amp; B">' + linked([OTHER])
+    assert read_page(head.encode()).article.dois == frozenset()
+
+
 def test_a_site_s_own_name_is_no_title():
     graph = '<meta property="og:title" content="Publisher"><meta property="og:type" content="%s">'
     assert read_page((graph % "website").encode()).article.titles == ()

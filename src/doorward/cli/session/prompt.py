@@ -60,7 +60,12 @@ class TerminalPrompt:
     @property
     def attended(self) -> bool:
         """Whether somebody can read what is said and answer."""
-        return not self._console.quiet and sys.stdin.isatty() and sys.stderr.isatty()
+        return self.readable and sys.stdin.isatty()
+
+    @property
+    def readable(self) -> bool:
+        """Whether somebody may read what is said, even one who can't answer."""
+        return not self._console.quiet and sys.stderr.isatty()
 
     def browser_opened(self, address: str) -> None:
         """Say where to look, and the address for when no window came up."""

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
 from typing import TYPE_CHECKING, Any, Self
 
-from doorward.errors import ConfigurationError, DoorwardError, LockTimeout, ProviderError, UnavailableError
-from doorward.http.client import AsyncHttpClient, HttpClient
-from doorward.http.exchange import arun, run
-from doorward.model import Pause
+from doorward.errors import ConfigurationError
 from doorward.protocol.token_endpoint import build_client_credentials_request, parse_token_response
 from doorward.signin.exchanges import answer_to, discover
 from doorward.signin.registration import Registration, as_scopes, as_secret, read_client_key
+from doorward.signin.sources.remembered import Remembered
 from doorward.system import SystemClock, SystemEntropy
-from doorward.vault.times import is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,11 +21,6 @@ if TYPE_CHECKING:
     from doorward.signin.registration import SecretMethod
 
 __all__ = ["ClientCredentials"]
-
-_log = logging.getLogger("doorward.service")
-
-_LOCK_TIMEOUT_S = 90.0
-_LOOK_S = 0.02
 
 
 class ClientCredentials:
@@ -87,10 +77,7 @@ class ClientCredentials:
         )
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
-        self._tokens: TokenSet | None = None
-        self._failure: tuple[float, DoorwardError] | None = None
-        self._lock = threading.Lock()
-        self._process = os.getpid()
+        self._held = self._remembered()
 
     @classmethod
     def from_env(cls, prefix: str = "DOORWARD", environ: Mapping[str, str] = os.environ) -> Self:
@@ -130,11 +117,19 @@ class ClientCredentials:
         )
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_tokens": None, "_failure": None, "_lock": None}
+        return {name: value for name, value in self.__dict__.items() if name != "_held"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._lock, self._process = threading.Lock(), os.getpid()
+        self._held = self._remembered()
+
+    def _remembered(self) -> Remembered:
+        return Remembered(
+            self._obtain,
+            what=repr(self),
+            clock=self._clock,
+            insecure_loopback_http=self._registration.insecure_loopback_http,
+        )
 
     def __repr__(self) -> str:
         return f"ClientCredentials({self._registration.issuer!r}, {self._registration.client_id!r})"
@@ -147,11 +142,13 @@ class ClientCredentials:
             UnavailableError: The provider can't be reached.
             ProviderError: The provider refused, or answered wrongly.
         """
-        return self._run(kind, rejected=None)
+        self._check(kind)
+        return self._held.token()
 
     async def atoken(self, kind: TokenKind = "access") -> str:
         """Do as ``token`` does, for asyncio."""
-        return await self._arun(kind, rejected=None)
+        self._check(kind)
+        return await self._held.atoken()
 
     def renew(self, rejected: str) -> str:
         """Return a token asked for anew in place of ``rejected``, which a server has just refused.
@@ -160,80 +157,17 @@ class ClientCredentials:
 
         Raises the same as ``token``.
         """
-        return self._run("access", rejected=rejected)
+        return self._held.token(rejected)
 
     async def arenew(self, rejected: str) -> str:
         """Do as ``renew`` does, for asyncio."""
-        return await self._arun("access", rejected=rejected)
+        return await self._held.atoken(rejected)
 
-    def _run(self, kind: TokenKind, rejected: str | None) -> str:
-        token = self._fresh(kind, rejected)
-        if token is not None:
-            return token
-        with HttpClient(insecure_loopback_http=self._registration.insecure_loopback_http) as transport:
-            return run(self._renewed(kind, rejected), transport, self._clock)
-
-    async def _arun(self, kind: TokenKind, rejected: str | None) -> str:
-        token = self._fresh(kind, rejected)
-        if token is not None:
-            return token
-        async with AsyncHttpClient(insecure_loopback_http=self._registration.insecure_loopback_http) as transport:
-            return await arun(self._renewed(kind, rejected), transport, self._clock)
-
-    def _fresh(self, kind: TokenKind, rejected: str | None) -> str | None:
+    @staticmethod
+    def _check(kind: TokenKind) -> None:
         if kind != "access":
             message = "Client credentials give an access token only: there is no person an ID token could name."
             raise ConfigurationError(message, field="kind")
-        tokens = self._tokens
-        if tokens is None or not is_fresh(tokens.issued_at, tokens.expires_at, now=self._clock.now(), bounded=True):
-            return None
-        token = tokens.access_token.reveal()
-        return None if token == rejected else token
-
-    def _renewed(self, kind: TokenKind, rejected: str | None) -> Flow[str]:
-        if self._process != os.getpid():  # a lock that was held during a fork is never released in the child
-            self._lock, self._process = threading.Lock(), os.getpid()
-        lock = self._lock
-        began_at = self._clock.monotonic()
-        deadline = began_at + _LOCK_TIMEOUT_S
-        while not lock.acquire(blocking=False):
-            if self._clock.monotonic() > deadline:
-                message = f"Another thread has been fetching a token for {_LOCK_TIMEOUT_S:.0f} s. Try again."
-                raise LockTimeout(message, reason="client_credentials_lock")
-            yield Pause(_LOOK_S)
-        try:
-            token = self._fresh(kind, rejected)
-            if token is None:
-                if self._failure is not None and self._failure[0] >= began_at:
-                    # Whoever waited for an attempt that failed does not begin another.
-                    raise self._failure[1].with_traceback(None)
-                self._tokens = yield from self._attempt()
-                token = self._tokens.access_token.reveal()
-        except (UnavailableError, ProviderError) as error:
-            usable = self._usable(rejected)
-            if usable is None:
-                raise
-            _log.warning("%r got no new token (%s); the one it has is still good.", self, error)
-            return usable
-        finally:
-            lock.release()
-        return token
-
-    def _attempt(self) -> Flow[TokenSet]:
-        """Obtain a token, and remember a failure for those who wait for this very attempt."""
-        try:
-            return (yield from self._obtain())
-        except (UnavailableError, ProviderError) as error:
-            self._failure = (self._clock.monotonic(), error)
-            raise
-
-    def _usable(self, rejected: str | None) -> str | None:
-        """Return the token if it is not expired: better than none during an outage."""
-        tokens = self._tokens
-        if tokens is None or (tokens.expires_at is not None and tokens.expires_at <= self._clock.now()):
-            return None
-        token = tokens.access_token.reveal()
-        return None if token == rejected else token
 
     def _obtain(self) -> Flow[TokenSet]:
         metadata = yield from discover(self._registration, now=self._clock.now())
