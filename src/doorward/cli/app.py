@@ -32,6 +32,7 @@ _COMMANDS = {
     "token": ("session", "Print a token that is good for a while."),
     "secret": ("session", "Keep a client's secret in the keyring, or forget it."),
     "whoami": ("session", "Show who you are to the provider."),
+    "doctor": ("doctor", "Look at what a sign-in stands on, and say what helps."),
     "vault": ("session", "Encrypt what is kept on this computer, and see whether it is."),
     "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
     "institution": ("institution", "Sign in at a university or library, with the browser you have."),

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
     from doorward.keyring.entry import Entry
 
-__all__ = ["keep", "read", "remove"]
+__all__ = ["check", "keep", "read", "remove"]
+
+
+def check() -> None:
+    """Ask for what nobody has kept: a keyring that works answers. Raises what ``read`` does."""
+    _in_time(lambda: _backend().get_password("doorward", "nobody"))
 
 
 def read(entry: Entry) -> str | None:

@@ -18,15 +18,25 @@ if TYPE_CHECKING:
 
     from doorward.keyring.entry import Entry
 
-__all__ = ["keep", "read", "remove"]
+__all__ = ["check", "keep", "read", "remove"]
 
 _T = TypeVar("_T")
 
 
 class _Store(Protocol):
+    check: Callable[[], None]
     read: Callable[[Entry], str | None]
     keep: Callable[[Entry, str], None]
     remove: Callable[[Entry], bool]
+
+
+def check() -> None:
+    """Make sure that the keyring is there, unlocked, and answers. Nothing is read or kept.
+
+    Raises:
+        KeyringLocked, KeyringUnavailable: The message says what to do.
+    """
+    _store().check()
 
 
 def read(entry: Entry) -> str | None:

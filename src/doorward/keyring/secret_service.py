@@ -25,20 +25,28 @@ if TYPE_CHECKING:
 
     from doorward.keyring.entry import Entry
 
-__all__ = ["keep", "read", "remove"]
+__all__ = ["check", "keep", "read", "remove"]
 
 _BUS_NAME = "org.freedesktop.secrets"
+_INTERFACES = "org.freedesktop.Secret"
 _SERVICE = "/org/freedesktop/secrets"
 _NOTHING = "/"
 """The path that stands for no object."""
 
 _ABSENT = ("ServiceUnknown", "NameHasNoOwner", "Spawn.")
-_LOCKED = "org.freedesktop.Secret.Error.IsLocked"
+_LOCKED = f"{_INTERFACES}.Error.IsLocked"
 _SILENT = (
     "org.freedesktop.DBus.Error.NoReply",
     "org.freedesktop.DBus.Error.Timeout",
     "org.freedesktop.DBus.Error.TimedOut",
 )
+
+
+def check() -> None:
+    """Make sure that the keyring of the person's session is there and unlocked. Raises what ``read`` does."""
+    with _talk() as service:
+        if service.is_locked(service.default_collection()):
+            raise problem("locked")
 
 
 def read(entry: Entry) -> str | None:
@@ -58,12 +66,10 @@ def read(entry: Entry) -> str | None:
 def keep(entry: Entry, text: str) -> None:
     """Keep a text, in the keyring that the person's session opens. Raises what ``read`` does."""
     with _talk() as service:
-        (collection,) = service.ask(_SERVICE, "Service", "ReadAlias", "s", ("default",))
-        if collection == _NOTHING:
-            raise problem("empty")
+        collection = service.default_collection()
         described = {
-            "org.freedesktop.Secret.Item.Label": ("s", entry.label),
-            "org.freedesktop.Secret.Item.Attributes": ("a{ss}", {**entry.attributes, **entry.written}),
+            f"{_INTERFACES}.Item.Label": ("s", entry.label),
+            f"{_INTERFACES}.Item.Attributes": ("a{ss}", {**entry.attributes, **entry.written}),
         }
         secret = (service.session, b"", text.encode(), "text/plain")
         kept, prompt = service.ask(collection, "Collection", "CreateItem", "a{sv}(oayays)b", (described, secret, True))
@@ -101,11 +107,25 @@ class _Talk:
     def ask(
         self, path: str, interface: str, method: str, signature: str | None = None, body: Any = ()
     ) -> tuple[Any, ...]:
-        address = DBusAddress(path, bus_name=_BUS_NAME, interface=f"org.freedesktop.Secret.{interface}")
+        return self._ask(path, f"{_INTERFACES}.{interface}", method, signature, body)
+
+    def is_locked(self, collection: str) -> bool:
+        what = (f"{_INTERFACES}.Collection", "Locked")
+        ((_, locked),) = self._ask(collection, "org.freedesktop.DBus.Properties", "Get", "ss", what)
+        return locked is not False
+
+    def _ask(self, path: str, interface: str, method: str, signature: str | None, body: Any) -> tuple[Any, ...]:
+        address = DBusAddress(path, bus_name=_BUS_NAME, interface=interface)
         answer: tuple[Any, ...] = unwrap_msg(
             self._bus.send_and_get_reply(new_method_call(address, method, signature, body))
         )
         return answer
+
+    def default_collection(self) -> str:
+        (collection,) = self.ask(_SERVICE, "Service", "ReadAlias", "s", ("default",))
+        if collection == _NOTHING:
+            raise problem("empty")
+        return str(collection)
 
     def found(self, entry: Entry) -> list[str]:
         unlocked, locked = self.ask(_SERVICE, "Service", "SearchItems", "a{ss}", (entry.attributes,))
