@@ -81,6 +81,7 @@ _SETTINGS: Mapping[str, Callable[[object], Any]] = {
     "ui_locales": _text,
     "parameters": _by_name,
     "provider": _text,
+    "par": _text,
     "insecure_loopback_http": _truth,
 }
 """Each is the keyword of ``sign_in`` of that name, but ``confidential``: the client has a secret, kept elsewhere."""
