@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from doorward.errors import KeyringLocked, KeyringUnavailable, printable
 
-__all__ = ["DEADLINE_S", "problem"]
+__all__ = ["DEADLINE_S", "NO_KEYRING", "problem"]
 
 DEADLINE_S = 5.0
 """How long a keyring is waited for, with all that is asked of it."""
+
+NO_KEYRING = ("keyring_absent", "keyring_no_bus", "keyring_package_missing")
+"""The reasons that most machines without a person have, and need not mend."""
 
 _PROBLEMS = {
     "locked": (

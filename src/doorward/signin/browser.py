@@ -204,17 +204,17 @@ def _start(command: list[str], surroundings: Surroundings, *, elsewhere: bool) -
     return BrowserLaunch(command[0], process, elsewhere=elsewhere)
 
 
-def surroundings_in_words(surroundings: Surroundings) -> list[str]:
-    """Name what tells these surroundings from a desktop."""
+def surroundings_in_words(surroundings: Surroundings) -> str:
+    """Say where this runs, after "this runs"."""
     has = surroundings.environment.keys()
     places = {
-        "a container": surroundings.container,
-        "WSL": surroundings.wsl,
-        "SSH": bool(has & _SSH),
-        "a remote editor": bool(has & _REMOTE_EDITORS),
-        "JupyterHub": any(name.startswith("JUPYTERHUB_") for name in has),
+        "in a container": surroundings.container,
+        "in WSL": surroundings.wsl,
+        "by SSH": bool(has & _SSH),
+        "in a remote editor": bool(has & _REMOTE_EDITORS),
+        "on JupyterHub": any(name.startswith("JUPYTERHUB_") for name in has),
     }
-    return [name for name, is_so in places.items() if is_so]
+    return ", ".join(name for name, is_so in places.items() if is_so) or "on a computer of your own"
 
 
 def _is_remote(surroundings: Surroundings) -> bool:

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from doorward.cli.doctor.finding import Finding
     from doorward.cli.doctor.subject import Subject
 
-__all__ = ["command"]
+__all__ = ["CHECKS", "command"]
 
-_CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
+CHECKS: dict[str, Callable[[Subject], Iterator[Finding]]] = {
     "settings": kept.settings,
     "proxy": provider.proxy,
     "provider": provider.discovery,
@@ -57,7 +57,7 @@ def command(context: click.Context, *, issuer: str | None, profile: str, as_json
     named = context.get_parameter_source("profile") in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     subject = find_subject(Vault(), issuer, profile, must_be=named)
     found = []
-    for check, look in _CHECKS.items():
+    for check, look in CHECKS.items():
         for finding in look(subject):
             found.append((check, finding))
             if not as_json:
@@ -82,6 +82,6 @@ def _show(check: str, finding: Finding) -> None:
 
     row = Table.grid(padding=(0, 2, 0, 0))
     row.add_column(width=max(map(len, _STYLES)))
-    row.add_column(width=max(map(len, _CHECKS)))
+    row.add_column(width=max(map(len, CHECKS)))
     row.add_row(Text(finding.level, style=_STYLES[finding.level]), Text(check, style="bold"), Text(finding.message))
     show(row, make_console())

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from doorward.cli.doctor.finding import failed, from_error, ok, warning
+from doorward.cli.doctor.finding import from_error, ok, warning
 from doorward.cli.doctor.provider import offers_of
 from doorward.cli.session.prompt import TerminalPrompt
 from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailable, UnavailableError, printable
 from doorward.keyring import os_keyring
+from doorward.keyring.problems import NO_KEYRING
 from doorward.signin.browser import NoBrowser, find_browser, look_around, surroundings_in_words
 from doorward.signin.callback import only_a_code_reaches
-from doorward.signin.loopback.sockets import ADDRESSES, listen
+from doorward.signin.loopback.listener import CallbackListener
 from doorward.signin.providers import habits_of
-from doorward.system import SystemClock
+from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,16 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["browser", "keyring", "login", "ports"]
 
-_NOT_NEEDED = ("keyring_absent", "keyring_no_bus", "keyring_package_missing")
-
 
 def login(subject: Subject) -> Iterator[Finding]:
     """Where this runs, and so what ``doorward login`` will do."""
     surroundings = look_around()
-    where = ", ".join(surroundings_in_words(surroundings)) or "a computer of your own"
     prompt = TerminalPrompt(issuer="", timeout_s=1, clock=SystemClock())
     codes = (offers_of(subject) or {}).get("device_codes", False)
-    here = f"This looks like {where}, {'at' if prompt.attended else 'without'} a terminal."
+    here = f"This runs {surroundings_in_words(surroundings)}, {'at' if prompt.attended else 'without'} a terminal."
     if not isinstance(find_browser(surroundings), NoBrowser):
         yield ok("login_by_browser", f"{here} login opens a browser.")
     elif codes and only_a_code_reaches(prompt):
@@ -64,19 +62,22 @@ def ports(subject: Subject) -> Iterator[Finding]:
     """Whether the browser can come back: a port on this computer, of those that the profile names."""
     asked = subject.settings.get("redirect_uri")
     redirect_uri = urlsplit(asked or habits_of(subject.issuer or "", subject.settings.get("provider")).redirect_uri)
-    host = redirect_uri.hostname or ""
     named = (redirect_uri.port,) if redirect_uri.port else subject.settings.get("ports", ())
-    if host not in ADDRESSES:
-        yield failed("redirect_uri", f"The browser can't come back to {printable(host)}: take 127.0.0.1 or localhost.")
-        return
     try:
-        for socket in listen(cast("Host", host), named):
-            socket.close()
+        listener = CallbackListener(
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            path=redirect_uri.path or "/",
+            host=cast("Host", redirect_uri.hostname),
+            ports=named,
+        )
+        listener.open()
+        listener.close()
     except (ConfigurationError, UnavailableError) as error:
         yield from_error(error)
     else:
         which = f"one of the ports {', '.join(map(str, named))}" if named else "a port"
-        yield ok("port", f"login can listen at {which} of {host} for the browser's return.")
+        yield ok("port", f"login can listen at {which} of {redirect_uri.hostname} for the browser's return.")
 
 
 def keyring(_: Subject) -> Iterator[Finding]:
@@ -84,7 +85,7 @@ def keyring(_: Subject) -> Iterator[Finding]:
     try:
         os_keyring.check()
     except (KeyringLocked, KeyringUnavailable) as error:
-        if error.reason in _NOT_NEEDED:
+        if error.reason in NO_KEYRING:
             yield from_error(error, "{} It is needed only for doorward secret, and for a vault sealed with it.", "ok")
         else:
             yield from_error(error, level="warning")

@@ -48,18 +48,19 @@ def settings(_: Subject) -> Iterator[Finding]:
         yield from_error(error)
         return
     if path.exists():
-        named = f"{len(profiles)} profiles and {len(institutions)} institutions"
-        yield ok("settings", f"{printable(str(path))} names {named}.")
+        counted = f"Profiles: {len(profiles)}, institutions: {len(institutions)}."
+        yield ok("settings", f"{printable(str(path))} can be read. {counted}")
     else:
         yield ok("no_settings", f"There is no {printable(str(path))}, and none is needed.")
 
 
 def secret(subject: Subject) -> Iterator[Finding]:
     """Whether what the client proves itself with is at hand."""
-    if subject.issuer is None or subject.client_id is None or subject.authentication == "none":
+    by_key, by_secret = subject.authentication == "private_key_jwt", subject.authentication.startswith("client_secret")
+    if subject.issuer is None or subject.client_id is None or not (by_key or by_secret):
         return
     try:
-        if subject.authentication == "private_key_jwt":
+        if by_key:
             found = "DOORWARD_CLIENT_KEY_FILE" if read_client_key() is not None else None
         elif os.environ.get("DOORWARD_CLIENT_SECRET"):
             found = "DOORWARD_CLIENT_SECRET"
@@ -70,7 +71,7 @@ def secret(subject: Subject) -> Iterator[Finding]:
         return
     if found is not None:
         yield ok("secret", f"What the client proves itself with comes from {found}.")
-    elif subject.authentication == "private_key_jwt":
+    elif by_key:
         yield failed("client_key_missing", "The client signs with a key. Name its file in DOORWARD_CLIENT_KEY_FILE.")
     else:
         yield failed(
@@ -117,9 +118,13 @@ def _writable(folder: Path) -> Finding:
     return ok("no_vault", f"There is no vault yet. The first sign-in makes {printable(str(folder))}.")
 
 
+def _can_be_read(subject: Subject) -> bool:
+    return may_look(subject.vault) and Path(subject.vault.folder).is_dir()
+
+
 def sealing(subject: Subject) -> Iterator[Finding]:
     """Whether the vault is sealed, and its key at hand."""
-    if not may_look(subject.vault):
+    if not _can_be_read(subject):
         return
     try:
         standing = Sealing(subject.vault.folder, (subject.vault.profiles, subject.vault.institutions)).standing()
@@ -139,7 +144,7 @@ def sealing(subject: Subject) -> Iterator[Finding]:
 
 def entries(subject: Subject) -> Iterator[Finding]:
     """Whether each entry can be read, and which files were set aside."""
-    if not may_look(subject.vault):
+    if not _can_be_read(subject):
         return
     good = 0
     try:
@@ -163,9 +168,9 @@ def entries(subject: Subject) -> Iterator[Finding]:
         yield warning(
             "set_aside",
             f"What was not as Doorward writes it was set aside in the vault: {', '.join(map(printable, aside))}. "
-            "Sign in again. doorward logout removes them, with the session.",
+            "Sign in again. doorward forget --profile NAME removes them, with the session.",
         )
-    yield ok("entries", f"{good} sessions can be read.")
+    yield ok("entries", f"Sessions that can be read: {good}.")
 
 
 def _is_aside(file: str) -> bool:

@@ -63,12 +63,12 @@ def tls(subject: Subject) -> Iterator[Finding]:
         return
     if subject.asked is None or subject.issuer is None:
         return
-    if not subject.by_https:
-        yield ok("loopback_http", "Plain http to this computer, for development. login takes it only when told to.")
-        return
     refused = subject.asked.error.reason if subject.asked.error is not None else ""
     if subject.asked.answer is None and refused not in ("tls_certificate", "tls_failed"):
         return  # nothing answered
+    if not subject.by_https:
+        yield ok("loopback_http", "Plain http to this computer, for development. login takes it only when told to.")
+        return
     shown, host = look_at_certificate(subject.issuer), printable(urlsplit(subject.issuer).hostname or "")
     said = f"{host} shows no certificate that can be read."
     if shown is not None:

@@ -105,9 +105,11 @@ class Subject:
 
 
 def may_look(vault: Vault) -> bool:
-    """Say whether the vault can be read without being changed: whoever opens it closes it to others first."""
+    """Say whether the vault can be read, if it is there, without being changed: opening it closes it to others."""
     try:
         return sys.platform == "win32" or not os.lstat(vault.folder).st_mode & 0o077
+    except FileNotFoundError:
+        return True
     except (OSError, DoorwardError):
         return False
 
@@ -145,6 +147,6 @@ def find_subject(vault: Vault, issuer: str | None, profile: str, *, must_be: boo
     if entry is not None and issuer in (None, entry.issuer):
         settings = {"provider": entry.provider}
         return Subject(vault, entry.issuer, entry.client_id, entry.client_authentication, settings)
-    if issuer is None and must_be and profile not in kept:
+    if issuer is None and must_be and profile not in kept and may_look(vault):
         raise unknown_profile(profile, {*named, *kept})
     return Subject(vault, issuer)

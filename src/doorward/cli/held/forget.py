@@ -14,6 +14,7 @@ from doorward.cli.held.holdings import all_holdings, choosing, chosen, clients_o
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_json, print_text
 from doorward.errors import DoorwardError, KeyringLocked, KeyringUnavailable, LockTimeout, printable
+from doorward.keyring.problems import NO_KEYRING
 from doorward.signin.settings.client_secrets import forget_secret
 from doorward.system import SystemClock
 from doorward.vault.entries import ProfileEntry
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _LOCK_TIMEOUT_S = 5.0
-_NO_KEYRING = ("keyring_package", "keyring_absent")
-"""Then it keeps nothing either."""
 
 
 @click.command("forget")
@@ -159,7 +158,7 @@ def _forget_secret(client: Client, needed: set[Client]) -> tuple[str, str | None
     try:
         return ("removed" if forget_secret(client.issuer, client.client_id) else ""), None
     except (KeyringLocked, KeyringUnavailable) as error:
-        if error.reason in _NO_KEYRING:
+        if error.reason in NO_KEYRING:
             return "", None
         return "", f"its client's secret may be in the keyring. {error.message}"
 

@@ -185,7 +185,7 @@ class Sealing:
                 seal = self._read()
                 kept = (*seal.spare, *(key.id for key in seal.keys if key.source == "keyring"))
                 for key_id in kept:
-                    os_keyring.remove(key_id)
+                    self._keys.forget(key_id)
                 problem = None
             except VaultError as error:  # one that can't be read names no key
                 problem = error.message
