@@ -53,6 +53,7 @@ def install(monkeypatch):
 
 def test_a_key_is_kept_read_and_removed(install):
     backend = install(Backend())
+    desktop_keyring.check()
     assert desktop_keyring.read(ENTRY) is None
     desktop_keyring.keep(ENTRY, "planted")
     assert backend.kept == {("doorward-vault", "key"): "planted"}
@@ -72,7 +73,12 @@ def test_a_key_is_kept_read_and_removed(install):
 )
 def test_what_it_raises_is_named_and_not_repeated(install, error, kind, reason):
     install(Backend(error))
-    for use in (lambda: desktop_keyring.read(ENTRY), lambda: desktop_keyring.keep(ENTRY, "planted")):
+    for use in (
+        desktop_keyring.check,
+        lambda: desktop_keyring.read(ENTRY),
+        lambda: desktop_keyring.keep(ENTRY, "planted"),
+        lambda: desktop_keyring.remove(ENTRY),
+    ):
         with pytest.raises(kind) as refused:
             use()
         assert refused.value.reason == reason
