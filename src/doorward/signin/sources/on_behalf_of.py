@@ -168,16 +168,9 @@ class _Question:
         """Return what is remembered of it. What has no end that is known, nobody else finds."""
         if self.ends_at is None:
             return self._new()
-        told = (
-            self.caller.reveal(),
-            self.audience,
-            self.resource,
-            self.scopes,
-            self.token_type,
-            self.grant,
-            self.ends_at,
-        )
-        return self.service.exchanged.get(hashlib.sha256(repr(told).encode()).digest(), self._new)
+        target = (self.audience, self.resource, self.scopes)
+        told = repr((self.caller.reveal(), target, self.token_type, self.grant, self.ends_at))
+        return self.service.exchanged.get(hashlib.sha256(told.encode()).digest(), self._new)
 
     def check_end(self) -> None:
         if self.ends_at is not None and self.ends_at <= self.service.clock.now():
