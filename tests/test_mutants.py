@@ -10,7 +10,10 @@ import pytest
 import mutants
 
 LISTED = mutants.read_lists(mutants.ROOT / "tests" / "mutants")
-ROOMS = ("protocol", "guard", "http", "keyring", "integrations", "vault", "signin", "institution", "papers")
+ROOMS = (
+    *("cli", "protocol", "guard", "http", "integrations", "vault", "signin", "institution", "papers"),
+    *("journal", "keyring", "record"),
+)
 
 CODE = """
 def may_enter(age):

@@ -8,6 +8,7 @@ The tree::
     │ ├ TransportError                 the network or TLS failed before an answer was complete
     │ ├ ProviderUnavailable            the provider answered 5xx, 429 or temporarily_unavailable
     │ ├ StoreError                     a store of ours failed
+    │ │ └ RecordUnavailable            what the near door does is to be recorded, and can't be
     │ └ LockTimeout                    another process held the lock for too long
     ├ ProviderError               502  the provider answered, but wrongly
     │ ├ InvalidResponse                not what the specification says it must be
@@ -64,6 +65,7 @@ __all__ = [
     "OAuthError",
     "ProviderError",
     "ProviderUnavailable",
+    "RecordUnavailable",
     "Revoked",
     "SignInCancelled",
     "SignInError",
@@ -156,6 +158,12 @@ class StoreError(UnavailableError):
     """A store of ours could not be read or written."""
 
     code = "store"
+
+
+class RecordUnavailable(StoreError):
+    """What the near door does is to be recorded (decision 20), and can't be. The message says whether it was done."""
+
+    code = "record_unavailable"
 
 
 class LockTimeout(UnavailableError):

@@ -13,10 +13,10 @@ import signal
 import sys
 import time
 
-from doorward.guard.audit.chain import Decision
-from doorward.guard.audit.last_lines import tail
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.audit.log import AuditLog
-from doorward.guard.audit.verification import verify
+from doorward.journal.last_lines import tail
+from doorward.journal.verification import verify
 
 SMALL = 60_000
 

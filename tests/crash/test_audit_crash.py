@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from doorward.guard.audit.chain import Decision
-from doorward.guard.audit.last_lines import tail
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.audit.log import AuditLog
-from doorward.guard.audit.verification import verify
+from doorward.journal.last_lines import tail
+from doorward.journal.verification import verify
 
 WORKER = Path(__file__).with_name("audit_worker.py")
 

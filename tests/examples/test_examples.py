@@ -26,7 +26,7 @@ from loopback_https import Answer, Server, redirect
 from markdown_pages import ROOT, blocks_of
 from pdfs import make_pdf
 
-from doorward.guard.audit.verification import verify
+from doorward.journal.verification import verify
 from doorward.model import Secret
 from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
 from doorward.vault.vault import Vault

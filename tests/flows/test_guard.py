@@ -22,8 +22,8 @@ from doorward.errors import (
     Throttled,
 )
 from doorward.guard import ApiKeys, AuditLog, Guard, Introspection, Issuer, Revocations
-from doorward.guard.audit.verification import verify
 from doorward.integrations.asgi import GuardMiddleware
+from doorward.journal.verification import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable

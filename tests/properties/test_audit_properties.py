@@ -9,20 +9,19 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from doorward.guard.audit.chain import (
+from doorward.guard.audit.decisions import Decision
+from doorward.guard.audit.log import AuditLog
+from doorward.journal.chain import (
     BEGINNING,
     MAX_LINE_BYTES,
-    Decision,
     build_line,
-    describe,
     holds,
     parse_head,
     parse_line,
 )
-from doorward.guard.audit.chain_file import ChainFile
-from doorward.guard.audit.last_lines import tail
-from doorward.guard.audit.log import AuditLog
-from doorward.guard.audit.verification import verify
+from doorward.journal.chain_file import ChainFile
+from doorward.journal.last_lines import tail
+from doorward.journal.verification import verify
 from doorward.system import SystemClock
 
 TEXTS = st.text(st.characters(exclude_categories=[]), max_size=400)
@@ -44,7 +43,7 @@ DECISIONS = st.builds(
 
 @given(DECISIONS)
 def test_any_decision_makes_one_line_that_holds(decision):
-    line, link = build_line(describe(decision), BEGINNING, at=decision.at, key=b"key")
+    line, link = build_line(decision.describe(), BEGINNING, at=decision.at, key=b"key")
     assert len(line) < MAX_LINE_BYTES
     assert line.count(b"\n") == 1
     parsed = parse_line(line[:-1])
@@ -108,7 +107,7 @@ def test_a_write_that_was_cut_short_anywhere_is_mended(data):
         written = b""
         for number in range(3):
             line, link = build_line(
-                describe(Decision(at=0, outcome="accepted", subject=str(number))), link, at=0, key=None
+                Decision(at=0, outcome="accepted", subject=str(number)).describe(), link, at=0, key=None
             )
             written += line
         cut = data.draw(st.integers(0, len(written)))

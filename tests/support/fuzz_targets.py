@@ -20,18 +20,17 @@ from doorward.guard import Admin, ApiKeys, Grants, Guard, Issuer
 from doorward.guard.addresses import Networks, client_address, network_of
 from doorward.guard.api_keys.format import Pepper, digest_foreign_key, digest_key, is_key_shaped, make_key
 from doorward.guard.api_keys.keyring import Keyring, parse_keyring
-from doorward.guard.audit.chain import (
+from doorward.guard.audit.decisions import Decision
+from doorward.guard.issuers.claim_rules import ClaimRules
+from doorward.guard.settings.settings import read_environment
+from doorward.journal.chain import (
     BEGINNING,
-    Decision,
     build_head,
     build_line,
-    describe,
     holds,
     parse_head,
     parse_line,
 )
-from doorward.guard.issuers.claim_rules import ClaimRules
-from doorward.guard.settings.settings import read_environment
 from doorward.model import HttpRequest, HttpResponse, Principal, Secret
 from doorward.protocol.authorization import PendingSignIn, validate_callback
 from doorward.protocol.base64url import encode_base64url
@@ -222,7 +221,7 @@ def _audit_decision(data: bytes) -> None:
     texts = [text.decode("utf-8", "surrogateescape" if data[:1] == b"s" else "replace") for text in data.split(b"\n")]
     issuer, subject, resource, reason = (*texts, "", "", "", "")[:4]
     decision = Decision(at=NOW, outcome="refused", issuer=issuer, subject=subject, resource=resource, reason=reason)
-    written, link = build_line(describe(decision), BEGINNING, at=NOW, key=b"k")
+    written, link = build_line(decision.describe(), BEGINNING, at=NOW, key=b"k")
     assert written.count(b"\n") == 1
     line = parse_line(written[:-1])
     assert line is not None

@@ -44,7 +44,7 @@ _COMMANDS = {
     "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
     "institution": ("institution", "Sign in at a university or library, with the browser you have."),
     "explain": ("guard", "Say why a guard accepts or refuses a token."),
-    "audit": ("guard", "Check and read a guard's audit log."),
+    "audit": ("guard", "Check and read an audit log, of a guard or of this computer."),
     "keys": ("guard", "Make, list, rotate and revoke the API keys of a service."),
     "demo": ("demo", "Watch a sign-in, a call and six forgeries, on this computer."),
     "issuer": ("demo", "Run an OpenID provider for development, on this computer."),
@@ -71,6 +71,7 @@ Environment:
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
                           the key of a client that signs
   DOORWARD_AUDIT_KEY      the key of an audit log's chain
+  DOORWARD_RECORD         the file for a record of what Doorward does here
   DOORWARD_BROWSER        the browser to sign in at an institution with
   DOORWARD_INSTITUTION    the one that fetch takes by itself
   NO_COLOR                no colours

@@ -95,8 +95,10 @@ def _token_at_hand(options: list[str]) -> bool:
     import time
 
     from doorward.vault.folders import vault_folder
-    from doorward.vault.glance import fresh_token
+    from doorward.vault.glance import fresh_token, may_be_recorded
 
+    if may_be_recorded():
+        return False
     found = fresh_token(vault_folder(), profile, kind, now=time.time())
     if found is None:
         return False

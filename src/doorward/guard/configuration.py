@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from doorward.guard.api_keys.api_keys import ApiKeys
-    from doorward.guard.audit.chain import Decision
+    from doorward.guard.audit.decisions import Decision
     from doorward.guard.introspection.introspection import Introspection
     from doorward.guard.policy.admins import Admin
     from doorward.guard.policy.grants import Grants

@@ -11,8 +11,9 @@ import msgspec
 
 from doorward.errors import DoorwardError, Forbidden, Throttled, UnavailableError
 from doorward.guard.api_keys.format import is_key_shaped, key_id_of
-from doorward.guard.audit.chain import Decision, as_told, bounded
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.credentials import looks_signed
+from doorward.journal.chain import as_told, bounded
 from doorward.protocol.claims import parse_jwt
 
 if TYPE_CHECKING:

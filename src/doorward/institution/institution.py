@@ -25,6 +25,7 @@ from doorward.institution.settings import InstitutionSettings, read_institutions
 from doorward.institution.steps import afinish, finish
 from doorward.model import HttpRequest
 from doorward.protocol.reading.urls import FLAWS, url_flaw
+from doorward.record.noting import noting
 from doorward.system import SystemClock
 from doorward.vault.folders import institution_file
 from doorward.vault.vault import Vault
@@ -268,8 +269,9 @@ class Institution:
                 yield lambda: self._check_target(target)
                 visit = keeper.planned(target, headless=headless, say=say, renewing=None)
                 self._history = lambda: visit.evidence.history
-                captured = yield visit
-                yield from keeper.kept(captured, target)
+                with noting("sign_in", institution=self.name, to=target):
+                    captured = yield visit
+                    yield from keeper.kept(captured, target)
         return self.session()
 
     def _check_target(self, target: str) -> None:

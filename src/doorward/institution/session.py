@@ -20,6 +20,7 @@ from doorward.institution.keeper import jar_of, same_session
 from doorward.institution.reasons import probe_in_words
 from doorward.institution.steps import afinish, finish
 from doorward.institution.walk import walk
+from doorward.record.noting import noting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -200,6 +201,12 @@ class InstitutionSession:
             UnsafePermissions, StoreError: What is held could not be removed.
             ConfigurationError: A proxy or trust setting can't be used.
         """
+        with noting("sign_out", institution=self.name) as ended:
+            done = self._clear()
+            ended["result"] = {True: "ended", False: "not_ended", None: "not_asked"}[done.signed_out]
+            return done
+
+    def _clear(self) -> Cleared:
         keeper = self._keeper
         entry = None
         with suppress(VaultError):  # then there is only a file to remove
@@ -291,7 +298,8 @@ class InstitutionSession:
             if other is None and (other := overtaken()) is None:
                 visit = keeper.planned(before.target, headless=True, say=say, renewing=before)
                 try:
-                    captured = yield visit
+                    with noting("renewal", institution=self.name, to=before.target):
+                        captured = yield visit
                 except (SignInRequired, SignInTimeout) as error:
                     _log.info("A person has to sign in at %s: %s", self.name, error.reason)
                     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from doorward.papers.addresses import check_address
 from doorward.papers.download import download
 from doorward.papers.session import Anonymous
 from doorward.papers.settings import DownloadSettings
+from doorward.record.noting import noting
 
 if TYPE_CHECKING:
     import os
@@ -85,7 +87,8 @@ class Library:
         for url in urls:
             if stopped is not None and stopped():
                 break
-            outcome = download(
+            fetch = partial(
+                download,
                 url,
                 self._session,
                 self.folder,
@@ -94,5 +97,15 @@ class Library:
                 progress=progress,
                 stopped=stopped,
             )
-            outcomes.append(outcome)
+            outcomes.append(self._noted(url, fetch))
         return outcomes
+
+    def _noted(self, url: str, fetch: Callable[[], Outcome]) -> Outcome:
+        """Fetch one paper. What is asked for with a session is noted, where a record is kept."""
+        institution = getattr(self._session, "name", None)
+        if institution is None:
+            return fetch()
+        with noting("download", institution=institution, to=url) as ended:
+            outcome = fetch()
+            ended["result"] = outcome.outcome
+            return outcome

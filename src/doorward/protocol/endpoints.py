@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import ConfigurationError, InvalidResponse
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, build_form_request
-from doorward.protocol.reading.responses import REVOCATION, SUCCESS, read_object, refuse_outage
+from doorward.protocol.reading.responses import REVOCATION, SUCCESS, read_object
 from doorward.protocol.reading.urls import FLAWS, encode_form, url_flaw
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def parse_revocation_response(response: HttpResponse, *, request: HttpRequest, n
     Raises:
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``.
     """
-    refuse_outage(response, purpose=request.purpose, now=now)
     if response.status not in SUCCESS:  # the body of a success means nothing here
         read_object(response, purpose=request.purpose, now=now, request=request)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from doorward.model import TokenKind
     from doorward.vault.entries import ProfileEntry
 
-__all__ = ["Wanted", "principal_of"]
+__all__ = ["Wanted", "principal_of", "who_of"]
 
 _DAY_S = 86_400
 
@@ -45,6 +45,14 @@ class Wanted:
         if token is None or token.reveal() == self.rejected:
             return None
         return token.reveal() if expires_at is None or expires_at - now > at_least_s else None
+
+
+def who_of(entry: ProfileEntry | None) -> dict[str, str | None]:
+    """Return whose a profile is, as facts for the record."""
+    if entry is None:
+        return {}
+    subject = (entry.claims or {}).get("sub")
+    return {"issuer": entry.issuer, "client_id": entry.client_id, "subject": subject}
 
 
 def principal_of(entry: ProfileEntry, claims: Mapping[str, Any]) -> Principal:

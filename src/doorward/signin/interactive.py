@@ -16,6 +16,7 @@ from doorward.model import Pause, Secret
 from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
+from doorward.record.noting import noting
 from doorward.signin.callback import Question, await_callback, let_page_leave, only_a_code_reaches
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
@@ -27,6 +28,7 @@ from doorward.signin.exchanges import (
     telling_clock_skew,
     verify_id_token,
 )
+from doorward.signin.held import who_of
 from doorward.signin.loopback.listener import CallbackListener
 from doorward.signin.providers import with_habits
 from doorward.signin.refresh import LOCK_TIMEOUT_S
@@ -116,8 +118,11 @@ class SigningIn:
         if self.cool_down:
             cooldown.check()
         self.vault.check_room()  # nobody shall sign in for nothing
+        about = {"profile": self.profile, "issuer": self.registration.issuer, "client_id": self.registration.client_id}
         try:
-            yield from self._obtain_and_save()
+            with noting("sign_in", **about) as ended:
+                yield from self._obtain_and_save()
+                ended.update(who_of(self.vault.get(self.profile)))
         except SignInTimeout:
             cooldown.unanswered()
             raise

@@ -33,7 +33,9 @@ from doorward.protocol.token_endpoint import (
     renewed_by_signing_in,
     salvage_refresh_token,
 )
+from doorward.record.noting import noting
 from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
+from doorward.signin.held import who_of
 from doorward.signin.providers import STANDARD
 
 if TYPE_CHECKING:
@@ -88,7 +90,8 @@ def refresh(
             f"in {wait_s:.0f} s at the soonest."
         )
         raise ProviderUnavailable(message, reason="backing_off", retry_after_s=wait_s)
-    return (yield from _Refresh(entry, registration, vault, clock, entropy).flow())
+    with noting("renewal", profile=entry.profile, **who_of(entry)):
+        return (yield from _Refresh(entry, registration, vault, clock, entropy).flow())
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from doorward.errors import (
 )
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, aside, run
-from doorward.signin.held import Wanted, principal_of
+from doorward.record.noting import noting
+from doorward.signin.held import Wanted, principal_of, who_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
 from doorward.signin.registration import Registration, as_secret, find_client_secret
 from doorward.signin.sign_out import SignOut, revoke
@@ -299,6 +300,12 @@ class Session:
     # Signing out
 
     def _sign_out(self) -> Flow[SignOut]:
+        with noting("sign_out", profile=self.profile, **who_of(self._entry())) as ended:
+            done = yield from self._revoke_and_forget()
+            ended["result"] = "revoked" if done.revoked else "not_revoked"
+            return done
+
+    def _revoke_and_forget(self) -> Flow[SignOut]:
         with self._vault.lock(self.profile) as lock:
             try:
                 yield from lock.acquire(self._clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)

@@ -7,19 +7,23 @@ token gives None, and the caller goes the long way, which says what is wrong or 
 from __future__ import annotations
 
 import json
+import os
 
 from doorward.errors import DoorwardError
-from doorward.vault.folders import profile_file
+from doorward.vault.folders import config_folder, profile_file
 from doorward.vault.sealing.gate import read_entry
 from doorward.vault.times import format_instant, is_fresh, parse_instant
 
 TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checkers take it for true
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from doorward.model import TokenKind
 
-__all__ = ["fresh_token"]
+__all__ = ["fresh_token", "may_be_recorded"]
+
+_LARGEST_SETTINGS = 1_048_577
 
 
 def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> tuple[str, str | None] | None:
@@ -44,6 +48,27 @@ def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> tu
     if not (fresh and isinstance(token, str) and token.isascii() and token.isprintable()):
         return None
     return token, None if until is None else format_instant(until)
+
+
+def may_be_recorded(environ: Mapping[str, str] = os.environ) -> bool:
+    """Say whether a record of uses may be kept here (``record.settings``); False is certain, and costs a look.
+
+    Raises:
+        ConfigurationError: There is no folder for settings.
+    """
+    if environ.get("DOORWARD_RECORD"):
+        return True
+    try:
+        fd = os.open(os.path.join(config_folder(), "doorward.toml"), os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    with open(fd, "rb", buffering=0) as file:
+        try:
+            return b"record" in (file.read(_LARGEST_SETTINGS) or b"")
+        except OSError:  # a folder has that name
+            return True
 
 
 def _is_live(entry: dict[str, Any], profile: str) -> bool:

@@ -18,14 +18,14 @@ __all__ = ["SETTINGS_FILE", "read_tables", "refuse_unknown", "wrong"]
 
 SETTINGS_FILE = "doorward.toml"
 _LARGEST_FILE = 1_048_576
-_TABLES = ("institutions", "profiles")
+_TABLES = ("institutions", "profiles", "record")
 
 
 def read_tables(kind: str, path: str | None = None) -> dict[str, Any]:
     """Return the tables ``[KIND.NAME]`` by their names as written. No file means none.
 
     Args:
-        kind: ``"institutions"`` or ``"profiles"``.
+        kind: ``"institutions"`` or ``"profiles"``; or ``"record"``, whose settings stand in the table itself.
         path: Of another file than the one in the configuration folder.
 
     Raises:

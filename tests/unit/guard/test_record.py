@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from doorward.errors import DoorwardError
-from doorward.guard.audit.chain import Decision, describe
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.guard import Guard
 from doorward.guard.issuers.issuer import Issuer
 from doorward.protocol.base64url import encode_base64url
@@ -43,7 +43,7 @@ def test_long_texts_wait_as_their_line_will_tell_them(claims, names):
     (decision,) = kept
     assert max(len(text) for text in msgspec.structs.astuple(decision) if isinstance(text, str)) <= 300
     whole = {"outcome": "accepted", "at": 0.0, "resource": f"GET /{LONG}", **dict.fromkeys(names, LONG)}
-    told, expected = describe(decision), describe(Decision(**whole))
+    told, expected = decision.describe(), Decision(**whole).describe()
     assert {name: told[name] for name in [*names, "resource"]} == {
         name: expected[name] for name in [*names, "resource"]
     }

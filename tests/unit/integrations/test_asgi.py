@@ -27,7 +27,7 @@ from doorward.errors import (
 )
 from doorward.guard.addresses import Networks
 from doorward.guard.api_keys.api_keys import ApiKeys
-from doorward.guard.audit.chain import Decision, describe
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.audit.log import AuditLog
 from doorward.guard.guard import Guard
 from doorward.guard.issuers.issuer import Issuer
@@ -403,7 +403,7 @@ async def test_what_the_log_hears_of_the_request_is_printable_and_short(app):
     assert resource.isprintable()
     assert len(resource) <= 300
     assert "secret" not in resource
-    assert describe(heard[0])["resource"] == resource  # and nothing is escaped twice
+    assert heard[0].describe()["resource"] == resource  # and nothing is escaped twice
 
 
 PATHS = {
@@ -427,7 +427,7 @@ async def test_no_two_paths_are_told_alike(guard, app):
         await ask(GuardMiddleware(app, guard), http_scope(path, raw_path=sent))
     told = [resource for _, _, _, resource in guard.asked]
     assert told == [f"GET {path}" for path in PATHS.values()]
-    lines = [describe(Decision(at=0, outcome="refused", resource=resource))["resource"] for resource in told]
+    lines = [Decision(at=0, outcome="refused", resource=resource).describe()["resource"] for resource in told]
     assert len(set(lines)) == len(PATHS)
 
 

@@ -413,3 +413,18 @@ def test_keys_at_a_url_of_their_own():
     assert request == build_jwks_request(parse({"jwks_uri": f"{ISSUER}/k"}))
     document = HttpResponse(200, {"content-type": "application/jwk-set+json"}, b'{"keys": []}')
     assert parse_jwks_response(document, now=0).keys == ()
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "https://me:planted@id.example.org",
+        "https://id.example.org?key=planted",
+        "https://id.example.org/\nplanted",
+        "https://planted@[::1",
+    ],
+)
+def test_an_issuer_that_may_hold_a_password_is_not_repeated(issuer):
+    with pytest.raises(ConfigurationError) as caught:
+        check_issuer_url(issuer)
+    assert "planted" not in str(caught.value)

@@ -41,6 +41,7 @@ def test_the_token_goes_in_a_header_alone():
     assert (request.method, request.url, request.body) == ("GET", URL, None)
     assert request.headers == {"accept": "application/json", "authorization": "Bearer a-t"}
     assert "a-t" not in repr(request)
+    assert request.max_response_bytes == 64 * 1024, "a person is told of in few words"
 
 
 def test_what_only_a_token_may_say_is_left_out():
@@ -48,10 +49,10 @@ def test_what_only_a_token_may_say_is_left_out():
     assert parse_userinfo_response(answer(told), subject="alice", now=0) == {"sub": "alice", "email": "a@b"}
 
 
-@pytest.mark.parametrize("sub", ["Alice", "alice ", "", None, ["alice"], 7])
-def test_about_somebody_else_it_is_refused(sub):
+@pytest.mark.parametrize("whose", [{"sub": sub} for sub in ("Alice", "alice ", "", None, ["alice"], 7)] + [{}], ids=str)
+def test_about_somebody_else_or_nobody_it_is_refused(whose):
     with pytest.raises(InvalidResponse) as refused:
-        parse_userinfo_response(answer({"sub": sub, "email": "a@b"}), subject="alice", now=0)
+        parse_userinfo_response(answer({**whose, "email": "a@b"}), subject="alice", now=0)
     assert refused.value.reason == "subject_mismatch"
 
 

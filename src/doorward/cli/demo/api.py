@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import uvicorn
 
-    from doorward.guard.audit.chain import Decision
+    from doorward.guard.audit.decisions import Decision
     from doorward.ports import Clock
 
 __all__ = ["NotesApi"]

@@ -15,16 +15,17 @@ from doorward.cli.ending import FAILED
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_json, print_line, print_text, wrapped
 from doorward.errors import ConfigurationError, printable
-from doorward.guard.audit.last_lines import follow, tail
-from doorward.guard.audit.stream_verification import verify_stream
-from doorward.guard.audit.verification import verify
+from doorward.journal.last_lines import follow, tail
+from doorward.journal.stream_verification import verify_stream
+from doorward.journal.verification import verify
+from doorward.record.settings import record_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.guard.audit.findings import Finding
-    from doorward.guard.audit.stream_verification import StreamVerification
-    from doorward.guard.audit.verification import Verification
+    from doorward.journal.findings import Finding
+    from doorward.journal.stream_verification import StreamVerification
+    from doorward.journal.verification import Verification
 
 __all__ = ["command"]
 
@@ -33,24 +34,25 @@ _EXPECTED = re.compile(r"([1-9][0-9]{0,18}):([0-9a-f]{64})")
 
 @click.group("audit")
 def command() -> None:
-    """Check and read a guard's audit log."""
+    """Check and read an audit log: a guard's, or the record of what Doorward did on this computer."""
 
 
 @command.command("verify")
-@click.argument("path")
+@click.argument("path", required=False)
 @click.option(
     "--expect", metavar="SEQ:HASH", help="A line that must be there: what an earlier run printed as its last."
 )
 @json_option
-def _verify(*, path: str, expect: str | None, as_json: bool) -> int:
+def _verify(*, path: str | None, expect: str | None, as_json: bool) -> int:
     """Check that no line was changed, removed, inserted or moved.
 
-    PATH is the log, or - for what a service printed whose log goes to standard output: give that on standard input,
-    with whatever else it printed.
+    PATH is the log; without it, the record that DOORWARD_RECORD or doorward.toml names. Or it is - for what a service
+    printed whose log goes to standard output: give that on standard input, with whatever else it printed.
 
     Keep the last line's SEQ:HASH elsewhere and give it as --expect next time: then it shows, too, if the last lines
     were removed together with the log's head. A log written with a key needs it in DOORWARD_AUDIT_KEY.
     """
+    path = path or _record()
     key, expected = os.environ.get("DOORWARD_AUDIT_KEY") or None, _expected(expect)
     if path == "-":
         return _report_stream(verify_stream(sys.stdin.buffer, key=key, expect=expected), as_json=as_json)
@@ -104,15 +106,16 @@ def _print_findings(found: Verification | StreamVerification, lines: int) -> boo
 
 
 @command.command("tail")
-@click.argument("path")
+@click.argument("path", required=False)
 @click.option("-n", "count", type=click.IntRange(0, 100_000), default=20, show_default=True, help="How many lines.")
 @click.option("--follow", "following", is_flag=True, help="Go on with each new line, until Ctrl-C.")
 @json_option
-def _tail(*, path: str, count: int, following: bool, as_json: bool) -> None:
+def _tail(*, path: str | None, count: int, following: bool, as_json: bool) -> None:
     """Show the last decisions: when, outcome, who, from where, what for, why. Verifies nothing.
 
     On a terminal, a long one goes on below, indented. Elsewhere each is one line.
     """
+    path = path or _record()
     lines = tail(path, max(count, 1))
     last = max((line.get("seq", 0) for line in lines), default=0)
     new = follow(path, after=last) if following else iter(())
@@ -120,6 +123,15 @@ def _tail(*, path: str, count: int, following: bool, as_json: bool) -> None:
         print_line(json.dumps(line) if as_json else wrapped(_in_words(line), sys.stdout, hanging="    "))
         if following:
             sys.stdout.flush()  # somebody waits for it, also behind a pipe
+
+
+def _record() -> str:
+    """Return where the record of this computer is."""
+    record = record_file()
+    if record is None:
+        message = "Name the log. No record is kept here: neither DOORWARD_RECORD nor doorward.toml says where."
+        raise ConfigurationError(message, field="PATH", reason="record_off")
+    return str(record)
 
 
 def _expected(text: str | None) -> tuple[int, str] | None:
@@ -146,6 +158,9 @@ def _in_words(line: Mapping[str, Any]) -> str:
         facts = (f"{printable(name)}={value}" for name, value in said.items() if name not in _OF_EVERY_LINE)
         return " ".join([*words, f"[{said['event']}]", *facts])
     words.append(f"{said.get('outcome', ''):<11}")
+    if "action" in said:
+        facts = (f"{printable(name)}={value}" for name, value in said.items() if name not in _OF_EVERY_ACTION)
+        return " ".join([*words, said["action"], *facts])
     who = said.get("subject") or said.get("key_id") or "nobody known"
     if "issuer" in said:
         who += f" of {said['issuer']}"
@@ -159,4 +174,5 @@ def _in_words(line: Mapping[str, Any]) -> str:
 
 
 _OF_EVERY_LINE = {"seq", "at", "event", "prev", "hash"}
+_OF_EVERY_ACTION = {"seq", "at", "prev", "hash", "action", "outcome", "id"}
 _WORDS = (("from", "client_ip"), ("for", "resource"), ("with", "kind"), ("needing", "scopes"))

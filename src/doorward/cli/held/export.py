@@ -14,6 +14,8 @@ from doorward.cli.options import json_option
 from doorward.cli.session.credentials import secret_source
 from doorward.cli.terminal import print_facts, print_json, print_line, print_text
 from doorward.errors import DoorwardError, printable
+from doorward.record.noting import noting
+from doorward.record.settings import record_file
 from doorward.vault.folders import config_folder
 from doorward.vault.sealing.gate import read_seal
 from doorward.vault.settings_file import SETTINGS_FILE
@@ -34,14 +36,8 @@ def command(*, profile: str | None, institution: str | None, every: bool, as_jso
     A secret shows as <secret>, never in part. Nothing is changed, and no provider is asked.
     """
     vault = Vault()
-    named = chosen(vault, profile=profile, institution=institution, every=every)
-    shown = [_shown(each) for each in (all_holdings(vault) if named is None else named)]
-    settings = os.path.join(config_folder(), SETTINGS_FILE)  # noqa: PTH118 - the vault's paths are texts
-    about: dict[str, Any] = {
-        "vault": vault.folder,
-        "sealed": read_seal(vault.folder) is not None,
-        "settings": settings if os.path.exists(settings) else None,  # noqa: PTH110 - the same
-    }
+    with noting("export", profile=profile, institution=institution):
+        about, shown = _all_of(vault, chosen(vault, profile=profile, institution=institution, every=every))
     if as_json:
         print_json({**about, "held": shown})
         return
@@ -51,6 +47,19 @@ def command(*, profile: str | None, institution: str | None, every: bool, as_jso
         print_facts(_facts(each))
     if not shown:
         print_text("Nothing is held about anybody.")
+
+
+def _all_of(vault: Vault, named: list[Holding] | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    shown = [_shown(each) for each in (all_holdings(vault) if named is None else named)]
+    settings = os.path.join(config_folder(), SETTINGS_FILE)  # noqa: PTH118 - the vault's paths are texts
+    record = record_file()
+    about: dict[str, Any] = {
+        "vault": vault.folder,
+        "sealed": read_seal(vault.folder) is not None,
+        "settings": settings if os.path.exists(settings) else None,  # noqa: PTH110 - the same
+        "record": None if record is None else str(record),
+    }
+    return about, shown
 
 
 def _shown(holding: Holding) -> dict[str, Any]:

@@ -14,7 +14,10 @@ from doorward.cli.held.holdings import all_holdings, choosing, chosen, clients_o
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_json, print_text
 from doorward.errors import DoorwardError, KeyringLocked, KeyringUnavailable, LockTimeout, printable
+from doorward.journal.chain_file import full_files, head_file
 from doorward.keyring.problems import NO_KEYRING
+from doorward.record.noting import noting
+from doorward.record.settings import record_file
 from doorward.signin.settings.client_secrets import forget_secret
 from doorward.system import SystemClock
 from doorward.vault.entries import ProfileEntry
@@ -36,23 +39,28 @@ _LOCK_TIMEOUT_S = 5.0
 @click.command("forget")
 @choosing
 @click.option("--seal", "with_seal", is_flag=True, help="With --all: the seal of the vault and its key as well.")
+@click.option("--record", "with_record", is_flag=True, help="With --all: the record of what was done here as well.")
 @json_option
-def command(*, profile: str | None, institution: str | None, every: bool, with_seal: bool, as_json: bool) -> int:
+def command(  # noqa: PLR0913 - the options of the command, all by keyword
+    *, profile: str | None, institution: str | None, every: bool, with_seal: bool, with_record: bool, as_json: bool
+) -> int:
     """Remove everything that is held here about a profile or an institution, also what can't be read any more.
 
     No provider is asked, so that it works without a network: to have a session revoked there too, sign out first, with
     doorward logout. A client's secret goes from the keyring unless another profile needs it.
     """
-    if with_seal and not every:
-        raise click.UsageError("--seal goes with --all")
+    if (with_seal or with_record) and not every:
+        raise click.UsageError("--seal and --record go with --all")
     vault = Vault()
     holdings = chosen(vault, profile=profile, institution=institution, every=every)
     if holdings is None:
         raise click.UsageError("Say what to forget: --profile NAME, --institution NAME, or --all")
     gone = {(each.noun, each.name.lower()) for each in holdings}
     needed = clients_of(each for each in all_holdings(vault) if (each.noun, each.name) not in gone)
-    forgotten = [_forget(each, needed) for each in holdings]
+    forgotten = [_noted(each, needed) for each in holdings]
     problem = _drop_seal(vault) if with_seal else None
+    if with_record:
+        _remove_record()
     failed = problem is not None or any(each.problem for each in forgotten)
     if as_json:
         print_json(
@@ -117,6 +125,14 @@ _SECRET_IN_WORDS = {
 }
 
 
+def _noted(holding: Holding, needed: set[Client]) -> _Forgotten:
+    about = {holding.noun: holding.name}
+    with noting("forget", profile=about.get("profile"), institution=about.get("institution")) as ended:
+        forgotten = _forget(holding, needed)
+        ended["result"] = "not_all" if forgotten.problem else "removed" if forgotten.removed else "not_held"
+        return forgotten
+
+
 def _forget(holding: Holding, needed: set[Client]) -> _Forgotten:
     client = holding.client(holding.read())
     is_untold = client is None and holding.noun == "profile" and _is_unreadable(holding)
@@ -171,12 +187,22 @@ def _drop_seal(vault: Vault) -> str | None:
     return None if problem is None else f"The seal is removed. Its key may still be in the keyring: {problem}"
 
 
+def _remove_record() -> None:
+    record = record_file()
+    if record is not None:
+        for file in (*full_files(record), record, head_file(record)):
+            file.unlink(missing_ok=True)
+
+
 def _what_stays(vault: Vault, *, every: bool) -> dict[str, str]:
     """Return what is left, by its path, and why."""
     stays = {}
     settings = os.path.join(config_folder(), SETTINGS_FILE)  # noqa: PTH118 - the vault's paths are texts
     if os.path.exists(settings):  # noqa: PTH110 - the same
         stays[settings] = "it holds settings, and no session. Remove it yourself if it says who you are."
+    record = record_file()
+    if record is not None and record.exists():
+        stays[str(record)] = "a record that can be changed proves nothing. To remove it: doorward forget --all --record"
     with suppress(DoorwardError):  # of a folder that can't be used, each name has told already
         left = list_private_files(vault.folder)
         if SEAL_FILE in left:

@@ -13,6 +13,7 @@ import click
 from doorward.cli.options import json_option, profile_option
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.errors import ConfigurationError, printable
+from doorward.record.noting import noting
 from doorward.signin.registration import Registration
 from doorward.system import SystemClock
 from doorward.vault.imports.reading import MOST_BYTES
@@ -126,7 +127,8 @@ def _bmlibrarian(*, file: str, target: str, name: str | None, replacing: bool, a
         proven_at=at,
         cookies=tuple(KeptCookie.from_browser(cookie) for cookie in cookies),
     )
-    _put(Vault().institutions, entry, entry.name, "institution", replacing=replacing)
+    with noting("import", institution=entry.name):
+        _put(Vault().institutions, entry, entry.name, "institution", replacing=replacing)
     if as_json:
         print_json({"institution": entry.name, "cookies": len(cookies), "file": file, "warnings": warnings})
         return
@@ -186,7 +188,8 @@ def _keep_tokens(  # noqa: PLR0913 - the options of the command, all by keyword
         insecure_loopback_http=insecure_loopback_http,
         now=SystemClock().now(),
     )
-    _put(Vault().profiles, entry, profile, "profile", replacing=replacing)
+    with noting("import", profile=profile, issuer=entry.issuer, client_id=entry.client_id):
+        _put(Vault().profiles, entry, profile, "profile", replacing=replacing)
     if as_json:
         print_json({"profile": profile, "issuer": entry.issuer, "file": file, "warnings": warnings})
         return

@@ -157,6 +157,7 @@ class _Announced:
 
     def __init__(self, session: InstitutionSession) -> None:
         self._session = session
+        self.name = session.name
         self.get_user_agent = session.get_user_agent
         self.link_to = session.link_to
         self.note_login_page = session.note_login_page

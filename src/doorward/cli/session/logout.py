@@ -12,12 +12,14 @@ from doorward.cli.terminal import print_json, print_text
 from doorward.errors import (
     ConfigurationError,
     CorruptEntry,
+    RecordUnavailable,
     SignInRequired,
     StoreError,
     UnavailableError,
     VaultError,
     printable,
 )
+from doorward.record.noting import noting
 from doorward.signin.browser import NoBrowser, open_browser
 from doorward.signin.session import Session
 from doorward.system import SystemClock
@@ -98,6 +100,8 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
                 gone = lock.try_acquire() and vault.get(profile) is None and vault.forget(profile)
             return _Farewell(profile, removed=gone)  # what was set aside earlier
         done = _session(profile, vault).sign_out()
+    except RecordUnavailable:
+        raise
     except SignInRequired:  # another process was faster
         return _Farewell(profile)
     except (ConfigurationError, VaultError, UnavailableError) as error:
@@ -105,7 +109,10 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
             raise
         problem = "its file could not be read." if isinstance(error, CorruptEntry) else error.message
         try:
-            vault.forget(profile)
+            with noting("forget", profile=profile):
+                vault.forget(profile)
+        except RecordUnavailable:
+            raise
         except StoreError as refused:  # the other profiles go in any case
             return _Farewell(profile, problem=refused.message)
         return _Farewell(profile, removed=True, problem=problem)

@@ -10,6 +10,8 @@ from doorward.cli.options import json_option, profile_option
 from doorward.cli.session.credentials import session_of
 from doorward.cli.terminal import print_line, print_token
 from doorward.cli.view import instant
+from doorward.record.noting import note_use
+from doorward.signin.held import who_of
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -41,10 +43,11 @@ def command(*, profile: str, id_token: bool, renew: bool, least_life_s: float, a
     token = session.renew(kind=kind) if renew else ""
     if least_life_s or not renew:
         token = session.token(kind, least_life_s=least_life_s)
+    entry = vault.get(profile)
+    note_use("doorward token", profile=profile, **who_of(entry))
     if not as_json:
         print_line(token)
         return
-    entry = vault.get(profile)
     expires_at = None
     if entry is not None:
         expires_at = entry.id_token_expires_at if id_token else entry.access_token_expires_at

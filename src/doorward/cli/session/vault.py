@@ -13,6 +13,7 @@ from doorward.cli.ending import error_object
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_facts, print_json, print_text
 from doorward.errors import ConfigurationError, printable
+from doorward.record.noting import noting
 from doorward.vault.sealing.changing import Sealing
 from doorward.vault.sealing.keys import KEY_FILE, PASSPHRASE, Keys, make_key_file
 from doorward.vault.vault import Vault
@@ -99,7 +100,9 @@ def _seal(*, key_file: str | None, by_passphrase: bool, as_json: bool) -> None:
     """
     vault = Vault()
     source, keys = _chosen(vault, key_file=key_file, by_passphrase=by_passphrase)
-    _tell(_sealing(vault, keys).seal(source or "keyring"), key_file, as_json=as_json)
+    with noting("seal"):
+        done = _sealing(vault, keys).seal(source or "keyring")
+    _tell(done, key_file, as_json=as_json)
 
 
 @command.command("rotate")
@@ -116,7 +119,9 @@ def _rotate(*, by_keyring: bool, key_file: str | None, by_passphrase: bool, as_j
     source, keys = _chosen(vault, key_file=key_file, by_passphrase=by_passphrase, by_keyring=by_keyring)
     if source is None and _sealing(vault).source in ("key_file", "passphrase"):
         raise click.UsageError("Say what the new key is: --key-file FILE, --passphrase, or --keyring")
-    _tell(_sealing(vault, keys).rotate(source), key_file, as_json=as_json)
+    with noting("rotate"):
+        done = _sealing(vault, keys).rotate(source)
+    _tell(done, key_file, as_json=as_json)
 
 
 @command.command("unseal")
@@ -124,7 +129,9 @@ def _rotate(*, by_keyring: bool, key_file: str | None, by_passphrase: bool, as_j
 def _unseal(*, as_json: bool) -> None:
     """Take the encryption off: sessions are kept in plain text again, for you alone."""
     vault = Vault()
-    _tell(_sealing(vault, _keys(vault)).unseal(), None, as_json=as_json)
+    with noting("unseal"):
+        done = _sealing(vault, _keys(vault)).unseal()
+    _tell(done, None, as_json=as_json)
 
 
 def _sealing(vault: Vault, keys: Keys | None = None) -> Sealing:

@@ -1,7 +1,6 @@
-"""The audit log: every decision in a chain of hashes, written by ``log.AuditLog``, proved by ``verification.verify``.
+"""The audit log: every decision in a chain of hashes, written by ``log.AuditLog`` and proved by ``verify``.
 
-Lines and hashes are ``chain``'s, without I/O; ``chain_file`` writes them, ``last_lines`` shows them. What a decision
-says is made elsewhere (``guard.record``).
+Lines, hashes and files are ``journal``'s. What a decision says is made elsewhere (``guard.record``).
 """
 
 from doorward.late import late_names

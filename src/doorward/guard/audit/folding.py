@@ -19,7 +19,7 @@ from doorward.errors import StoreError
 from doorward.guard.work import renew_after_fork
 
 if TYPE_CHECKING:
-    from doorward.guard.audit.chain import Decision
+    from doorward.guard.audit.decisions import Decision
 
 __all__ = ["Folds"]
 

@@ -5,8 +5,7 @@ holds the log, what was taken is kept and tried again; once the queue is full to
 answers 503. Lines go to the operating system within milliseconds, to the disk every ``fsync_s``: ``kill -9`` can cost
 the last few milliseconds, a power cut the last ``fsync_s``, and neither breaks the chain.
 
-How lines look is ``chain``'s, how they get out ``chain_file``'s and ``chain_stream``'s, how they are checked
-``verification``'s.
+How lines look, how they get out and how they are checked is ``journal``'s.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from doorward.errors import ConfigurationError, DoorwardError, StoreError, printable
-from doorward.guard.audit.chain import Decision
-from doorward.guard.audit.chain_file import ChainFile
-from doorward.guard.audit.chain_stream import ChainStream
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.work import renew_after_fork
+from doorward.journal.chain_file import ChainFile
+from doorward.journal.chain_stream import ChainStream
 from doorward.model import Secret
 from doorward.system import SystemClock
 

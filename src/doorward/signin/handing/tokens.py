@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from doorward.model import Secret
+from doorward.record.noting import note_use
+from doorward.signin.held import who_of
 from doorward.signin.registration import read_client_key
 from doorward.signin.session import Session
 from doorward.vault.vault import Vault
@@ -16,7 +18,7 @@ from doorward.vault.vault import Vault
 if TYPE_CHECKING:
     from doorward.model import TokenKind
 
-__all__ = ["Handed", "hand", "session_of"]
+__all__ = ["Handed", "hand", "session_for", "session_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +39,28 @@ def hand(profile: str, kind: TokenKind = "access", *, to: str, by: str, rejected
         by: The helper, such as ``"git"``. For the record.
         rejected: A token that was refused there; then another one is returned.
 
-    Raises what ``Session.token`` does.
+    Raises what ``Session.token`` does, and ``RecordUnavailable`` where the record can't be written.
     """
     vault = Vault()
     session = session_of(profile, vault)
     token = Secret(session.token(kind) if rejected is None else session.renew(rejected, kind))
-    _note_use(profile, to=to, by=by)
     entry = vault.get(profile)
+    note_use(f"doorward {by}", profile=profile, to=to, **who_of(entry))
     held, _, expires_at = entry.held(kind) if entry is not None else (None, None, None)
     return Handed(token, expires_at if held == token else None)
+
+
+def session_for(profile: str, *, to: str, by: str) -> Session:
+    """Return a profile's session with a token that is good, for a helper that sends the request itself.
+
+    Such a helper can do what ``hand`` can't: renew after a refusal, and prove the key that a token is bound to.
+
+    Args and errors are those of ``hand``.
+    """
+    session = session_of(profile, Vault())
+    session.token()
+    _note_use(profile, to=to, by=by)
+    return session
 
 
 def session_of(profile: str, vault: Vault) -> Session:
@@ -58,7 +73,3 @@ def session_of(profile: str, vault: Vault) -> Session:
     entry = vault.get(profile)
     signs = entry is not None and entry.client_authentication == "private_key_jwt"
     return Session(profile, client_key=read_client_key() if signs else None, vault=vault)
-
-
-def _note_use(profile: str, *, to: str, by: str) -> None:
-    """Note that a helper used a profile's token. The one place: a record of the near door begins here."""

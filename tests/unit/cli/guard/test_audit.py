@@ -15,8 +15,9 @@ import types
 
 import pytest
 
-from doorward.guard.audit.chain import BEGINNING, Decision, build_line, describe
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.audit.log import AuditLog
+from doorward.journal.chain import BEGINNING, build_line
 
 KEY = "0123456789abcdef-key"
 
@@ -133,7 +134,7 @@ def test_tail_of_what_is_no_log(what, path, tmp_path, capsys):
     assert run("tail", place, "--json") == 2
     said = capsys.readouterr()
     assert json.loads(said.out)["error"]["reason"] == "audit_missing"
-    assert "Name the file that the guard writes." in said.err
+    assert "Name the file that it is written to." in said.err
 
 
 def test_tail_of_a_log_that_has_no_decision_yet(tmp_path, capsys):
@@ -186,7 +187,7 @@ class TestWhatWasCollected:
     @pytest.fixture
     def lines(self):
         link, lines = BEGINNING, [b"INFO: started\n"]
-        for members in ({"event": "started", "pid": 1}, describe(Decision(at=0, outcome="accepted", subject="alice"))):
+        for members in ({"event": "started", "pid": 1}, Decision(at=0, outcome="accepted", subject="alice").describe()):
             line, link = build_line({"chain": "0123456789abcdef", **members}, link, at=0, key=None)
             lines.append(line)
         return lines

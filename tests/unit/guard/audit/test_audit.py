@@ -23,21 +23,20 @@ from pathlib import Path
 import pytest
 
 from doorward.errors import ConfigurationError, StoreError
-from doorward.guard.audit import last_lines
-from doorward.guard.audit.chain import (
+from doorward.guard.audit.decisions import Decision
+from doorward.guard.audit.log import AuditLog
+from doorward.journal import last_lines
+from doorward.journal.chain import (
     BEGINNING,
-    Decision,
     build_head,
     build_line,
-    describe,
     holds,
     parse_head,
     parse_line,
 )
-from doorward.guard.audit.chain_file import ChainFile, full_files
-from doorward.guard.audit.last_lines import follow, tail
-from doorward.guard.audit.log import AuditLog
-from doorward.guard.audit.verification import verify
+from doorward.journal.chain_file import ChainFile, full_files
+from doorward.journal.last_lines import follow, tail
+from doorward.journal.verification import verify
 from doorward.model import Secret
 from doorward.system import SystemClock
 
@@ -148,8 +147,8 @@ LOOK_ALIKE = [
 
 
 def test_names_that_differ_never_read_alike():
-    told = [describe(decision(subject=text))["subject"] for text in LOOK_ALIKE]
-    forged = [describe(decision(subject=text))["subject"] for text in told]  # whoever calls themselves like a line
+    told = [decision(subject=text).describe()["subject"] for text in LOOK_ALIKE]
+    forged = [decision(subject=text).describe()["subject"] for text in told]  # whoever calls themselves like a line
     assert len(set(told)) == len(LOOK_ALIKE)
     assert not set(forged[LOOK_ALIKE.index("a" * 301) :]) & set(told)
     assert all(text.isprintable() and len(text) <= 300 for text in told)
@@ -157,7 +156,7 @@ def test_names_that_differ_never_read_alike():
 
 @pytest.mark.parametrize("text", [text for text in LOOK_ALIKE if len(text) < 50])
 def test_what_was_escaped_can_be_read_back(text):
-    told = describe(decision(subject=text))["subject"]
+    told = decision(subject=text).describe()["subject"]
     shown = re.sub(
         r"\\(\\|u[0-9a-f]{4}|U[0-9a-f]{8})",
         lambda found: "\\" if found[1] == "\\" else chr(int(found[1][1:], 16)),
@@ -167,12 +166,12 @@ def test_what_was_escaped_can_be_read_back(text):
 
 
 def test_the_hash_covers_the_line_without_its_hash():
-    line, link = build_line(describe(decision()), BEGINNING, at=0, key=None)
+    line, link = build_line(decision().describe(), BEGINNING, at=0, key=None)
     parsed = parse_line(line[:-1])
     assert parsed.link == link
     assert holds(parsed, None)
     assert not holds(parsed, b"key")
-    keyed, _ = build_line(describe(decision()), BEGINNING, at=0, key=b"key")
+    keyed, _ = build_line(decision().describe(), BEGINNING, at=0, key=b"key")
     assert not holds(parse_line(keyed[:-1]), None)
     assert holds(parse_line(keyed[:-1]), b"key")
 
@@ -232,7 +231,7 @@ def test_a_line_hashed_anew_no_longer_fits_the_next(path, write):
     write(10)
     lines = lines_of(path)
     before = parse_line(lines[3][:-1]).link
-    lines[4] = build_line(describe(decision(subject="mallory")), before, at=0, key=None)[0]
+    lines[4] = build_line(decision(subject="mallory").describe(), before, at=0, key=None)[0]
     put(path, lines)
     (problem,) = verify(path).problems
     assert (problem.line, problem.what) == (6, "detached")
@@ -243,7 +242,7 @@ def test_without_the_key_nobody_makes_a_chain_that_holds(path, write):
     assert verify(path, key=Secret(KEY)).ok
     link, lines = BEGINNING, []
     for number in range(3):
-        line, link = build_line(describe(decision(number)), link, at=0, key=None)
+        line, link = build_line(decision(number).describe(), link, at=0, key=None)
         lines.append(line)
     put(path, lines)
     path.with_name("audit.log.head").write_bytes(build_head(link, None))
@@ -265,7 +264,7 @@ def test_removed_last_lines_show_for_ever_once_somebody_writes_on(path, write):
 def test_an_exchanged_last_line_shows_for_ever_once_somebody_writes_on(path, write):
     write(3)
     lines = lines_of(path)
-    lines[2] = build_line(describe(decision(subject="mallory")), parse_line(lines[1][:-1]).link, at=0, key=None)[0]
+    lines[2] = build_line(decision(subject="mallory").describe(), parse_line(lines[1][:-1]).link, at=0, key=None)[0]
     put(path, lines)
     assert kinds(verify(path).problems) == ["head_differs"]
     write(1)
@@ -333,7 +332,7 @@ def test_a_line_noted_elsewhere_must_be_there(path, write):
 @pytest.mark.parametrize("cut", [1, 2, 40, -1])
 def test_a_torn_line_is_ended_and_told_from_tampering(path, write, cut):
     write(3)
-    whole, _ = build_line(describe(decision(3)), parse_line(lines_of(path)[-1][:-1]).link, at=0, key=None)
+    whole, _ = build_line(decision(3).describe(), parse_line(lines_of(path)[-1][:-1]).link, at=0, key=None)
     with path.open("ab") as file:
         file.write(whole[:cut])
     found = verify(path)
@@ -821,3 +820,15 @@ def test_a_flood_of_problems_is_counted(path, write):
     put(path, [line.replace(b"user", b"resu") for line in lines_of(path)])
     found = verify(path)
     assert (len(found.problems), found.more) == (100, 200)
+
+
+def test_a_full_file_without_its_last_line_feed_was_changed(tmp_path):
+    log = AuditLog(tmp_path / "audit.log", max_bytes=4096)
+    for number in range(60):
+        log.record(decision(number))
+    log.close()
+    full, *_ = full_files(tmp_path / "audit.log")
+    assert verify(tmp_path / "audit.log").ok
+    full.write_bytes(full.read_bytes().removesuffix(b"\n"))
+    (found,) = verify(tmp_path / "audit.log").problems
+    assert (found.what, found.file, found.line) == ("line_feed_missing", full.name, int(full.suffix[1:]))

@@ -12,7 +12,7 @@ import pytest
 
 from doorward.errors import DoorwardError, StoreError, Throttled
 from doorward.guard import ApiKeys, Guard, Throttle
-from doorward.guard.audit.chain import Decision
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.audit.folding import Folds
 
 

@@ -14,10 +14,11 @@ import threading
 import pytest
 
 from doorward.errors import ConfigurationError, StoreError
-from doorward.guard.audit import stream_verification
-from doorward.guard.audit.chain import BEGINNING, Decision, build_line, describe
+from doorward.guard.audit.decisions import Decision
 from doorward.guard.audit.log import AuditLog
-from doorward.guard.audit.stream_verification import verify_stream
+from doorward.journal import stream_verification
+from doorward.journal.chain import BEGINNING, build_line
+from doorward.journal.stream_verification import verify_stream
 
 KEY = "0123456789abcdef-key"
 
@@ -25,7 +26,7 @@ KEY = "0123456789abcdef-key"
 def lines(count, *, chain="0123456789abcdef", key=None):
     """What a process of ours writes."""
     members = [{"event": "started", "pid": 7}]
-    members += [describe(Decision(at=0, outcome="accepted", subject=f"user-{number}")) for number in range(1, count)]
+    members += [Decision(at=0, outcome="accepted", subject=f"user-{number}").describe() for number in range(1, count)]
     link, written = BEGINNING, []
     for each in members:
         line, link = build_line({"chain": chain, **each}, link, at=0, key=key)

@@ -187,6 +187,19 @@ def test_what_our_request_held_secret_is_taken_out():
     assert error.description.count("<secret>") == len(echoes)
 
 
+def test_a_secret_is_taken_out_whole_where_another_begins_like_it():
+    body = b"code=planted-1&refresh_token=planted-1-and-more&device_code=planted-1-and"
+    request = HttpRequest("POST", "https://id.example.org/token", PURPOSE, {}, body)
+    error = refused(400, {"error": "x", "error_description": "No planted-1-and-more here."}, request=request)
+    assert error.description == "No <secret> here."
+
+
+def test_a_word_too_short_to_be_a_secret_leaves_the_text_readable():
+    request = HttpRequest("POST", "https://id.example.org/token", PURPOSE, {}, b"code=a&client_secret=is")
+    error = refused(400, {"error": "x", "error_description": "This is a code."}, request=request)
+    assert error.description == "This is a code."
+
+
 def test_so_is_a_bearer_token():
     request = HttpRequest("GET", "https://id.example.org/token", PURPOSE, {"authorization": "Bearer planted-token"})
     error = refused(403, {"error": "access_denied", "error_description": "planted-token is not good"}, request=request)

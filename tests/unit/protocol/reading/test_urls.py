@@ -92,6 +92,8 @@ def test_http_is_for_loopback_alone_and_only_on_request():
     assert url_flaw("http://[::1]:8080/cb", loopback_http=True) == ""
     assert url_flaw("http://localhost/cb", loopback_http=True) == ""
     assert url_flaw("http://id.example.org", loopback_http=True) == "not_https"
+    for scheme in ("ftp", "ws", "javascript", "HTTP", "https+x"):
+        assert url_flaw(f"{scheme}://localhost/", loopback_http=True) == "not_https"
     assert url_flaw("http://localhost@evil.example/", loopback_http=True) == "has_userinfo"
 
 

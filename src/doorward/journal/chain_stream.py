@@ -18,12 +18,12 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from doorward.errors import StoreError
-from doorward.guard.audit.chain import BEGINNING, SHORT_TEXT, build_line, describe
+from doorward.journal.chain import BEGINNING, SHORT_TEXT, build_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from doorward.guard.audit.chain import Decision, Link
+    from doorward.journal.chain import Entry, Link
     from doorward.ports import Clock
 
 __all__ = ["ChainStream"]
@@ -58,17 +58,17 @@ class ChainStream:
         self._name = os.urandom(_NAME_BYTES).hex()
         self._link = BEGINNING
         self._pieces: deque[bytes] = deque()  # chained, and not written yet: each at most 4096 bytes of whole lines
-        self._taken = 0  # how many decisions they tell of
+        self._taken = 0  # how many entries they tell of
 
-    def append(self, decisions: Sequence[Decision]) -> int:
-        """Write decisions to the end of the chain. After an error, give the same ones again: they are in it already.
+    def append(self, entries: Sequence[Entry]) -> int:
+        """Write entries to the end of the chain. After an error, give the same ones again: they are in it already.
 
         Returns:
             How many were written: all.
         """
         fd = self._opened()
         if not self._pieces:
-            self._chain(decisions)
+            self._chain(entries)
         while self._pieces:
             written = _write(fd, self._pieces[0])
             rest = self._pieces.popleft()[written:]
@@ -101,18 +101,18 @@ class ChainStream:
                 raise StoreError(message, reason="audit_no_access")
         return self._fd
 
-    def _chain(self, decisions: Sequence[Decision]) -> None:
+    def _chain(self, entries: Sequence[Entry]) -> None:
         link, lines = self._link, []
         if link is BEGINNING:
             line, link = self._line({"event": "started", "pid": os.getpid()}, link, self._clock.now())
             lines.append(line)
-        for decision in decisions:
-            line, following = self._line(describe(decision), link, decision.at)
+        for entry in entries:
+            line, following = self._line(entry.describe(), link, entry.at)
             if len(line) > _WHOLE:
-                line, following = self._line(describe(decision, longest=SHORT_TEXT), link, decision.at)
+                line, following = self._line(entry.describe(longest=SHORT_TEXT), link, entry.at)
             lines.append(line)
             link = following
-        self._link, self._taken = link, len(decisions)
+        self._link, self._taken = link, len(entries)
         for line in lines:
             if self._pieces and len(self._pieces[-1]) + len(line) <= _WHOLE:
                 self._pieces[-1] += line

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from doorward.errors import ConfigurationError, StoreError
-from doorward.guard.audit.chain import MAX_LINE_BYTES, holds, parse_line
-from doorward.guard.audit.findings import ChainCheck, Findings, secret_bytes
+from doorward.journal.chain import MAX_LINE_BYTES, holds, parse_line
+from doorward.journal.findings import ChainCheck, Findings, secret_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from doorward.guard.audit.chain import Line
-    from doorward.guard.audit.findings import Finding
+    from doorward.journal.chain import Line
+    from doorward.journal.findings import Finding
     from doorward.model import Secret
 
 __all__ = ["StreamChain", "StreamVerification", "verify_stream"]

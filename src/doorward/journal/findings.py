@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from doorward.errors import printable
-from doorward.guard.audit.chain import BEGINNING, Link
+from doorward.journal.chain import BEGINNING, Link
 from doorward.model import Secret
 
 if TYPE_CHECKING:
-    from doorward.guard.audit.chain import Line
+    from doorward.journal.chain import Line
 
 __all__ = ["ChainCheck", "Finding", "Findings", "secret_bytes"]
 

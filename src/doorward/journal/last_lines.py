@@ -8,9 +8,9 @@ from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from doorward.guard.audit.chain import MAX_LINE_BYTES, parse_line
-from doorward.guard.audit.chain_file import full_files, head_file
-from doorward.guard.audit.files import (
+from doorward.journal.chain import MAX_LINE_BYTES, parse_line
+from doorward.journal.chain_file import full_files, head_file
+from doorward.journal.files import (
     absolute,
     errors_made_ours,
     identity,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from doorward.errors import ConfigurationError, StoreError, printable
-from doorward.guard.audit.chain_file import full_files
+from doorward.journal.chain_file import full_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ def errors_made_ours(place: Path) -> Iterator[None]:
 def refuse_missing(place: Path) -> None:
     """Raise ConfigurationError where there is no log at all."""
     if not place.exists() and not full_files(place):
-        message = f"There is no audit log at {printable(str(place))}. Name the file that the guard writes."
+        message = f"There is no audit log at {printable(str(place))}. Name the file that it is written to."
         raise ConfigurationError(message, field="path", reason="audit_missing")
 
 
@@ -68,7 +68,7 @@ def open_file(place: Path) -> Iterator[BinaryIO]:
 
 def no_log(place: Path) -> ConfigurationError:
     """Return the error about what is there and is no log."""
-    message = f"{printable(str(place))} is no audit log. Name the file that the guard writes."
+    message = f"{printable(str(place))} is no audit log. Name the file that it is written to."
     return ConfigurationError(message, field="path", reason="audit_missing")
 
 

@@ -1,8 +1,9 @@
-"""What an audit log's lines say and how they hang together: line, hash, head. Pure; no file, clock or thread.
+"""How the lines of a log hang together: line, hash, head, and texts that stand in one. Pure; no file, clock or thread.
 
 A line is one JSON object: ``seq``, ``at``, what happened, ``prev`` (the hash of the line before) and, last, ``hash``.
-The hash covers the exact bytes of the line without its ``hash`` member, so nothing has to be written anew to check it.
-It is SHA-256, or HMAC-SHA256 with a key: then who can write the file still can't make a chain that holds.
+What happened, others say. The hash covers the exact bytes of the line without its ``hash`` member, so nothing has to be
+written anew to check it. It is SHA-256, or HMAC-SHA256 with a key: then who can write the file still can't make a chain
+that holds.
 
 The head says where the chain ends, in a file beside the log: removed last lines can't be seen from the rest.
 """
@@ -13,7 +14,7 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -27,19 +28,20 @@ if TYPE_CHECKING:
 __all__ = [
     "BEGINNING",
     "HEAD_BYTES",
+    "LONGEST_TEXT",
     "MAX_LINE_BYTES",
     "SHORT_TEXT",
-    "Decision",
+    "Entry",
     "Line",
     "Link",
     "as_told",
     "bounded",
     "build_head",
     "build_line",
-    "describe",
     "holds",
     "parse_head",
     "parse_line",
+    "told",
 ]
 
 MAX_LINE_BYTES = 65_536
@@ -48,7 +50,7 @@ MAX_LINE_BYTES = 65_536
 _HASH = re.compile(rb',"hash":"([0-9a-f]{64})"\}\Z')
 _HEX = re.compile(r"[0-9a-f]{64}")
 _HEAD = re.compile(rb"(head ([0-9]{20}) ([0-9a-f]{64})) ([0-9a-f]{64})\n")
-_LONGEST_TEXT = 300
+LONGEST_TEXT = 300
 SHORT_TEXT = 120
 """Of a line that has to stay below 4096 bytes: it has seven texts of any letters, of at most four bytes each."""
 _CUT = r"\cut:sha256:"
@@ -59,33 +61,17 @@ HEAD_BYTES = 156
 _encode = msgspec.json.Encoder().encode
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """One decision of the guard: what, who, from where, why. Holds no token text and no claims.
+class Entry(Protocol):
+    """What a line tells of; its members are made when it is written."""
 
-    Made on every request, hence a msgspec struct: a frozen dataclass takes five times as long.
-    """
+    @property
+    def at(self) -> float:
+        """When it happened, in epoch seconds."""
+        ...
 
-    at: float
-    """When, in epoch seconds."""
-    outcome: Literal["accepted", "refused", "forbidden", "throttled", "unavailable"]
-    code: str = ""
-    """Of the error, such as ``expired``; empty where there was none. ``reason`` narrows it down."""
-    reason: str = ""
-    kind: Literal["jwt", "opaque", "api_key", "none"] = "none"
-    issuer: str = ""
-    """Verified where ``accepted`` or ``forbidden``; else what the credential said of itself. So is ``subject``."""
-    subject: str = ""
-    jti: str = ""
-    key_id: str = ""
-    """The ``kid`` of the key that signed, or the id of the API key."""
-    client_ip: str = ""
-    resource: str = ""
-    """Method and path. A query is left out, whoever hands one in: it may hold a secret."""
-    scopes: tuple[str, ...] = ()
-    """The scopes that were needed."""
-    count: int = 1
-    """Of how many decisions this is the last, all of one network and throttled, from ``since`` on (epoch seconds)."""
-    since: float | None = None
+    def describe(self, *, longest: int = LONGEST_TEXT) -> Mapping[str, str]:
+        """Return the members of a line, with texts of at most ``longest`` characters."""
+        ...
 
 
 class Link(NamedTuple):
@@ -122,43 +108,17 @@ class _Told(str):
 
 def as_told(text: str) -> str:
     """Return a text as its line will tell it: printable, and of at most 300 characters."""
-    if len(text) <= _LONGEST_TEXT and text.isprintable() and "\\" not in text:  # as nearly each request's resource
+    if len(text) <= LONGEST_TEXT and text.isprintable() and "\\" not in text:  # as nearly each request's resource
         return text
-    return _Told(_told(text, _LONGEST_TEXT))
+    return _Told(told(text))
 
 
 def bounded(text: str) -> str:
     """Return a text that takes little memory while it waits: one that is too long, as its line will tell it."""
-    return text if len(text) <= _LONGEST_TEXT else as_told(text)
+    return text if len(text) <= LONGEST_TEXT else as_told(text)
 
 
-def describe(decision: Decision, *, longest: int = _LONGEST_TEXT) -> dict[str, str]:
-    """Return a decision as members of a line: printable, bounded, told apart, and without those that say nothing.
-
-    Args:
-        decision: what happened.
-        longest: how many characters a text may have.
-    """
-    resource = decision.resource
-    members = {
-        "outcome": decision.outcome,
-        "code": decision.code,
-        "reason": decision.reason,
-        "kind": decision.kind,
-        "issuer": decision.issuer,
-        "subject": decision.subject,
-        "jti": decision.jti,
-        "key_id": decision.key_id,
-        "client_ip": decision.client_ip,
-        "resource": resource.partition("?")[0] if "?" in resource else resource,
-        "scopes": " ".join(decision.scopes),
-        "count": str(decision.count) if decision.count > 1 else "",
-        "since": "" if decision.since is None else format_instant(decision.since),
-    }
-    return {name: _told(text, longest) for name, text in members.items() if text}
-
-
-def _told(text: str, longest: int) -> str:
+def told(text: str, longest: int = LONGEST_TEXT) -> str:
     r"""Return a text on one line, of at most ``longest`` characters, so that two that differ never read alike.
 
     What does not show is escaped as ``\u200b``, and a backslash as two. What is too long is cut, and ends in

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from doorward.guard.audit.chain import HEAD_BYTES, MAX_LINE_BYTES, holds, parse_head, parse_line
-from doorward.guard.audit.chain_file import head_file
-from doorward.guard.audit.files import absolute, errors_made_ours, open_all, open_file
-from doorward.guard.audit.findings import ChainCheck, Findings, secret_bytes
+from doorward.journal.chain import HEAD_BYTES, MAX_LINE_BYTES, holds, parse_head, parse_line
+from doorward.journal.chain_file import head_file
+from doorward.journal.files import absolute, errors_made_ours, open_all, open_file
+from doorward.journal.findings import ChainCheck, Findings, secret_bytes
 from doorward.system import SystemClock
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    from doorward.guard.audit.chain import Line
-    from doorward.guard.audit.findings import Finding
+    from doorward.journal.chain import Line
+    from doorward.journal.findings import Finding
     from doorward.model import Secret
 
 __all__ = ["Verification", "verify"]
@@ -91,6 +91,8 @@ class _Check:
 
     def read(self, file: BinaryIO) -> None:
         self._end_of_torn()
+        if self._unfinished and self._number:  # the next file is begun only when the one before ends
+            self._problem("line_feed_missing", "has lost its line feed, which only the last file's last line may lack.")
         self._file, self._number = Path(file.name).name, 0
         self._files += 1
         while data := file.readline(MAX_LINE_BYTES + 1):

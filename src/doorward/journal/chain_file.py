@@ -1,7 +1,8 @@
-"""The audit log on disk: one chain, whoever writes. Appends under a lock, ends torn lines, rotates, prunes.
+"""A log on disk: one chain, whoever writes. Appends under a lock, ends torn lines, rotates, prunes.
 
 Beside ``PATH`` lie ``PATH.head`` (where the chain ends, and what writers lock) and the full files, each named by the
-number of its last line: ``PATH.000000001234``. Threads, and what to do while a disk is full, are ``audit``'s.
+number of its last line: ``PATH.000000001234``. Threads, and what to do while a disk is full, are the
+business of who writes.
 
 What happens here is written into the chain itself, as lines with an ``event``:
 
@@ -24,12 +25,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from doorward.errors import StoreError, printable
-from doorward.guard.audit.chain import (
+from doorward.journal.chain import (
     BEGINNING,
     HEAD_BYTES,
     build_head,
     build_line,
-    describe,
     holds,
     parse_head,
     parse_line,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from doorward.guard.audit.chain import Decision, Line, Link
+    from doorward.journal.chain import Entry, Line, Link
     from doorward.ports import Clock
 
 __all__ = ["ChainFile", "full_files", "head_file"]
@@ -106,8 +106,8 @@ class ChainFile:
         self._end = -1  # where the log ended when we knew the link
         self._named = False  # whether the disk holds the names of what is open
 
-    def append(self, decisions: Sequence[Decision]) -> int:
-        """Write decisions to the end of the chain: the first, and those after it that fit into the same file.
+    def append(self, entries: Sequence[Entry]) -> int:
+        """Write entries to the end of the chain: the first, and those after it that fit into the same file.
 
         Returns:
             How many were written; the others are for the next call.
@@ -117,10 +117,10 @@ class ChainFile:
         """
         with self._locked() as head:
             log = self._current_log(head)
-            lines, link = self._lines(decisions, at_least=0 if self._end else 1)
+            lines, link = self._lines(entries, at_least=0 if self._end else 1)
             if not lines:
                 log = self._rotate(log, head)
-                lines, link = self._lines(decisions, at_least=1)  # anew: they follow the new file's first line
+                lines, link = self._lines(entries, at_least=1)  # anew: they follow the new file's first line
             self._write(log, head, b"".join(lines), link)
         return len(lines)
 
@@ -146,11 +146,11 @@ class ChainFile:
                 os.close(fd)
         self._log = self._head = None
 
-    def _lines(self, decisions: Sequence[Decision], *, at_least: int) -> tuple[list[bytes], Link]:
+    def _lines(self, entries: Sequence[Entry], *, at_least: int) -> tuple[list[bytes], Link]:
         lines: list[bytes] = []
         link, end = self._link, self._end
-        for decision in decisions:
-            line, following = build_line(describe(decision), link, at=decision.at, key=self._key)
+        for entry in entries:
+            line, following = build_line(entry.describe(), link, at=entry.at, key=self._key)
             end += len(line)
             if end > self._max_bytes and len(lines) >= at_least:
                 break
