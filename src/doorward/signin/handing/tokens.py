@@ -57,9 +57,10 @@ def session_for(profile: str, *, to: str, by: str) -> Session:
 
     Args and errors are those of ``hand``.
     """
-    session = session_of(profile, Vault())
+    vault = Vault()
+    session = session_of(profile, vault)
     session.token()
-    _note_use(profile, to=to, by=by)
+    note_use(f"doorward {by}", profile=profile, to=to, **who_of(vault.get(profile)))
     return session
 
 
