@@ -17,22 +17,29 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from doorward.model import Secret
 from doorward.vault.entries import ProfileEntry
 from doorward.vault.vault import Vault
 
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
+import secret_service
+
 BARE = "python -c pass"
 DOORWARD = str(Path(sys.executable).with_name("doorward"))
 SEALED = "doorward token, sealed"
-"""With a key file. A keyring takes a few milliseconds more, or as long as it is slow to answer."""
+"""With a key file."""
+BY_KEYRING = "doorward token, keyring"
+"""With GNOME's keyring, on a session bus of its own, where they are installed."""
 COMMANDS = {
     BARE: [sys.executable, "-c", "pass"],
     "import doorward": [sys.executable, "-c", "import doorward"],
     "import Guard, Issuer": [sys.executable, "-c", "from doorward.guard import Guard, Issuer"],
     "doorward token, fresh": [DOORWARD, "token"],
     SEALED: [DOORWARD, "token"],
+    BY_KEYRING: [DOORWARD, "token"],
     "doorward token --json": [DOORWARD, "token", "--json"],
     "doorward status": [DOORWARD, "status"],
     "doorward status --json": [DOORWARD, "status", "--json"],
@@ -43,6 +50,7 @@ MOST_MS = {"import doorward": 5, "import Guard, Issuer": 90}
 MOST_TIMES = {
     "doorward token, fresh": 2.5,
     SEALED: 8,
+    BY_KEYRING: 8,
     "doorward token --json": 4,
     "doorward status": 4,
     "doorward status --json": 4,
@@ -68,6 +76,11 @@ def fill(folder: str, now: float) -> None:
     )
 
 
+def seal(environment: dict[str, str], *options: str) -> None:
+    fill(f"{environment['DOORWARD_HOME']}/vault", time.time())
+    subprocess.run([DOORWARD, "vault", "seal", *options], env=environment, stdout=subprocess.DEVNULL, check=True)
+
+
 def processor_s() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
@@ -89,21 +102,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=25)
     rounds = parser.parse_args().rounds
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
-    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as compiled:
+    programs = secret_service.find_programs()
+    names = [name for name in COMMANDS if programs or name != BY_KEYRING]
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as compiled, ExitStack() as ended:
         fill(str(Path(home, "vault")), time.time())
         environment = {**os.environ, "DOORWARD_HOME": home, "PYTHONPYCACHEPREFIX": compiled}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has been compiled
         sealed = {**environment, "DOORWARD_HOME": f"{home}/sealed", "DOORWARD_VAULT_KEY_FILE": f"{home}/vault.key"}
-        fill(f"{home}/sealed/vault", time.time())
-        command = [DOORWARD, "vault", "seal", "--key-file", sealed["DOORWARD_VAULT_KEY_FILE"]]
-        subprocess.run(command, env=sealed, stdout=subprocess.DEVNULL, check=True)
+        seal(sealed, "--key-file", sealed["DOORWARD_VAULT_KEY_FILE"])
+        environments = {SEALED: sealed}
+        if programs:
+            bus = ended.enter_context(closing(secret_service.SessionBus(programs)))
+            bus.start_keyring()
+            by_keyring = {"DOORWARD_HOME": f"{home}/by_keyring", "DBUS_SESSION_BUS_ADDRESS": bus.address}
+            environments[BY_KEYRING] = environment | by_keyring
+            seal(environments[BY_KEYRING])
         for round_number in range(rounds + 1):
-            for name, command in COMMANDS.items():
-                seconds = measure(command, sealed if name == SEALED else environment)
+            for name in names:
+                seconds = measure(COMMANDS[name], environments.get(name, environment))
                 if round_number:  # the first fills the caches
                     taken[name].append(seconds)
-    medians = {name: [statistics.median(column) for column in zip(*taken[name], strict=True)] for name in COMMANDS}
+    medians = {name: [statistics.median(column) for column in zip(*taken[name], strict=True)] for name in names}
     print(f"{'':24}{'clock':>12}{'over bare':>12}{'ratio':>8}{'processor':>14}{'over bare':>12}{'ratio':>8}")
     for name, times in medians.items():
         columns = (

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 import pgbouncer
 import postgres
 import pytest
+import secret_service
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -32,6 +33,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from secret_service import SessionBus
 
 pytest_plugins = ["pytester"]  # for the tests of our own pytest plugin; only this file may name it
 
@@ -117,6 +120,25 @@ def read_only_mount(require_peer: Callable[[str, object], None]) -> Callable[[Pa
         return command
 
     return beginning
+
+
+@pytest.fixture
+def session_bus(require_peer: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionBus]:
+    """A session bus of this test's own, with no keyring on it yet: see ``start_keyring``. Mark the tests ``peer``."""
+    programs = secret_service.find_programs()
+    require_peer("A Secret Service (gnome-keyring, dbus)", programs)
+    assert programs is not None
+    with contextlib.closing(secret_service.SessionBus(programs)) as bus:
+        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+        yield bus
+
+
+@pytest.fixture
+def prompter(session_bus: SessionBus) -> Iterator[Callable[[], bool]]:
+    """Stand where the keyring's windows come from; tell whether one was asked for."""
+    with secret_service.windows_of(session_bus.address) as asked:
+        yield asked
 
 
 @pytest.fixture(scope="session")

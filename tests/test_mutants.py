@@ -12,7 +12,7 @@ import mutants
 LISTED = mutants.read_lists(mutants.ROOT / "tests" / "mutants")
 ROOMS = (
     *("cli", "protocol", "guard", "http", "integrations", "vault", "signin", "institution", "papers"),
-    *("journal", "record"),
+    *("journal", "keyring", "record"),
 )
 
 CODE = """

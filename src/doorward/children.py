@@ -25,7 +25,7 @@ def is_interpreter() -> bool:
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a browser, a launcher or a keyring's program.
+    """Return the environment for a browser, a launcher or a reader of PDFs.
 
     A browser lives for days, gives its environment to all that it starts, and every program of its user can read it.
     Left out: each variable that begins with ``DOORWARD_``, and each that ends as one of ours that holds a secret,

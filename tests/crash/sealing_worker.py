@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from doorward.errors import DoorwardError
+from doorward.keyring import secret_service
 from doorward.model import Secret
 from doorward.vault.entries import ProfileEntry
 from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
-from doorward.vault.sealing import secret_service
 from doorward.vault.sealing.changing import Sealing
 from doorward.vault.vault import Vault
 

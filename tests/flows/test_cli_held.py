@@ -18,18 +18,24 @@ from doorward.vault.vault import Vault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SUPPORT = Path(__file__).parents[1] / "support"
+    from secret_service import SessionBus
+
 PLANTED = "planted"
 SECRET = "planted client secret"
+CLIENT = "cli@https://id.example.org"
 
 
 @pytest.fixture(autouse=True)
-def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small keyring in a file."""
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "small_backend.Small")
-    monkeypatch.setenv("SMALL_KEYRING", str(tmp_path / "kept"))
-    return tmp_path / "kept"
+def _no_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+
+
+@pytest.fixture
+def keyring(session_bus: SessionBus) -> SessionBus:
+    """GNOME's keyring, unlocked."""
+    session_bus.start_keyring()
+    return session_bus
 
 
 def keep_profile(name: str = "default", **fields: Any) -> None:
@@ -115,7 +121,8 @@ class TestExporting:
         assert ".corrupt-" in bad["files"][0]
         assert work["entry"]["profile"] == "work"
 
-    def test_where_a_client_s_secret_is(self) -> None:
+    @pytest.mark.peer
+    def test_where_a_client_s_secret_is(self, keyring: SessionBus) -> None:
         keep_profile(client_authentication="client_secret_basic")
         keep_secret()
         (shown,) = json.loads(doorward_cli("export", "--json").stdout)["held"]
@@ -210,23 +217,25 @@ class TestForgetting:
         assert told["forgotten"] == [{"profile": "home", "removed": True, "client_secret": None, "problem": None}]
         assert left() == []
 
-    def test_a_client_s_secret_goes_with_the_last_profile_that_needs_it(self, keyring: Path) -> None:
+    @pytest.mark.peer
+    def test_a_client_s_secret_goes_with_the_last_profile_that_needs_it(self, keyring: SessionBus) -> None:
         for name in ("work", "home"):
             keep_profile(name, client_authentication="client_secret_basic")
         keep_secret()
         assert "stays in the keyring, since another profile needs it" in run("forget", "--profile", "work")
-        assert SECRET in keyring.read_text()
+        assert keyring.secrets(CLIENT) == 1
         assert "secret is removed from the keyring" in run("forget", "--profile", "home")
-        assert SECRET not in keyring.read_text()
+        assert keyring.secrets(CLIENT) == 0
 
-    def test_a_client_s_secret_of_settings_goes_too(self, keyring: Path, doorward_home: Path) -> None:
+    @pytest.mark.peer
+    def test_a_client_s_secret_of_settings_goes_too(self, keyring: SessionBus, doorward_home: Path) -> None:
         keep_profile("work")
         (doorward_home / "doorward.toml").write_text(
             '[profiles.batch]\nissuer = "https://id.example.org"\nclient_id = "cli"\nconfidential = true\n'
         )
         keep_secret()
         said = run("forget", "--all")
-        assert SECRET not in keyring.read_text()
+        assert keyring.secrets(CLIENT) == 0
         assert f"{doorward_home / 'doorward.toml'} stays: it holds settings" in said
 
     def test_which_secret_it_was_may_not_be_known(self) -> None:
@@ -234,10 +243,12 @@ class TestForgetting:
         corrupt(Path(Vault().folder))
         assert "doorward secret forget ISSUER --client-id ID" in run("forget", "--profile", "work")
 
-    def test_a_keyring_that_is_locked_is_told(self) -> None:
+    @pytest.mark.peer
+    def test_a_keyring_that_is_locked_is_told(self, keyring: SessionBus) -> None:
         keep_profile(client_authentication="client_secret_basic")
         keep_secret()
-        said = run("forget", "--profile", "default", exits=1, SMALL_KEYRING_MOOD="locked")
+        keyring.lock()
+        said = run("forget", "--profile", "default", exits=1)
         assert "its client's secret may be in the keyring. The keyring is locked." in said
         assert left() == []
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import DOORWARD, doorward_cli
+from command_line import doorward_cli
+from terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
+
+    from secret_service import SessionBus
 
     from doorward.testing import DevIssuer
 
-SUPPORT = Path(__file__).parents[1] / "support"
+pytestmark = pytest.mark.peer
+
 SECRET = "hunter2 and more"
 
 
@@ -29,15 +30,13 @@ def client(issuer: DevIssuer, person: Path) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def keyring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small keyring in a file."""
-    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
-    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "small_backend.Small")
-    monkeypatch.setenv("SMALL_KEYRING", str(tmp_path / "kept"))
-    return tmp_path / "kept"
+def keyring(session_bus: SessionBus) -> SessionBus:
+    """GNOME's keyring, unlocked."""
+    session_bus.start_keyring()
+    return session_bus
 
 
-def test_a_secret_that_is_kept_serves_the_sign_in_and_renewals(client: tuple[str, ...], keyring: Path) -> None:
+def test_a_secret_that_is_kept_serves_the_sign_in_and_renewals(client: tuple[str, ...], keyring: SessionBus) -> None:
     kept = doorward_cli("secret", "set", *client, typed=SECRET + "\n")
     assert (kept.returncode, kept.stdout.startswith("Kept in the keyring")) == (0, True), kept.stderr
     done = doorward_cli("login", *client, "--confidential", "--insecure-loopback-http")
@@ -57,7 +56,9 @@ def test_a_secret_that_is_kept_serves_the_sign_in_and_renewals(client: tuple[str
     assert SECRET not in "".join(each.stdout + each.stderr for each in (kept, done, gone, refused))
 
 
-def test_a_secret_of_the_environment_is_needed_again_and_that_is_said(client: tuple[str, ...], keyring: Path) -> None:
+def test_a_secret_of_the_environment_is_needed_again_and_that_is_said(
+    client: tuple[str, ...], keyring: SessionBus
+) -> None:
     done = doorward_cli("login", *client, "--confidential", "--insecure-loopback-http", DOORWARD_CLIENT_SECRET=SECRET)
     assert done.returncode == 0
     assert "keep DOORWARD_CLIENT_SECRET set, or keep it in the keyring: doorward secret set" in " ".join(
@@ -74,46 +75,77 @@ def test_a_secret_of_the_environment_is_needed_again_and_that_is_said(client: tu
         (("https://id.example.org", "--client-id", "web"), "client_secret is empty"),
     ],
 )
-def test_what_can_not_be_kept_is_told(arguments: tuple[str, ...], said: str, keyring: Path) -> None:
+def test_what_can_not_be_kept_is_told(arguments: tuple[str, ...], said: str, keyring: SessionBus) -> None:
     done = doorward_cli("secret", "set", *arguments)
     assert done.returncode == 2
     assert said in " ".join(done.stderr.split())
-    assert not keyring.exists()
+    assert keyring.secrets("web@https://id.example.org") == 0
 
 
-def test_a_locked_keyring_is_named_and_a_token_that_is_good_still_given(client: tuple[str, ...], keyring: Path) -> None:
+def test_a_locked_keyring_is_named_and_a_token_that_is_good_still_given(
+    client: tuple[str, ...], keyring: SessionBus
+) -> None:
     login = ("login", *client, "--confidential", "--insecure-loopback-http")
     assert doorward_cli(*login, DOORWARD_CLIENT_SECRET=SECRET).returncode == 0
-    refused = doorward_cli("secret", "set", typed=SECRET, SMALL_KEYRING_MOOD="locked")
+    assert doorward_cli("secret", "set", typed=SECRET).returncode == 0
+    keyring.lock()
+    refused = doorward_cli("secret", "set", typed=SECRET)
     assert refused.returncode == 1
     assert "The keyring is locked." in refused.stderr
-    assert doorward_cli("token", SMALL_KEYRING_MOOD="locked").returncode == 0
-    assert "The keyring is locked." in doorward_cli("token", "--renew", SMALL_KEYRING_MOOD="locked").stderr
+    assert doorward_cli("token").returncode == 0
+    assert "The keyring is locked." in doorward_cli("token", "--renew").stderr
 
 
-@pytest.mark.peer
-def test_a_real_keyring(client: tuple[str, ...], tmp_path: Path, require_peer: Callable[[str, object], None]) -> None:
-    programs = [shutil.which(name) for name in ("dbus-run-session", "gnome-keyring-daemon")]
-    require_peer("GNOME's keyring", all(programs))
-    script = f"""
-        printf 'login password' | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1
-        printf '%s\\n' "$SECRET" | {DOORWARD} secret set "$@" || exit 1
-        {DOORWARD} login "$@" --confidential --insecure-loopback-http || exit 2
-        {DOORWARD} token --renew >/dev/null || exit 3
-        {DOORWARD} status
-        {DOORWARD} secret forget
-        {DOORWARD} token --renew
-        echo ended with $?
-    """
-    done = subprocess.run(
-        [str(programs[0]), "--", "sh", "-c", script, "sh", *client],
-        env={**os.environ, "SECRET": SECRET, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for said in ("Kept in the keyring", "secret is in the keyring", "Removed from the keyring", "ended with 2"):
-        assert said in done.stdout
-    assert SECRET not in done.stdout + done.stderr
+QUESTION = "Keep it in your keyring?"
+NOTE = "set DOORWARD_CLIENT_SECRET, or keep it in the keyring: doorward secret set"
+
+
+class TestTheQuestion:
+    """A secret was typed at ``login``: whether to keep it is the person's to say."""
+
+    def conversation(self, client: tuple[str, ...], answer: str | None) -> str:
+        """Sign in at a terminal, type the secret, then the answer; return what the terminal showed."""
+        with Terminal("login", *client, "--confidential", "--insecure-loopback-http", columns=2000) as terminal:
+            terminal.wait_for("Secret of client web:")
+            terminal.type(f"{SECRET}\n")
+            if answer is not None:
+                terminal.wait_for(re.escape(QUESTION))
+                terminal.type(f"{answer}\n")
+            terminal.rest()
+            assert terminal.process.returncode == 0, terminal.shown
+            assert SECRET not in terminal.shown
+            assert "Signed in as alice@example.org" in terminal.plain
+            return terminal.plain
+
+    @pytest.mark.parametrize("answer", ["y", ""])
+    def test_yes_keeps_it(self, issuer: DevIssuer, client: tuple[str, ...], keyring: SessionBus, answer: str) -> None:
+        assert NOTE not in self.conversation(client, answer)
+        assert keyring.secrets(f"web@{issuer.url}") == 1
+        assert doorward_cli("token", "--renew").returncode == 0
+
+    def test_no_keeps_nothing_and_says_what_a_renewal_needs(
+        self, issuer: DevIssuer, client: tuple[str, ...], keyring: SessionBus
+    ) -> None:
+        assert NOTE in self.conversation(client, "n")
+        assert keyring.secrets(f"web@{issuer.url}") == 0
+        assert doorward_cli("token", "--renew").returncode == 2
+
+    def test_one_that_is_kept_is_not_asked_about(self, client: tuple[str, ...], keyring: SessionBus) -> None:
+        assert doorward_cli("secret", "set", *client, typed=SECRET).returncode == 0
+        with Terminal("login", *client, "--confidential", "--insecure-loopback-http") as terminal:
+            shown = terminal.rest()
+        assert "Signed in" in shown
+        assert QUESTION not in shown
+        assert "Secret of client" not in shown
+
+    @pytest.mark.parametrize("state", ["absent", "locked"])
+    def test_without_a_keyring_to_keep_it_nothing_is_asked(
+        self, client: tuple[str, ...], session_bus: SessionBus, state: str
+    ) -> None:
+        if state == "locked":
+            session_bus.start_keyring()
+            assert doorward_cli("secret", "set", *client, typed="an older one").returncode == 0
+            session_bus.lock()
+        shown = self.conversation(client, None)
+        assert QUESTION not in shown
+        assert NOTE in shown

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from command_line import doorward_cli
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
 
 def said(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join(done.stderr.split())
+
+
+def heard(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Return what the provider was asked, by the address that a person could open."""
+    assert done.returncode == 0, done.stderr
+    address = re.search(r"http://\S+/authorize\?\S+", done.stderr)
+    assert address is not None, done.stderr
+    return dict(parse_qsl(urlsplit(address[0]).query))
 
 
 @pytest.fixture
@@ -80,6 +90,54 @@ class TestLogin:
         entry = Vault().get("work")
         assert entry is not None
         assert (entry.client_id, entry.scopes, entry.audience) == ("other", ("openid", "email"), "api")
+
+    @pytest.mark.parametrize(
+        ("in_the_file", "on_the_command_line", "from_the_file", "given"),
+        [
+            ("prompt = 'consent'", ["--prompt", "login"], {"prompt": "consent"}, {"prompt": "login"}),
+            (
+                "login_hint = 'a@example.org'",
+                ["--login-hint", "b"],
+                {"login_hint": "a@example.org"},
+                {"login_hint": "b"},
+            ),
+            (
+                "acr_values = 'urn:one'",
+                ["--acr-values", "urn:two"],
+                {"acr_values": "urn:one"},
+                {"acr_values": "urn:two"},
+            ),
+            ("ui_locales = 'de en'", ["--ui-locales", "fr"], {"ui_locales": "de en"}, {"ui_locales": "fr"}),
+            ("max_age_s = 600", ["--max-age", "60"], {"max_age": "600"}, {"max_age": "60"}),
+            (
+                "parameters = {hd = 'example.org', domain = 'a'}",
+                ["--parameter", "hd=example.com"],
+                {"hd": "example.org", "domain": "a"},
+                {"hd": "example.com", "domain": None},  # one set takes the place of the other
+            ),
+            (
+                "provider = 'google'",
+                ["--provider", "keycloak"],
+                {"access_type": "offline", "prompt": "consent"},
+                {"access_type": None, "prompt": None},
+            ),
+        ],
+        ids=["prompt", "login_hint", "acr_values", "ui_locales", "max_age", "parameters", "provider"],
+    )
+    def test_what_the_provider_hears_comes_from_the_file_and_options_win(
+        self,
+        named: Callable[..., Path],
+        in_the_file: str,
+        on_the_command_line: list[str],
+        from_the_file: dict[str, str | None],
+        given: dict[str, str | None],
+    ) -> None:
+        named(in_the_file)
+        assert from_the_file.items() <= heard(doorward_cli("login", "work")).items()
+        told = heard(doorward_cli("login", "work", *on_the_command_line))
+        assert {name: told.get(name) for name in given} == given
+        for_one_sign_in = heard(doorward_cli("login", "work"))
+        assert from_the_file.items() <= for_one_sign_in.items(), "an option outlived its sign-in"
 
     def test_the_file_goes_before_the_last_sign_in(self, named: Callable[..., Path]) -> None:
         named("audience = 'old'")

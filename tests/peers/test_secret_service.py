@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import resource
@@ -14,10 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from jeepney.bus_messages import message_bus
-from jeepney.io.blocking import open_dbus_connection
-from jeepney.wrappers import unwrap_msg
-from secret_service import SessionBus, find_programs
 from small_keyring import SmallKeyring
 
 from doorward.errors import KeyringLocked, KeyringUnavailable, VaultError
@@ -28,7 +23,7 @@ from doorward.vault.sealing.keys import Keys
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from secret_service import SessionBus
 
 pytestmark = pytest.mark.peer
 
@@ -37,14 +32,8 @@ TOKEN = "planted-access"
 
 
 @pytest.fixture
-def bus(require_peer: Callable[[str, object], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[SessionBus]:
-    programs = find_programs()
-    require_peer("A Secret Service (gnome-keyring, dbus)", programs)
-    assert programs is not None
-    with contextlib.closing(SessionBus(programs)) as bus:
-        monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", bus.address)
-        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
-        yield bus
+def bus(session_bus: SessionBus) -> SessionBus:
+    return session_bus
 
 
 @pytest.fixture
@@ -89,23 +78,6 @@ def held(vault: Vault) -> list[str]:
 
 def in_plain(vault: Vault) -> list[str]:
     return [file.name for file in Path(vault.folder).iterdir() if b"planted" in file.read_bytes()]
-
-
-@pytest.fixture
-def prompter(bus: SessionBus) -> Iterator[Callable[[], bool]]:
-    """Stand where the keyring's windows come from; tell whether one was asked for."""
-    with open_dbus_connection(bus.address) as connection:
-        unwrap_msg(connection.send_and_get_reply(message_bus.RequestName("org.gnome.keyring.SystemPrompter")))
-
-        def asked() -> bool:
-            with contextlib.suppress(TimeoutError):
-                while True:
-                    message = connection.receive(timeout=0.2)
-                    if message.header.message_type.name == "method_call":
-                        return True
-            return False
-
-        yield asked
 
 
 class TestItWorks:

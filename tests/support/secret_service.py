@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -10,10 +11,15 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jeepney import DBusAddress, new_method_call
+from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 from jeepney.wrappers import unwrap_msg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _BUS = """\
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
@@ -109,6 +115,27 @@ class SessionBus:
             master = (session, b"", _PASSWORD, "text/plain")
             ask(keyring, "UnlockWithMasterPassword", "o(oayays)", (_LOGIN, master))
 
+    def keep_secret(self, attributes: dict[str, str], secret: bytes, *, collection: str = "login") -> None:
+        """Keep a secret as another program does."""
+        described = {
+            "org.freedesktop.Secret.Item.Label": ("s", "another program's"),
+            "org.freedesktop.Secret.Item.Attributes": ("a{ss}", attributes),
+        }
+        with open_dbus_connection(self.address) as bus:
+
+            def ask(path: str, interface: str, method: str, signature: str, body: tuple[object, ...]) -> object:
+                address = DBusAddress(path, bus_name=_NAME, interface=f"org.freedesktop.Secret.{interface}")
+                return unwrap_msg(bus.send_and_get_reply(new_method_call(address, method, signature, body), timeout=5))
+
+            _, session = ask(_SERVICE, "Service", "OpenSession", "sv", ("plain", ("s", "")))
+            body = (described, (session, b"", secret, "text/plain"), False)
+            ask(f"{_SERVICE}/collection/{collection}", "Collection", "CreateItem", "a{sv}(oayays)b", body)
+
+    def secrets(self, user: str) -> int:
+        """How many secrets are kept that the package ``keyring`` would find for a user of doorward."""
+        unlocked, locked = self.ask_service("SearchItems", "a{ss}", ({"service": "doorward", "username": user},))
+        return len(unlocked) + len(locked)
+
     def keys(self) -> int:
         """How many keys of vaults are kept."""
         unlocked, locked = self.ask_service("SearchItems", "a{ss}", ({"application": "doorward"},))
@@ -138,6 +165,23 @@ class SessionBus:
             process.kill()
             process.wait(10)
         self._folder.cleanup()
+
+
+@contextlib.contextmanager
+def windows_of(address: str) -> Iterator[Callable[[], bool]]:
+    """Stand where a bus's keyring asks for windows; give what tells whether one was asked for."""
+    with open_dbus_connection(address) as connection:
+        unwrap_msg(connection.send_and_get_reply(message_bus.RequestName("org.gnome.keyring.SystemPrompter")))
+
+        def asked() -> bool:
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    message = connection.receive(timeout=0.2)
+                    if message.header.message_type.name == "method_call":
+                        return True
+            return False
+
+        yield asked
 
 
 def _wait(until: object) -> None:

@@ -33,6 +33,7 @@ _COMMANDS = {
     "token": ("session", "Print a token that is good for a while."),
     "secret": ("session", "Keep a client's secret in the keyring, or forget it."),
     "whoami": ("session", "Show who you are to the provider."),
+    "doctor": ("doctor", "Look at what a sign-in stands on, and say what helps."),
     "vault": ("session", "Encrypt what is kept on this computer, and see whether it is."),
     "exec": ("helpers", "Run a program with a token in its environment."),
     "curl": ("helpers", "Send a request with a token."),

@@ -3,7 +3,7 @@
 ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` are OpenSSL's. ``REQUESTS_CA_BUNDLE`` (a file or a folder) and ``CURL_CA_BUNDLE``
 are what companies set for Requests and curl, where their firewall signs with a CA of its own.
 
-Nothing here, or anywhere else, switches verification off.
+Nothing here switches verification off. ``certificate`` looks at what a server shows without it, and sends nothing.
 """
 
 from __future__ import annotations

@@ -23,7 +23,17 @@ from doorward.errors import ConfigurationError, printable
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["BrowserLaunch", "NoBrowser", "Reason", "Surroundings", "can_open_browser", "look_around", "open_browser"]
+__all__ = [
+    "BrowserLaunch",
+    "NoBrowser",
+    "Reason",
+    "Surroundings",
+    "can_open_browser",
+    "find_browser",
+    "look_around",
+    "open_browser",
+    "surroundings_in_words",
+]
 
 Reason: TypeAlias = Literal[
     "browser_failed",
@@ -167,6 +177,17 @@ def can_open_browser() -> bool:
     return _obstacle(surroundings) is None or any(_chosen_commands("http://127.0.0.1/", surroundings))
 
 
+def find_browser(surroundings: Surroundings) -> str | NoBrowser:
+    """Return the name of the program that ``open_browser`` would start first, and start nothing."""
+    obstacle, url = _obstacle(surroundings), "http://127.0.0.1:8400/"
+    system = () if obstacle else _system_commands(url, surroundings)
+    for program, *_ in (*_chosen_commands(url, surroundings), *system):
+        return Path(program).name
+    if sys.platform == "win32" and obstacle is None:
+        return "startfile"
+    return _no_browser(obstacle or ("wsl_without_browser" if surroundings.wsl else "no_browser"), url)
+
+
 def _start(command: list[str], surroundings: Surroundings, *, elsewhere: bool) -> BrowserLaunch:
     environment = without_secrets(surroundings.environment)
     if Path(command[0]).name == "xdg-open":  # left to itself, it falls back to browsers in text mode
@@ -181,6 +202,19 @@ def _start(command: list[str], surroundings: Surroundings, *, elsewhere: bool) -
     )
     _running.add(process)
     return BrowserLaunch(command[0], process, elsewhere=elsewhere)
+
+
+def surroundings_in_words(surroundings: Surroundings) -> str:
+    """Say where this runs, after "this runs"."""
+    has = surroundings.environment.keys()
+    places = {
+        "in a container": surroundings.container,
+        "in WSL": surroundings.wsl,
+        "by SSH": bool(has & _SSH),
+        "in a remote editor": bool(has & _REMOTE_EDITORS),
+        "on JupyterHub": any(name.startswith("JUPYTERHUB_") for name in has),
+    }
+    return ", ".join(name for name, is_so in places.items() if is_so) or "on a computer of your own"
 
 
 def _is_remote(surroundings: Surroundings) -> bool:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailable, printable
+from doorward.keyring.problems import NO_KEYRING
 from doorward.model import Secret
 from doorward.protocol.client_auth import Client, SecretBasic, SecretPost, choose_authentication
 from doorward.protocol.jwk import SigningKey
 from doorward.protocol.metadata import check_issuer_url
 from doorward.signin.providers import habits_of
-from doorward.signin.settings.os_keyring import read_secret
+from doorward.signin.settings.client_secrets import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +40,6 @@ __all__ = [
 ]
 
 _log = logging.getLogger("doorward.registration")
-_NO_KEYRING = ("keyring_package", "keyring_absent")
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
@@ -188,7 +188,7 @@ def find_client_secret(
     try:
         return read_secret(issuer, client_id)
     except (KeyringLocked, KeyringUnavailable) as error:
-        if error.reason not in _NO_KEYRING:  # most machines without a person have none, and need none
+        if error.reason not in NO_KEYRING:  # most machines without a person have none, and need none
             _log.warning("%s", error)
         return None
 

@@ -109,6 +109,11 @@ class Shelf(_Of[_E]):
             time.sleep(_BETWEEN_LOOKS_S)
         raise StoreError(f"The file of {self._kind.noun} {name!r} keeps changing. Try again.", reason="keeps_changing")
 
+    def peek(self, name: str) -> _E | None:
+        """Return the entry of that name, and leave a file where it is that is not what we wrote. Raises as ``get``."""
+        file = self._kind.file_of(name)
+        return self._read(file, file)
+
     def put(self, entry: _E) -> None:
         """Save an entry durably, in place of the one of the same name.
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from doorward.errors import ConfigurationError, TransportError
+from doorward.http.certificate import look_at_certificate
 from doorward.model import HttpRequest
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -59,6 +60,17 @@ def test_https_goes_through_the_proxy(send, tunnel, monkeypatch):
     assert b"s3cret" not in connect
     assert b"proxy-authorization" not in server.requests[0].lower()
     assert server.requests[0].endswith(b"s3cret")
+
+
+def test_a_certificate_is_looked_at_behind_the_proxy(tunnel, monkeypatch):
+    proxy, server = tunnel
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:p%40ss@127.0.0.1:{proxy.port}")
+    shown = look_at_certificate("https://op.test/issuer")
+    assert (shown.subject, shown.issuer) == ("CN=localhost", "CN=Doorward test authority")
+    [connect] = proxy.requests
+    assert connect.startswith(b"CONNECT op.test:443 HTTP/1.1\r\nHost: op.test:443\r\n")
+    assert b"Basic " + b64encode(b"me:p@ss") in connect
+    assert server.requests in ([], [b""])
 
 
 def test_the_server_behind_the_proxy_is_verified(send, serve, self_signed, monkeypatch):

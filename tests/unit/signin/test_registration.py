@@ -111,7 +111,8 @@ class TestFindingTheSecret:
             (KeyringLocked("It is locked.", reason="keyring_locked"), ["It is locked."]),
             (KeyringUnavailable("It hangs.", reason="keyring_hung"), ["It hangs."]),
             (KeyringUnavailable("There is none.", reason="keyring_absent"), []),
-            (KeyringUnavailable("No package.", reason="keyring_package"), []),
+            (KeyringUnavailable("No package.", reason="keyring_package_missing"), []),
+            (KeyringUnavailable("No bus.", reason="keyring_no_bus"), []),
         ],
     )
     def test_a_keyring_that_can_not_answer_holds_nothing(

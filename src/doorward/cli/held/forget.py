@@ -15,9 +15,10 @@ from doorward.cli.options import json_option
 from doorward.cli.terminal import print_json, print_text
 from doorward.errors import DoorwardError, KeyringLocked, KeyringUnavailable, LockTimeout, printable
 from doorward.journal.chain_file import full_files, head_file
+from doorward.keyring.problems import NO_KEYRING
 from doorward.record.noting import noting
 from doorward.record.settings import record_file
-from doorward.signin.settings.os_keyring import forget_secret
+from doorward.signin.settings.client_secrets import forget_secret
 from doorward.system import SystemClock
 from doorward.vault.entries import ProfileEntry
 from doorward.vault.files import list_private_files
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _LOCK_TIMEOUT_S = 5.0
-_NO_KEYRING = ("keyring_package", "keyring_absent")
-"""Then it keeps nothing either."""
 
 
 @click.command("forget")
@@ -175,7 +174,7 @@ def _forget_secret(client: Client, needed: set[Client]) -> tuple[str, str | None
     try:
         return ("removed" if forget_secret(client.issuer, client.client_id) else ""), None
     except (KeyringLocked, KeyringUnavailable) as error:
-        if error.reason in _NO_KEYRING:
+        if error.reason in NO_KEYRING:
             return "", None
         return "", f"its client's secret may be in the keyring. {error.message}"
 

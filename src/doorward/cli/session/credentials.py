@@ -12,7 +12,7 @@ from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailabl
 from doorward.model import Secret
 from doorward.signin.handing.tokens import session_of
 from doorward.signin.registration import find_client_secret
-from doorward.signin.settings.os_keyring import keep_secret, read_secret
+from doorward.signin.settings.client_secrets import keep_secret, read_secret
 
 __all__ = ["client_secret", "say_what_renewals_need", "secret_source", "session_of", "type_secret"]
 

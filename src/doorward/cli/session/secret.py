@@ -12,7 +12,7 @@ from doorward.cli.terminal import print_json, print_text
 from doorward.errors import ConfigurationError, printable
 from doorward.model import Secret
 from doorward.signin.registration import Registration
-from doorward.signin.settings.os_keyring import forget_secret, keep_secret
+from doorward.signin.settings.client_secrets import forget_secret, keep_secret
 from doorward.signin.settings.profiles import read_profiles, unknown_profile
 from doorward.vault.vault import Vault
 

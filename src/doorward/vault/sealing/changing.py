@@ -19,7 +19,6 @@ from doorward.errors import CorruptEntry, DoorwardError, LockTimeout, VaultError
 from doorward.system import SystemClock
 from doorward.vault.files import MAX_FILE_BYTES, read_private_file, remove_private_file, write_private_file
 from doorward.vault.lock import FileLock
-from doorward.vault.sealing import os_keyring
 from doorward.vault.sealing.envelope import Envelope, closed, opened, proven
 from doorward.vault.sealing.gate import read_seal
 from doorward.vault.sealing.keys import Keys
@@ -188,7 +187,7 @@ class Sealing:
                 seal = self._read()
                 kept = (*seal.spare, *(key.id for key in seal.keys if key.source == "keyring"))
                 for key_id in kept:
-                    os_keyring.remove(key_id)
+                    self._keys.forget(key_id)
                 problem = None
             except VaultError as error:  # one that can't be read names no key
                 problem = error.message
@@ -212,7 +211,7 @@ class Sealing:
     def _write_back(self, seal: Seal, new: SealKey) -> None:
         """Leave things as they were before a keyring did not keep a new key."""
         with suppress(VaultError):  # what it may have kept after all protects nothing, and tells nothing
-            os_keyring.remove(new.id)
+            self._keys.forget(new.id)
         if seal == PLAIN:
             remove_private_file(self._folder, SEAL_FILE)
         else:
@@ -237,7 +236,7 @@ class Sealing:
         problem = None
         try:
             for key_id in seal.spare:
-                os_keyring.remove(key_id)
+                self._keys.forget(key_id)
         except VaultError as error:
             problem = error.message
         else:

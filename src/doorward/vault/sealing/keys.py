@@ -12,7 +12,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from doorward.errors import ConfigurationError, KeyringUnavailable, UnsafePermissions, VaultError, printable
-from doorward.vault.sealing import ciphers, os_keyring
+from doorward.keyring import os_keyring
+from doorward.keyring.entry import Entry
+from doorward.vault.sealing import ciphers
 from doorward.vault.sealing.seal import SealKey, from_base64, to_base64
 from doorward.vault.trusted_file import read_trusted_file
 
@@ -103,14 +105,11 @@ class Keys:
         Raises:
             VaultError: The keyring is locked, missing, does not answer, or keeps something else.
         """
-        text = to_base64(self._found[key.id])
-        os_keyring.keep(key.id, text)
-        if os_keyring.read(key.id) != text:
-            message = (
-                "The keyring took a key and gives back something else, as one does that is full or takes only short "
-                "values. Nothing was sealed. Make room in it, or take a key file: doorward vault seal --key-file FILE"
-            )
-            raise KeyringUnavailable(message, reason="keyring_too_small")
+        os_keyring.keep(_entry(key.id), to_base64(self._found[key.id]))
+
+    def forget(self, key_id: str) -> None:
+        """Remove a key from the keyring, if it is there. Raises what ``keep`` does."""
+        os_keyring.remove(_entry(key_id))
 
     def _materials(self, key: SealKey) -> Iterator[bytes]:
         """Look in each place that such a key can come from."""
@@ -127,7 +126,7 @@ class Keys:
         if error is not None and monotonic() - failed_at < _QUIET_S:
             raise type(error)(error.message, reason=error.reason)
         try:
-            found = os_keyring.read(key_id)
+            found = os_keyring.read(_entry(key_id))
         except KeyringUnavailable as unavailable:
             if unavailable.reason == "keyring_hung":
                 self._failed = {key_id: (monotonic(), unavailable)}
@@ -197,6 +196,17 @@ _NO_PROOF: dict[Source, str] = {
     ),
     "passphrase": (f"That is not the passphrase of this vault, or seal.json in it was altered. Check {PASSPHRASE}."),
 }
+
+
+def _entry(key_id: str) -> Entry:
+    """Return the entry of the keyring that holds a key."""
+    return Entry(
+        service="doorward-vault",
+        user=key_id,
+        attributes={"application": "doorward", "doorward-vault-key": key_id},
+        label="Doorward: the key of a vault",
+        instead="For machines without a keyring there are key files and passphrases: doorward vault --help",
+    )
 
 
 def _given(variable: str, more: tuple[str, ...]) -> tuple[str, ...]:

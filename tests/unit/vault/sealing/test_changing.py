@@ -10,7 +10,7 @@ import pytest
 
 from doorward.errors import ConfigurationError, LockTimeout, StoreError, UnsafePermissions, VaultError
 from doorward.vault.lock import FileLock
-from doorward.vault.sealing import changing
+from doorward.vault.sealing import changing, keys
 from doorward.vault.sealing.changing import Sealing
 from doorward.vault.sealing.keys import Keys, make_key_file
 
@@ -216,7 +216,7 @@ class TestWhatIsNotOurs:
             write(folder, name, data)
 
         monkeypatch.setattr(changing, "write_private_file", exchanged)
-        monkeypatch.setattr(changing.os_keyring, "remove", removed.append)
+        monkeypatch.setattr(keys.os_keyring, "remove", removed.append)
         assert sealing().rotate().rewritten == 1
         assert removed == []
 

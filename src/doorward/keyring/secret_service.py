@@ -1,4 +1,4 @@
-"""Asks the Secret Service for keys: GNOME's keyring, KDE's wallet, KeePassXC, all that Linux calls a keyring.
+"""Asks the Secret Service: GNOME's keyring, KDE's wallet, KeePassXC, all that Linux calls a keyring.
 
 We talk to it ourselves, over the session bus, for three things that the ``keyring`` package does not give: a deadline
 for each answer, no window (a locked keyring is said to be locked, not opened), and a start that takes a tenth as long.
@@ -16,67 +16,74 @@ from jeepney.bus import get_connectable_addresses  # type: ignore[import-untyped
 from jeepney.io.blocking import DBusConnection, prep_socket  # type: ignore[import-untyped] # the same
 from jeepney.wrappers import DBusErrorResponse, unwrap_msg  # type: ignore[import-untyped] # the same
 
-from doorward.errors import KeyringLocked, KeyringUnavailable, printable
+from doorward.keyring.problems import DEADLINE_S, problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from jeepney import Message
 
-__all__ = ["keep", "read", "remove"]
+    from doorward.keyring.entry import Entry
 
-_DEADLINE_S = 5.0
+__all__ = ["check", "keep", "read", "remove"]
+
 _BUS_NAME = "org.freedesktop.secrets"
+_INTERFACES = "org.freedesktop.Secret"
 _SERVICE = "/org/freedesktop/secrets"
 _NOTHING = "/"
 """The path that stands for no object."""
 
 _ABSENT = ("ServiceUnknown", "NameHasNoOwner", "Spawn.")
-_LOCKED = "org.freedesktop.Secret.Error.IsLocked"
+_LOCKED = f"{_INTERFACES}.Error.IsLocked"
 _SILENT = (
     "org.freedesktop.DBus.Error.NoReply",
     "org.freedesktop.DBus.Error.Timeout",
     "org.freedesktop.DBus.Error.TimedOut",
 )
-_KEY_FILE_INSTEAD = "Where there is no keyring, take a key file or a passphrase: doorward vault --help"
 
 
-def read(name: str) -> str | None:
-    """Return what is kept under a name, None if nothing is.
+def check() -> None:
+    """Make sure that the keyring of the person's session is there and unlocked. Raises what ``read`` does."""
+    with _talk() as service:
+        if service.is_locked(service.default_collection()):
+            raise problem("locked")
+
+
+def read(entry: Entry) -> str | None:
+    """Return the text of an entry, None if nothing is kept.
 
     Raises:
         KeyringLocked, KeyringUnavailable: The message says what to do.
     """
     with _talk() as service:
-        item = service.found(name)
-        if item is None:
+        items = service.found(entry)
+        if not items:
             return None
-        _, _, value, _ = service.ask(item, "Item", "GetSecret", "o", (service.session,))[0]
+        _, _, value, _ = service.ask(items[0], "Item", "GetSecret", "o", (service.session,))[0]
         return bytes(value).decode(errors="replace")
 
 
-def keep(name: str, text: str) -> None:
-    """Keep a text under a name, in the keyring that the person's session opens. Raises what ``read`` does."""
+def keep(entry: Entry, text: str) -> None:
+    """Keep a text, in the keyring that the person's session opens. Raises what ``read`` does."""
     with _talk() as service:
-        (collection,) = service.ask(_SERVICE, "Service", "ReadAlias", "s", ("default",))
-        if collection == _NOTHING:
-            message = f"The keyring service has no default keyring. Make one in its settings. {_KEY_FILE_INSTEAD}"
-            raise KeyringUnavailable(message, reason="keyring_empty")
+        collection = service.default_collection()
         described = {
-            "org.freedesktop.Secret.Item.Label": ("s", "Doorward: the key of a vault"),
-            "org.freedesktop.Secret.Item.Attributes": ("a{ss}", _attributes(name)),
+            f"{_INTERFACES}.Item.Label": ("s", entry.label),
+            f"{_INTERFACES}.Item.Attributes": ("a{ss}", {**entry.attributes, **entry.written}),
         }
         secret = (service.session, b"", text.encode(), "text/plain")
-        _, prompt = service.ask(collection, "Collection", "CreateItem", "a{sv}(oayays)b", (described, secret, True))
+        kept, prompt = service.ask(collection, "Collection", "CreateItem", "a{sv}(oayays)b", (described, secret, True))
         service.refuse(prompt)
+        service.delete(item for item in service.found(entry) if item != kept)
 
 
-def remove(name: str) -> None:
-    """Remove what is kept under a name, if anything is. Raises what ``read`` does."""
+def remove(entry: Entry) -> bool:
+    """Remove an entry, and return whether there was one. Raises what ``read`` does."""
     with _talk() as service:
-        item = service.found(name)
-        if item is not None:
-            service.refuse(service.ask(item, "Item", "Delete")[0])
+        items = service.found(entry)
+        service.delete(items)
+        service.found(entry)  # another that is kept in a keyring that is locked: that is said
+    return bool(items)
 
 
 class _Bus(DBusConnection):  # type: ignore[misc] # jeepney has no types
@@ -100,22 +107,40 @@ class _Talk:
     def ask(
         self, path: str, interface: str, method: str, signature: str | None = None, body: Any = ()
     ) -> tuple[Any, ...]:
-        address = DBusAddress(path, bus_name=_BUS_NAME, interface=f"org.freedesktop.Secret.{interface}")
+        return self._ask(path, f"{_INTERFACES}.{interface}", method, signature, body)
+
+    def is_locked(self, collection: str) -> bool:
+        what = (f"{_INTERFACES}.Collection", "Locked")
+        ((_, locked),) = self._ask(collection, "org.freedesktop.DBus.Properties", "Get", "ss", what)
+        return locked is not False
+
+    def _ask(self, path: str, interface: str, method: str, signature: str | None, body: Any) -> tuple[Any, ...]:
+        address = DBusAddress(path, bus_name=_BUS_NAME, interface=interface)
         answer: tuple[Any, ...] = unwrap_msg(
             self._bus.send_and_get_reply(new_method_call(address, method, signature, body))
         )
         return answer
 
-    def found(self, name: str) -> str | None:
-        unlocked, locked = self.ask(_SERVICE, "Service", "SearchItems", "a{ss}", (_attributes(name),))
+    def default_collection(self) -> str:
+        (collection,) = self.ask(_SERVICE, "Service", "ReadAlias", "s", ("default",))
+        if collection == _NOTHING:
+            raise problem("empty")
+        return str(collection)
+
+    def found(self, entry: Entry) -> list[str]:
+        unlocked, locked = self.ask(_SERVICE, "Service", "SearchItems", "a{ss}", (entry.attributes,))
         if not unlocked and locked:
-            raise _locked()
-        return str(unlocked[0]) if unlocked else None
+            raise problem("locked")
+        return list(unlocked)
+
+    def delete(self, items: Iterable[str]) -> None:
+        for item in items:
+            self.refuse(self.ask(item, "Item", "Delete")[0])
 
     def refuse(self, prompt: str) -> None:
         """Take a wish to show a window for what it is: the keyring is locked."""
         if prompt != _NOTHING:
-            raise _locked()
+            raise problem("locked")
 
 
 @contextmanager
@@ -124,9 +149,9 @@ def _talk() -> Iterator[_Talk]:
         with closing(_connected()) as bus:
             yield _Talk(bus)
     except TimeoutError:
-        error: Exception = _hung()
+        error: Exception = problem("hung")
     except OSError:
-        error = _no_bus()
+        error = problem("no_bus")
     except DBusErrorResponse as refused:
         error = _named(str(refused.name), " ".join(str(part) for part in refused.data or ()))
     except (ValueError, TypeError, LookupError):
@@ -137,17 +162,13 @@ def _talk() -> Iterator[_Talk]:
 
 
 def _connected() -> _Bus:
-    until = monotonic() + _DEADLINE_S
-    socket = prep_socket(_address(), timeout=_DEADLINE_S)
+    until = monotonic() + DEADLINE_S
+    socket = prep_socket(_address(), timeout=DEADLINE_S)
     try:
         return _Bus(socket, until)
     except BaseException:
         socket.close()
         raise
-
-
-def _attributes(name: str) -> dict[str, str]:
-    return {"application": "doorward", "doorward-vault-key": name}
 
 
 def _address() -> str:
@@ -157,47 +178,18 @@ def _address() -> str:
         try:
             return str(next(iter(get_connectable_addresses(named))))
         except (RuntimeError, ValueError, StopIteration):
-            raise _no_bus() from None
+            raise problem("no_bus") from None
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if not runtime:
-        raise _no_bus()
+        raise problem("no_bus")
     return os.path.join(runtime, "bus")
 
 
 def _named(name: str, said: str = "") -> Exception:
     if name == _LOCKED:
-        return _locked()
+        return problem("locked")
     if name.endswith(_SILENT):
-        return _hung()
+        return problem("hung")
     if any(part in name for part in _ABSENT):
-        message = f"No keyring service runs in this session. Start one, such as gnome-keyring. {_KEY_FILE_INSTEAD}"
-        return KeyringUnavailable(message, reason="keyring_absent")
-    message = (
-        f"The keyring refused: {printable(said or name)}. See in its own program whether it works, and whether its "
-        f"disk is full. {_KEY_FILE_INSTEAD}"
-    )
-    return KeyringUnavailable(message, reason="keyring_refused")
-
-
-def _locked() -> KeyringLocked:
-    message = (
-        "The keyring is locked. Unlock it, by signing in to your desktop or in the keyring's own program (Passwords "
-        "and Keys, KWallet, KeePassXC), and try again. Nothing is lost."
-    )
-    return KeyringLocked(message, reason="keyring_locked")
-
-
-def _hung() -> KeyringUnavailable:
-    message = (
-        f"The keyring did not answer, or not within {_DEADLINE_S:g} s. See whether it waits for you in a window; else "
-        "restart it, or sign out of your desktop and in again. Nothing is lost."
-    )
-    return KeyringUnavailable(message, reason="keyring_hung")
-
-
-def _no_bus() -> KeyringUnavailable:
-    message = (
-        "This session has no D-Bus session bus, and so no keyring: as in a container, by SSH, or in cron. "
-        f"{_KEY_FILE_INSTEAD}"
-    )
-    return KeyringUnavailable(message, reason="keyring_no_bus")
+        return problem("absent")
+    return problem("refused", said or name)

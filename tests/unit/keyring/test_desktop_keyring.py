@@ -8,7 +8,10 @@ import pytest
 from keyring import errors
 
 from doorward.errors import KeyringLocked, KeyringUnavailable
-from doorward.vault.sealing import desktop_keyring
+from doorward.keyring import desktop_keyring
+from doorward.keyring.entry import Entry
+
+ENTRY = Entry("doorward-vault", "key", {}, "a label", "Do without.")
 
 
 class Backend:
@@ -50,12 +53,13 @@ def install(monkeypatch):
 
 def test_a_key_is_kept_read_and_removed(install):
     backend = install(Backend())
-    assert desktop_keyring.read("key") is None
-    desktop_keyring.keep("key", "planted")
+    desktop_keyring.check()
+    assert desktop_keyring.read(ENTRY) is None
+    desktop_keyring.keep(ENTRY, "planted")
     assert backend.kept == {("doorward-vault", "key"): "planted"}
-    assert desktop_keyring.read("key") == "planted"
-    desktop_keyring.remove("key")
-    desktop_keyring.remove("key")
+    assert desktop_keyring.read(ENTRY) == "planted"
+    assert desktop_keyring.remove(ENTRY)
+    assert not desktop_keyring.remove(ENTRY)
     assert backend.kept == {}
 
 
@@ -69,7 +73,12 @@ def test_a_key_is_kept_read_and_removed(install):
 )
 def test_what_it_raises_is_named_and_not_repeated(install, error, kind, reason):
     install(Backend(error))
-    for use in (lambda: desktop_keyring.read("key"), lambda: desktop_keyring.keep("key", "planted")):
+    for use in (
+        desktop_keyring.check,
+        lambda: desktop_keyring.read(ENTRY),
+        lambda: desktop_keyring.keep(ENTRY, "planted"),
+        lambda: desktop_keyring.remove(ENTRY),
+    ):
         with pytest.raises(kind) as refused:
             use()
         assert refused.value.reason == reason
@@ -81,6 +90,6 @@ def test_one_that_hangs_is_not_waited_for(install):
     answer = threading.Event()
     install(Backend(hang=answer))
     with pytest.raises(KeyringUnavailable) as refused:
-        desktop_keyring.read("key")
+        desktop_keyring.read(ENTRY)
     assert refused.value.reason == "keyring_hung"
     answer.set()
