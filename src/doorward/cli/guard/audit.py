@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from doorward.cli.ending import FAILED
-from doorward.cli.options import json_option
+from doorward.cli.options import Group, json_option
 from doorward.cli.terminal import print_json, print_line, print_text, wrapped
 from doorward.errors import ConfigurationError, printable
 from doorward.guard.audit.last_lines import follow, tail
@@ -31,7 +31,7 @@ __all__ = ["command"]
 _EXPECTED = re.compile(r"([1-9][0-9]{0,18}):([0-9a-f]{64})")
 
 
-@click.group("audit")
+@click.group("audit", cls=Group)
 def command() -> None:
     """Check and read a guard's audit log."""
 

@@ -14,11 +14,19 @@ from doorward.model import Secret
 from doorward.signin.registration import find_client_secret, read_client_key
 from doorward.signin.session import Session
 from doorward.signin.settings.os_keyring import keep_secret, read_secret
+from doorward.signin.settings.profiles import unknown_profile
 
 if TYPE_CHECKING:
     from doorward.vault.vault import Vault
 
-__all__ = ["client_secret", "say_what_renewals_need", "secret_source", "session_of", "type_secret"]
+__all__ = [
+    "client_secret",
+    "is_profile_name",
+    "say_what_renewals_need",
+    "secret_source",
+    "session_of",
+    "type_secret",
+]
 
 
 def session_of(profile: str, vault: Vault) -> Session:
@@ -31,6 +39,19 @@ def session_of(profile: str, vault: Vault) -> Session:
     entry = vault.get(profile)
     signs = entry is not None and entry.client_authentication == "private_key_jwt"
     return Session(profile, client_key=read_client_key() if signs else None, vault=vault)
+
+
+def is_profile_name(word: str, known: set[str]) -> bool:
+    """Tell the name of a profile from an issuer.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if word.lower() in known:
+        return True
+    if set(word) & set(":/."):
+        return False
+    raise unknown_profile(word, known)
 
 
 def secret_source(issuer: str, client_id: str) -> str:

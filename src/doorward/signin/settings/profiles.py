@@ -16,7 +16,7 @@ from doorward.vault.settings_file import read_tables, refuse_unknown, wrong
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["NamedProfile", "read_profile", "read_profiles", "unknown_profile"]
+__all__ = ["NamedProfile", "how_to_sign_in", "meant", "read_profile", "read_profiles", "unknown_profile"]
 
 
 def _text(value: object) -> str:
@@ -128,11 +128,28 @@ def read_profile(name: str) -> NamedProfile:
     return named[name.lower()]
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """Ask whether the profile was meant whose name is nearly that; empty where there is none."""
+    near = difflib.get_close_matches(name.lower(), sorted(known), 1)
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def how_to_sign_in(profile: str, *, held: Iterable[str]) -> str:
+    """Say what to do where nobody is signed in as a profile: which of those that are was meant, or what to type."""
+    try:
+        named = read_profiles()
+    except ConfigurationError:  # signing in tells of it
+        named = {}
+    if profile.lower() in named:
+        return f"Sign in first: doorward login {profile}."
+    option = "" if profile == "default" else f" --profile {profile}"
+    return f"{meant(profile, held)} Sign in first: doorward login ISSUER --client-id ID{option}.".strip()
+
+
 def unknown_profile(name: str, known: Iterable[str]) -> ConfigurationError:
     """Build the error for a name that no profile has."""
     names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, 1)
-    there = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names) or 'none yet'}."
+    there = meant(name, names) or f"Known: {', '.join(names) or 'none yet'}."
     message = (
         f"{printable(name)!r} is none of the profiles. {there} To sign in at an issuer, give its URL, such as "
         "https://id.example.org, and its client ID; or name both in doorward.toml: [profiles.NAME]."
