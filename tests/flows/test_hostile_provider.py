@@ -24,9 +24,11 @@ REFUSED = """
 InvalidResponse issuer_mismatch:
     metadata_issuer_with_slash metadata_issuer_other_case metadata_issuer_other_host
 InvalidResponse missing_member:
+    pushed_request_uri_missing pushed_expires_in_missing
     metadata_issuer_missing metadata_token_endpoint_missing metadata_authorization_endpoint_missing
     metadata_jwks_uri_missing token_access_token_missing
 InvalidResponse wrong_member_type:
+    pushed_request_uri_number pushed_request_uri_empty pushed_request_uri_line_break
     metadata_issuer_in_list metadata_token_endpoint_number metadata_scopes_string metadata_scopes_numbers
     metadata_algorithms_string metadata_auth_methods_object metadata_iss_parameter_string
     token_access_token_number token_expires_in_words token_expires_in_true
@@ -75,7 +77,10 @@ UnknownKey ambiguous_kid:
 InvalidResponse unsupported_token_type:
     token_type_mac
 InvalidResponse negative_duration:
+    pushed_expires_in_negative
     token_expires_in_negative
+OAuthError invalid_request:
+    pushed_error_with_200
 OAuthError invalid_grant:
     token_error_with_200 callback_code_unknown
 CallbackRejected iss_missing:
@@ -247,6 +252,8 @@ def test_a_lie_is_refused_by_its_own_error(
         assert (entry.access_token, entry.id_token, entry.claims) == (kept.access_token, kept.id_token, kept.claims)
         assert entry.ended_at is None
     else:
+        if lie.startswith("pushed_"):
+            issuer.change(pushed_requests="offered")
         issuer.misbehave(lie)
         with pytest.raises(error) as refused:
             sign_in(**options)

@@ -10,10 +10,12 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import doorward_cli
 from races import answers, expire, go, workers
 
 import doorward
 from doorward.errors import OAuthError, SignInCancelled, SignInRequired, TransportError
+from doorward.protocol.claims import parse_jwt
 from doorward.protocol.jwk import SigningKey
 from doorward.vault.vault import Vault
 
@@ -313,3 +315,48 @@ class TestServices:
         with pytest.raises(OAuthError) as refused:
             service.token()
         assert refused.value.error == "invalid_client"
+
+
+class TestOnBehalfOf:
+    """Token exchange (RFC 8693) at a provider that is not ours."""
+
+    @pytest.fixture
+    def service(self, oidc_provider: Any) -> doorward.ClientCredentials:
+        return doorward.ClientCredentials(oidc_provider.https, "api", client_secret="api-secret")
+
+    def test_a_service_gets_a_token_for_another_api_in_its_callers_name(
+        self, service: doorward.ClientCredentials, session: doorward.Session
+    ) -> None:
+        source = doorward.OnBehalfOf(service, session.token(), resource="urn:api:jwt", scopes=["read"])
+        claims = parse_jwt(source.token()).claims
+        assert (claims["sub"], claims["aud"], claims["client_id"]) == ("alice", "urn:api:jwt", "api")
+        assert asyncio.run(source.atoken()) == source.token()
+
+    def test_a_callers_token_that_is_no_longer_good_is_refused(
+        self, service: doorward.ClientCredentials, session: doorward.Session
+    ) -> None:
+        caller = session.token()
+        session.sign_out()
+        with pytest.raises(OAuthError) as refused:
+            doorward.OnBehalfOf(service, caller, resource="urn:api:jwt").token()
+        assert refused.value.error == "invalid_grant"
+
+
+def test_a_session_of_micromegas_goes_on_here(
+    session: doorward.Session, oidc_provider: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Vault().get("default")
+    token = {"access_token": session.token(), "id_token": session.token("id"), "token_type": "Bearer"}
+    token |= {"refresh_token": entry.refresh_token.reveal(), "expires_at": int(entry.access_token_expires_at)}
+    file = tmp_path / "tokens.json"
+    file.write_text(json.dumps({"issuer": oidc_provider.https, "client_id": "native", "token": token}))
+    monkeypatch.setenv("DOORWARD_HOME", str(tmp_path / "here"))
+    done = doorward_cli("import", "micromegas", str(file))
+    assert done.returncode == 0, done.stderr
+    assert Vault().get("default").claims is None, "nobody has verified what the file says"
+
+    renewed = doorward_cli("token", "--renew")
+    assert renewed.returncode == 0, renewed.stderr
+    assert userinfo(oidc_provider, renewed.stdout.strip())["sub"] == "alice"
+    assert doorward.open_session().principal.subject == "alice"
+    assert refused_by_provider(oidc_provider, "native", token["refresh_token"]) == "invalid_grant", "it was replaced"

@@ -23,13 +23,17 @@ from doorward.errors import (
 )
 from doorward.model import Secret
 from doorward.protocol.base64url import encode_base64url
+from doorward.protocol.client_auth import SecretBasic, build_form_request
 from doorward.protocol.metadata import issuer_matches
+from doorward.protocol.reading.answers import Answer
 from doorward.protocol.reading.responses import oauth_error
 from doorward.protocol.reading.urls import FLAWS, encode_form, url_flaw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from doorward.model import HttpRequest, HttpResponse
+    from doorward.protocol.client_auth import Client
     from doorward.protocol.metadata import ProviderMetadata
 
 __all__ = [
@@ -37,8 +41,10 @@ __all__ = [
     "ValidatedCallback",
     "authorization_parameters",
     "build_authorization_request",
+    "build_pushed_request",
     "challenge_of",
     "join_scopes",
+    "parse_pushed_response",
     "validate_callback",
 ]
 
@@ -66,6 +72,8 @@ _OWNED = {
     )
 )
 """What no free parameter may say: what a sign-in stands on, or no address may hold; and which argument says it."""
+_PUSH = "the pushed authorization request endpoint"
+_LONGEST_PUSHED_LIFE_S = 86_400
 _LONGEST_QUERY = 16_384
 _MOST_PARAMETERS = 50
 
@@ -230,7 +238,44 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         iss_required=metadata.iss_parameter_supported,
         silent=parameters.get("prompt") == "none",
     )
-    return f"{endpoint}{'&' if '?' in endpoint else '?'}{encode_form(parameters.items())}", pending
+    return _with_query(endpoint, parameters), pending
+
+
+def build_pushed_request(metadata: ProviderMetadata, client: Client, url: str, *, now: float, jti: str) -> HttpRequest:
+    """Push what ``url``, made by ``build_authorization_request``, would have the browser say.
+
+    Raises:
+        InvalidResponse: ``missing_member`` or ``bad_endpoint``: there is no place to push it to.
+
+    Source: RFC 9126 section 2.1.
+    """
+    endpoint = metadata.need("pushed_authorization_request_endpoint")
+    asked = parse_qsl(url[len(metadata.need("authorization_endpoint")) + 1 :], keep_blank_values=True)
+    if not isinstance(client.authentication, SecretBasic):  # of all others, the proof names the client in the form
+        asked = [(name, value) for name, value in asked if name != "client_id"]
+    return build_form_request(endpoint, _PUSH, asked, client, issuer=metadata.issuer, now=now, jti=jti)
+
+
+def parse_pushed_response(
+    response: HttpResponse, *, metadata: ProviderMetadata, client_id: str, request: HttpRequest, now: float
+) -> str:
+    """Return the URL to open in place of the one that was pushed.
+
+    Raises:
+        ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``missing_member``,
+            ``wrong_member_type``, ``negative_duration``.
+
+    Source: RFC 9126 sections 2.2 and 4.
+    """
+    answer = Answer.read(response, request=request, now=now)
+    answer.seconds("expires_in", most=_LONGEST_PUSHED_LIFE_S)
+    request_uri = answer.token("request_uri").reveal()  # no secret, but of the same letters
+    said = {"client_id": client_id, "request_uri": request_uri}
+    return _with_query(metadata.need("authorization_endpoint"), said)
+
+
+def _with_query(endpoint: str, parameters: Mapping[str, str]) -> str:
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{encode_form(parameters.items())}"
 
 
 def challenge_of(code_verifier: Secret) -> str:

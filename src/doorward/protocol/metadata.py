@@ -51,6 +51,7 @@ _OAUTH = "/.well-known/oauth-authorization-server"
 _ENDPOINTS = (
     *("authorization_endpoint", "token_endpoint", "jwks_uri", "device_authorization_endpoint"),
     *("revocation_endpoint", "introspection_endpoint", "end_session_endpoint", "userinfo_endpoint"),
+    "pushed_authorization_request_endpoint",
 )
 _OF_OPENID = frozenset({"id_token_signing_alg_values_supported", "subject_types_supported"})
 """What OpenID Connect Discovery asks for and RFC 8414 does not know."""
@@ -75,6 +76,8 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     introspection_endpoint: str | None = None
     end_session_endpoint: str | None = None
     userinfo_endpoint: str | None = None
+    pushed_authorization_request_endpoint: str | None = None
+    push_required: bool = False
     scopes_supported: tuple[str, ...] | None = None
     grant_types_supported: tuple[str, ...] | None = None
     id_token_signing_algorithms: frozenset[str] = frozenset({"RS256"})
@@ -188,7 +191,7 @@ def parse_metadata_response(  # noqa: PLR0913 - keyword-only
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``no_metadata``,
             ``issuer_mismatch``, ``wrong_member_type``; ``missing_member`` and ``bad_endpoint`` of the token endpoint.
 
-    Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9207 section 3.
+    Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9126 section 5, RFC 9207 section 3.
     """
     answer = _read(response, issuer=issuer, now=now, template=accepted_issuer_template)
     endpoints, flaws = _endpoints(answer, _ENDPOINTS, loopback_http=insecure_loopback_http)
@@ -198,6 +201,7 @@ def parse_metadata_response(  # noqa: PLR0913 - keyword-only
         issuer=answer.text("issuer"),
         **endpoints,
         flaws=flaws,
+        push_required=answer.flag("require_pushed_authorization_requests"),
         scopes_supported=scopes,
         grant_types_supported=answer.texts("grant_types_supported"),
         id_token_signing_algorithms=ASYMMETRIC_ALGORITHMS.intersection(

@@ -31,6 +31,7 @@ from doorward.signin.loopback.listener import CallbackListener
 from doorward.signin.providers import with_habits
 from doorward.signin.refresh import LOCK_TIMEOUT_S
 from doorward.signin.session import Session
+from doorward.signin.stronger.pushing import must_push, push
 from doorward.vault.entries import ProfileEntry
 
 if TYPE_CHECKING:
@@ -205,10 +206,12 @@ class SigningIn:
                 max_age_s=self.max_age_s,
                 extra=tuple(with_habits(self.registration.habits, self.parameters, scopes).items()),
             )
-            listener.set_authorization_url(url)
+            par = self.registration.par
+            pushed = yield from push(metadata, client, url, par=par, clock=self.clock, entropy=self.entropy)
+            listener.set_authorization_url(pushed)
             question = Question(
                 prompt=self.prompt,
-                address=url,
+                address=pushed if must_push(metadata, par) else url,  # carried by hand, what was pushed soon is too old
                 redirect_uri=redirect_uri,
                 device_offered=metadata.device_authorization_endpoint is not None,
                 attended=self.mode == "browser" or self.prompt.attended,

@@ -9,7 +9,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailable, printable
 from doorward.model import Secret
@@ -29,6 +29,7 @@ __all__ = [
     "DEFAULT_SCOPES",
     "Registration",
     "SecretMethod",
+    "Use",
     "as_audiences",
     "as_scopes",
     "as_secret",
@@ -41,6 +42,9 @@ _log = logging.getLogger("doorward.registration")
 _NO_KEYRING = ("keyring_package", "keyring_absent")
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
+
+Use = Literal["auto", "always", "never"]
+"""When to use what makes a sign-in stronger (decision 18)."""
 
 DEFAULT_SCOPES = ("openid", "email", "profile", "offline_access")
 """Asked for when the caller names no scopes; those that the provider does not list are then left out."""
@@ -63,6 +67,7 @@ class Registration:
         known_audiences: Who else the ID token may be meant for, where it does not say that we asked for it (``azp``).
         insecure_loopback_http: Allow http for loopback addresses, for development.
         provider: Whose habits to follow where the host does not tell, one of ``providers.PROVIDERS``.
+        par: When to push authorization requests (RFC 9126).
 
     Raises:
         ConfigurationError: A field is wrong; ``field`` names it.
@@ -79,6 +84,7 @@ class Registration:
     known_audiences: tuple[str, ...] = ()
     insecure_loopback_http: bool = False
     provider: str | None = None
+    par: Use = "auto"
 
     def __post_init__(self) -> None:
         check_issuer_url(self.issuer, insecure_loopback_http=self.insecure_loopback_http)
@@ -89,6 +95,9 @@ class Registration:
         if self.client_secret is not None and self.client_key is not None:
             message = "Give client_secret or client_key, not both: a client proves itself in one way."
             raise ConfigurationError(message, field="client_key")
+        if self.par not in get_args(Use):
+            message = "par must be 'auto', 'always' or 'never'."
+            raise ConfigurationError(message, field="par", reason="bad_use")
         if self.secret_method not in (None, "client_secret_basic", "client_secret_post"):
             message = "secret_method must be 'client_secret_basic' or 'client_secret_post', or left out."
             raise ConfigurationError(message, field="secret_method")

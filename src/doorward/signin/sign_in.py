@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
     from doorward.signin.interactive import Mode
-    from doorward.signin.registration import SecretMethod
+    from doorward.signin.registration import SecretMethod, Use
     from doorward.signin.session import Session
 
 __all__ = ["asign_in", "sign_in"]
@@ -65,6 +65,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     ui_locales: str | None = None,
     parameters: Mapping[str, str] | None = None,
     provider: str | None = None,
+    par: Use = "auto",
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
     vault: Vault | None = None,
@@ -103,6 +104,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
             (``state``, ``scope``, …) is refused.
         provider: Whose habits to follow where the host does not tell: ``"gitlab"``, ``"oidc-provider"``,
             ``"keycloak"``, … The session keeps to it.
+        par: Whether to push the authorization request (RFC 9126): ``"auto"`` where the provider offers it, ``"always"``
+            or ``"never"``.
         insecure_loopback_http: Allow http to loopback addresses, for development.
         cool_down: Refuse to ask again soon after a sign-in that nobody answered (``reason="cooling_down"``). Switch it
             off only where a person has just asked for this sign-in.
@@ -151,6 +154,7 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     ui_locales: str | None = None,
     parameters: Mapping[str, str] | None = None,
     provider: str | None = None,
+    par: Use = "auto",
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
     vault: Vault | None = None,
@@ -202,6 +206,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     ui_locales: str | None,
     parameters: Mapping[str, str] | None,
     provider: str | None,
+    par: Use,
     insecure_loopback_http: bool,
     cool_down: bool,
     vault: Vault | None,
@@ -221,6 +226,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         known_audiences=as_audiences(known_audiences),
         insecure_loopback_http=insecure_loopback_http,
         provider=provider,
+        par=par,
     )
     if mode not in ("auto", "browser", "device"):
         raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")

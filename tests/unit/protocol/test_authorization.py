@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -19,14 +20,17 @@ from doorward.errors import (
     SignInCancelled,
     SignInRequired,
 )
-from doorward.model import Secret
+from doorward.model import HttpResponse, Secret
 from doorward.protocol.authorization import (
     PendingSignIn,
     authorization_parameters,
     build_authorization_request,
+    build_pushed_request,
     join_scopes,
+    parse_pushed_response,
     validate_callback,
 )
+from doorward.protocol.client_auth import Client, SecretBasic, SecretPost
 from doorward.protocol.metadata import ProviderMetadata
 
 ISSUER = "https://id.example.org"
@@ -367,3 +371,65 @@ class TestCallback:
     )
     def test_no_usable_code(self, query, reason):
         assert rejected(f"state={STATE}{query}") == reason
+
+
+class TestPushed:
+    METADATA = ProviderMetadata(
+        ISSUER,
+        f"{ISSUER}/authorize?policy=b2c",
+        f"{ISSUER}/token",
+        pushed_authorization_request_endpoint=f"{ISSUER}/par",
+    )
+
+    def request(self, client=Client("app")):  # noqa: B008 - it is frozen
+        url, _ = build(self.METADATA, extra=(("login_hint", "a&b=c@example.org"),))
+        return url, build_pushed_request(self.METADATA, client, url, now=0, jti="j")
+
+    @pytest.mark.parametrize(
+        ("client", "more"),
+        [
+            (Client("app"), {}),
+            (Client("app", SecretPost(Secret("s3cret"))), {"client_secret": ["s3cret"]}),
+            (Client("app", SecretBasic(Secret("s3cret"))), {}),
+        ],
+        ids=["none", "post", "basic"],
+    )
+    def test_it_says_what_the_browser_would_have_said(self, client, more):
+        url, request = self.request(client)
+        said = parse_qs(urlsplit(url).query)
+        assert said.pop("policy") == ["b2c"]  # the endpoint's own, and no parameter of ours
+        assert parse_qs(request.body.decode()) == said | more
+        assert (request.method, request.url) == ("POST", f"{ISSUER}/par")
+        assert ("authorization" in request.headers) == isinstance(client.authentication, SecretBasic)
+
+    def parse(self, document, status=201):
+        answer = HttpResponse(status, {"content-type": "application/json"}, json.dumps(document).encode())
+        _, request = self.request()
+        return parse_pushed_response(answer, metadata=self.METADATA, client_id="app", request=request, now=0)
+
+    @pytest.mark.parametrize("status", [200, 201])
+    def test_the_browser_says_no_more_than_what_was_pushed(self, status):
+        assert self.parse({"request_uri": "urn:x:a+b/c", "expires_in": 60}, status) == (
+            f"{ISSUER}/authorize?policy=b2c&client_id=app&request_uri=urn%3Ax%3Aa%2Bb%2Fc"
+        )
+
+    @pytest.mark.parametrize(
+        ("document", "reason"),
+        [
+            ({"expires_in": 60}, "missing_member"),
+            ({"request_uri": "urn:x"}, "missing_member"),
+            ({"request_uri": "urn:x", "expires_in": -1}, "negative_duration"),
+            ({"request_uri": "urn:x\r\ny", "expires_in": 60}, "wrong_member_type"),
+            ({"request_uri": "", "expires_in": 60}, "wrong_member_type"),
+        ],
+        ids=["no request_uri", "no life", "a negative life", "a line break", "empty"],
+    )
+    def test_an_answer_that_is_none(self, document, reason):
+        with pytest.raises(InvalidResponse) as refused:
+            self.parse(document)
+        assert refused.value.reason == reason
+
+    def test_a_refusal_repeats_nothing_that_was_secret(self):
+        document = {"error": "invalid_request", "error_description": f"bad code, state {STATE}"}
+        with pytest.raises(OAuthError, match=r"bad code, state <secret>"):
+            self.parse(document, 400)

@@ -34,6 +34,7 @@ GOOD = {
 ENDPOINTS = (
     *("authorization_endpoint", "token_endpoint", "jwks_uri", "device_authorization_endpoint"),
     *("revocation_endpoint", "introspection_endpoint", "end_session_endpoint", "userinfo_endpoint"),
+    "pushed_authorization_request_endpoint",
 )
 
 
@@ -119,7 +120,7 @@ def test_what_is_absent_means_what_the_standards_say():
     assert metadata.id_token_signing_algorithms == {"RS256"}
     assert metadata.token_endpoint_auth_methods == ("client_secret_basic",)
     assert metadata.revocation_endpoint_auth_methods is metadata.introspection_endpoint_auth_methods is None
-    assert metadata.iss_parameter_supported is False
+    assert metadata.iss_parameter_supported is metadata.push_required is False
 
 
 def test_what_is_there_is_kept():
@@ -133,10 +134,12 @@ def test_what_is_there_is_kept():
             "revocation_endpoint_auth_methods_supported": ["none"],
             "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
             "authorization_response_iss_parameter_supported": True,
+            "require_pushed_authorization_requests": True,
             "code_challenge_method_supported": "misspelt, and of no use",
         }
     )
     assert {getattr(metadata, name) for name in ENDPOINTS} == {f"{ISSUER}/x"}
+    assert metadata.push_required
     assert (metadata.scopes_supported, metadata.grant_types_supported) == (("openid",), ("authorization_code",))
     assert metadata.id_token_signing_algorithms == {"RS512", "EdDSA"} <= ASYMMETRIC_ALGORITHMS
     assert metadata.token_endpoint_auth_methods == ("client_secret_post",)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from doorward.cli.terminal import print_note
 from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailable, printable
 from doorward.model import Secret
-from doorward.signin.registration import find_client_secret, read_client_key
-from doorward.signin.session import Session
+from doorward.signin.handing.tokens import session_of
+from doorward.signin.registration import find_client_secret
 from doorward.signin.settings.os_keyring import keep_secret, read_secret
 from doorward.signin.settings.profiles import unknown_profile
-
-if TYPE_CHECKING:
-    from doorward.vault.vault import Vault
 
 __all__ = [
     "client_secret",
@@ -27,18 +23,6 @@ __all__ = [
     "session_of",
     "type_secret",
 ]
-
-
-def session_of(profile: str, vault: Vault) -> Session:
-    """Return the session of a profile, with its client's key if it is one that signs.
-
-    Raises:
-        ConfigurationError: That key can't be read.
-        VaultError: The entry can't be read.
-    """
-    entry = vault.get(profile)
-    signs = entry is not None and entry.client_authentication == "private_key_jwt"
-    return Session(profile, client_key=read_client_key() if signs else None, vault=vault)
 
 
 def is_profile_name(word: str, known: set[str]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 import click
@@ -18,7 +18,7 @@ from doorward.cli.view import entry_object, signed_in_line, who
 from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, printable
 from doorward.protocol.authorization import authorization_parameters
 from doorward.signin.providers import PROVIDERS
-from doorward.signin.registration import DEFAULT_SCOPES, read_client_key
+from doorward.signin.registration import DEFAULT_SCOPES, Use, read_client_key
 from doorward.signin.settings.profiles import read_profiles
 from doorward.signin.sign_in import sign_in
 from doorward.system import SystemClock
@@ -79,6 +79,11 @@ _WISHES = ("prompt", "login_hint", "acr_values", "ui_locales", "parameters")
     shell_complete=lambda _context, _parameter, begun: [name for name in PROVIDERS if name.startswith(begun)],
     help=f"Whose habits to follow where the host does not tell: {', '.join(PROVIDERS)}.",
 )
+@click.option(
+    "--par",
+    type=click.Choice(get_args(Use)),
+    help="Push the authorization request to the provider: auto, where it offers that.",
+)
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
 @click.option(
     "--secret-method",
@@ -109,6 +114,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     ui_locales: str | None,
     parameters: tuple[str, ...],
     provider: str | None,
+    par: Use | None,
     confidential: bool,
     secret_method: str | None,
     insecure_loopback_http: bool,
@@ -155,6 +161,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         "acr_values": acr_values,
         "ui_locales": ui_locales,
         "parameters": _by_name(parameters),
+        "par": par,
     }
     asked: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, (), {})}
     before = _held(vault, profile)

@@ -63,6 +63,17 @@ _CALLBACK_LIES: tuple[tuple[str, str, str, Hook], ...] = (
 )
 
 # suffix, description, member, new value
+_PUSHED_LIES: tuple[tuple[str, str, str, Any], ...] = (
+    ("request_uri_missing", "no request_uri", "request_uri", REMOVED),
+    ("request_uri_number", "request_uri is a number", "request_uri", 7),
+    ("request_uri_empty", "request_uri is empty", "request_uri", ""),
+    ("request_uri_line_break", "request_uri holds a line break", "request_uri", "urn:x\r\nSet-Cookie: a=b"),
+    ("expires_in_missing", "no expires_in", "expires_in", REMOVED),
+    ("expires_in_negative", "expires_in is negative", "expires_in", -60),
+    ("error_with_200", "an error beside the request_uri", "error", "invalid_request"),
+)
+
+# suffix, description, member, new value
 _DEVICE_LIES: tuple[tuple[str, str, str, Any], ...] = (
     ("interval_zero", "interval is 0", "interval", 0),
     ("interval_negative", "interval is negative", "interval", -5),
@@ -98,6 +109,9 @@ def _answers() -> Iterator[Switch]:
         )
     for suffix, description, name, hook in _CALLBACK_LIES:
         yield _switch(f"callback_{suffix}", f"callback: {description}", {"callback": hook}, f"callback.{name}")
+    for suffix, description, member, value in _PUSHED_LIES:
+        hooks = {"pushed_response": put(member, value)}
+        yield _switch(f"pushed_{suffix}", f"pushed request: {description}", hooks, f"pushed.{member}")
     for suffix, description, member, value in _DEVICE_LIES:
         hooks = {"device_authorization": put(member, value)}
         yield _switch(f"device_{suffix}", f"device answer: {description}", hooks, f"device.{member}")

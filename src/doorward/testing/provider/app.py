@@ -51,6 +51,7 @@ _ROUTES = {
     "/.well-known/openid-configuration": _Route("discovery", _READ, discovery.discovery),
     "/jwks": _Route("jwks", _READ, discovery.jwks),
     "/authorize": _Route("authorize", _BOTH, authorize.authorize),
+    "/par": _Route("par", _POST, authorize.push),
     "/authorize/decide": _Route("authorize", _POST, interaction.decide_sign_in),
     "/token": _Route("token", _POST, token_endpoint.token),
     "/device_authorization": _Route("device_authorization", _POST, token_endpoint.device_authorization),

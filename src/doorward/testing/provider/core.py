@@ -24,6 +24,7 @@ EndpointName: TypeAlias = Literal[
     "discovery",
     "jwks",
     "authorize",
+    "par",
     "token",
     "device_authorization",
     "device",

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from doorward.protocol.token_exchange import JWT_BEARER, TOKEN_EXCHANGE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,6 +19,7 @@ __all__ = [
     "GRANT_TYPES",
     "AuthenticationMethod",
     "Client",
+    "Platform",
     "RedirectRule",
     "RefreshTokenError",
     "Rules",
@@ -31,7 +34,14 @@ AuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_pos
 RefreshTokenError = Literal["invalid_grant", "invalid_request", "interaction_required", "server_error"]
 
 DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE_GRANT)
+GRANT_TYPES = (
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    DEVICE_CODE_GRANT,
+    TOKEN_EXCHANGE,
+    JWT_BEARER,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class Rules:
         user_claims_in_id_token: e-mail, profile and groups in the ID token and not only at the userinfo endpoint.
         logout_redirect_parameter: what the end_session endpoint calls the address to go to afterwards.
         jwks_max_age_s: ``Cache-Control`` of the key set.
+        pushed_requests: whether the metadata offers to take them (RFC 9126); ``required`` takes no others.
+        pushed_lifetime_s: seconds until a pushed request expires.
         openid: it is an OpenID provider. Otherwise it publishes RFC 8414 metadata alone, and gives no ID token.
     """
 
@@ -96,6 +108,8 @@ class Rules:
     user_claims_in_id_token: bool = True
     logout_redirect_parameter: str = "post_logout_redirect_uri"
     jwks_max_age_s: int = 300
+    pushed_requests: Literal["not_offered", "offered", "required"] = "not_offered"
+    pushed_lifetime_s: int = 60
     openid: bool = True
 
 
@@ -124,8 +138,24 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Platform:
+    """Where a client runs, and what its tokens there must say: another issuer, which signs with ``jwks``.
+
+    ``audience`` is whom they are for; left out, this issuer.
+    """
+
+    issuer: str
+    subject: str
+    jwks: bytes
+    audience: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client (RFC 7591 terms). ``jwks`` is the JWK Set that its assertions are verified with."""
+    """A registered client (RFC 7591 terms). ``jwks`` is the JWK Set that its assertions are verified with.
+
+    ``platform`` may prove it as well, by a token in place of an assertion.
+    """
 
     client_id: str
     secret: Secret | None = None
@@ -135,6 +165,7 @@ class Client:
     grant_types: tuple[str, ...] = GRANT_TYPES
     jwks: bytes | None = None
     id_token_signed_response_alg: str | None = None
+    platform: Platform | None = None
 
     @property
     def public(self) -> bool:
@@ -157,8 +188,12 @@ class Client:
         return _without_port(registered) == _without_port(uri)
 
 
-def usual_methods(secret: str | None, jwks: bytes | None) -> tuple[AuthenticationMethod, ...]:
+def usual_methods(
+    secret: str | None, jwks: bytes | None, platform: Platform | None
+) -> tuple[AuthenticationMethod, ...]:
     """Return the methods of a client that was not held to others."""
+    if platform is not None:
+        return ("none", "private_key_jwt")
     if jwks is not None:
         return ("private_key_jwt",)
     return ("none",) if secret is None else ("client_secret_basic", "client_secret_post")

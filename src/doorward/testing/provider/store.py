@@ -23,6 +23,7 @@ __all__ = [
     "Device",
     "Grant",
     "Interaction",
+    "Pushed",
     "RefreshToken",
     "Store",
     "digest",
@@ -154,6 +155,15 @@ class AuthorizationRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Pushed:
+    """The parameters of an authorization request that was pushed (RFC 9126)."""
+
+    client_id: str
+    parameters: tuple[tuple[str, str], ...] = field(repr=False)
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Interaction:
     """A page that waits for a person's decision."""
 
@@ -166,6 +176,7 @@ class Store:
 
     def __init__(self) -> None:
         self.interactions: BoundedMap[Interaction] = BoundedMap()
+        self.pushed: BoundedMap[Pushed] = BoundedMap()
         self.codes: BoundedMap[Code] = BoundedMap()
         self.refresh_tokens: BoundedMap[RefreshToken] = BoundedMap()
         self.access_tokens: BoundedMap[AccessToken] = BoundedMap()

@@ -28,6 +28,7 @@ Point: TypeAlias = Literal[
     "access_token_claims",
     "access_token_draft",
     "access_token",
+    "pushed_response",  # dict
     "token_response",  # dict in; any JSON value out
     "token_error",  # dict
     "device_authorization",  # dict

@@ -35,6 +35,8 @@ __all__ = ["Changed", "Holds", "Sealing", "Standing"]
 
 _LOCK_FILE = "seal.lock"
 _LOCK_TIMEOUT_S = 60.0
+_PLAIN_FOR_S = 3600
+"""For so long a change that was broken off leaves entries in plain readable. Then it has to be gone on with first."""
 
 
 class Changed(NamedTuple):
@@ -170,6 +172,32 @@ class Sealing:
                 seal = self._finished(self._write(seal._replace(writes=None, plain=True)))
             return self._done(seal, completed=completed)
 
+    def drop(self) -> str | None:
+        """Remove the seal of a vault that holds nothing, and its keys from the keyring. No key is needed for it.
+
+        Returns:
+            Why a key is still in the keyring; None if none is.
+
+        Raises:
+            VaultError: Something is still held.
+            LockTimeout: The seal was in use all the time.
+            UnsafePermissions, StoreError: What ``files`` raises.
+        """
+        with self._alone():
+            if self._entry_files():
+                message = "The seal stays: something is still held under it. Forget that first: doorward forget --all"
+                raise VaultError(message, reason="vault_not_empty")
+            try:
+                seal = self._read()
+                kept = (*seal.spare, *(key.id for key in seal.keys if key.source == "keyring"))
+                for key_id in kept:
+                    os_keyring.remove(key_id)
+                problem = None
+            except VaultError as error:  # one that can't be read names no key
+                problem = error.message
+            remove_private_file(self._folder, SEAL_FILE)
+        return problem
+
     # The steps
 
     def _begun(self, seal: Seal, source: Source) -> Seal:
@@ -198,6 +226,7 @@ class Sealing:
         if _state(seal) not in ("plain", "sealed"):
             for key in seal.keys:  # all of them, before the first entry is touched
                 self._keys.root(seal, key.id)
+            seal = self._write(seal)
             seal_file = self._seal_file(seal)
             for file in self._entry_files(sweep=True):
                 self._rewrite(file, seal, seal_file)
@@ -246,6 +275,8 @@ class Sealing:
         return PLAIN if seal_file is None else Seal.from_bytes(seal_file)
 
     def _write(self, seal: Seal) -> Seal:
+        until = int(self._clock.now()) + _PLAIN_FOR_S if seal.plain and seal.keys else 0
+        seal = seal._replace(until=until)
         write_private_file(self._folder, SEAL_FILE, self._seal_file(seal))
         return self._read()
 

@@ -68,6 +68,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, str):
         if re.fullmatch(r"[A-Za-z0-9_-]{43}", value):
             return "random"
+        value = re.sub(r"(?<=request_uri:)[A-Za-z0-9_-]{43}", "random", value)
         return re.sub(r"\b[B-Z]{4}-[B-Z]{4}\b", "user code", value)
     return value
 
@@ -156,12 +157,18 @@ def converse(issuer: DevIssuer, issuer_keys: list[dict[str, Any]], caller) -> di
     keys = [key for key in published if isinstance(key, dict)] if isinstance(published, list) else []
 
     issuer.sign_in_as("alice")
+    note("pushed", push(caller))
     code = sign_in(caller, seen)
     if code is not None:
         use(caller, code, [*issuer_keys, *keys[:100]], note, seen)
     use_device(issuer, caller, note)
     note("logout", caller.get("/end_session", client_id="cli", post_logout_redirect_uri=REDIRECT))
     return seen
+
+
+def push(caller) -> Any:
+    asked = {"response_type": "code", "redirect_uri": REDIRECT, "code_challenge": "c" * 43}
+    return caller.post("/par", client_id="cli", code_challenge_method="S256", **asked)
 
 
 def sign_in(caller, seen) -> str | None:

@@ -1,4 +1,4 @@
-"""The authorization endpoint: RFC 6749 section 4.1, PKCE (RFC 7636), OIDC Core section 3.1.2, RFC 9207."""
+"""The authorization endpoint: RFC 6749 section 4.1, PKCE (RFC 7636), OIDC Core section 3.1.2, RFC 9126, RFC 9207."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import re
 from typing import TYPE_CHECKING
 
 from doorward.testing.provider.endpoints import pages
-from doorward.testing.provider.store import Authorization, AuthorizationRequest, Code, Interaction, digest
-from doorward.testing.provider.web import Refusal, redirect_reply, with_query
+from doorward.testing.provider.endpoints.client_auth import authenticate_client
+from doorward.testing.provider.store import Authorization, AuthorizationRequest, Code, Interaction, Pushed, digest
+from doorward.testing.provider.web import Refusal, json_reply, redirect_reply, with_query
 
 if TYPE_CHECKING:
     from doorward.testing.provider.core import Core
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from doorward.testing.provider.store import Device
     from doorward.testing.provider.web import Reply, Request
 
-__all__ = ["SESSION_COOKIE", "answer", "authorize", "open_interaction"]
+__all__ = ["SESSION_COOKIE", "answer", "authorize", "open_interaction", "push"]
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+_PUSHED = "urn:ietf:params:oauth:request_uri:"
+_PROOFS = frozenset({"client_secret", "client_assertion", "client_assertion_type"})
 _MAX_AGE = re.compile(r"[0-9]{1,9}")
 _INTERACTION_LIFETIME_S = 600
 SESSION_COOKIE = "dev_issuer_session"
@@ -27,6 +30,7 @@ SESSION_COOKIE = "dev_issuer_session"
 def authorize(core: Core, request: Request) -> Reply:
     """Start a sign-in: answer at once in automatic mode, else with the sign-in page."""
     try:
+        request = _as_pushed(core, request)
         parameters = request.parameters()
         client, redirect_uri = _client_and_redirect(core, parameters)
     except Refusal as refusal:
@@ -37,6 +41,37 @@ def authorize(core: Core, request: Request) -> Reply:
         return _decide(core, request, asked, parameters)
     except Refusal as refusal:
         return _send_error(core, client.client_id, redirect_uri, state, refusal)
+
+
+def push(core: Core, request: Request) -> Reply:
+    """Take an authorization request from the client itself (RFC 9126 section 2)."""
+    try:
+        authenticated = authenticate_client(core, request)
+        parameters = {"client_id": authenticated.client_id, **request.parameters()}
+        asked = tuple((name, value) for name, value in parameters.items() if name not in _PROOFS)
+        client, redirect_uri = _client_and_redirect(core, parameters)
+        _check(core, request, client, redirect_uri, parameters)
+    except Refusal as refusal:
+        document = {"error": refusal.error, "error_description": refusal.description}
+        return json_reply(document, status=refusal.status, headers=refusal.headers)
+    request_uri, life_s = f"{_PUSHED}{core.random()}", core.rules.pushed_lifetime_s
+    core.store.pushed.put(digest(request_uri), Pushed(client.client_id, asked, core.clock.now() + life_s))
+    moment = core.moment(client_id=client.client_id)
+    document = core.bend("pushed_response", {"request_uri": request_uri, "expires_in": life_s}, moment)
+    return json_reply(document, status=201)
+
+
+def _as_pushed(core: Core, request: Request) -> Request:
+    """Return the request that ``request_uri`` stands for, once; the request itself where it has none."""
+    parameters = request.parameters()
+    if not parameters.get("request_uri", "").startswith(_PUSHED):
+        if core.rules.pushed_requests == "required":
+            raise Refusal("invalid_request", "This development issuer takes pushed authorization requests alone.")
+        return request
+    pushed = core.store.pushed.pop(digest(parameters["request_uri"]))
+    if pushed is None or pushed.client_id != parameters.get("client_id") or pushed.expires_at <= core.clock.now():
+        raise Refusal("invalid_request_uri", "The pushed request is unknown, was used, or has expired. Start again.")
+    return dataclasses.replace(request, method="GET", query=pushed.parameters, form=())
 
 
 def answer(core: Core, asked: AuthorizationRequest, *, subject: str | None, auth_time: int | None = None) -> Reply:

@@ -49,6 +49,9 @@ def discovery(core: Core, request: Request) -> Reply:
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
     }
+    if core.rules.pushed_requests != "not_offered":
+        metadata["pushed_authorization_request_endpoint"] = core.endpoint("par")
+        metadata["require_pushed_authorization_requests"] = core.rules.pushed_requests == "required"
     if not core.rules.openid:
         metadata = {name: value for name, value in metadata.items() if name not in _OF_OPENID}
     return json_reply(core.bend("metadata", metadata))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
+
+REDIRECT = "http://127.0.0.1:1/callback"
 
 
 def test_a_sign_in_comes_back_with_code_state_and_issuer(issuer, caller):
@@ -126,3 +130,41 @@ def test_prompt_none_works_in_automatic_mode_and_needs_a_session_otherwise(issue
     assert "code" in caller.authorize(prompt="none").callback
     issuer.ask()
     assert caller.authorize(prompt="none").callback["error"] == "login_required"
+
+
+class TestPushed:
+    ASKED: ClassVar = {"response_type": "code", "redirect_uri": REDIRECT, "code_challenge_method": "S256"}
+
+    def push(self, caller, **changes):
+        return caller.post("/par", client_id="cli", code_challenge="c" * 43, **(self.ASKED | changes))
+
+    def open(self, caller, request_uri):
+        return caller.get("/authorize", client_id="cli", request_uri=request_uri)
+
+    def test_a_pushed_request_is_good_once(self, issuer, caller):
+        pushed = self.push(caller, state="s" * 43)
+        assert (pushed.status, pushed.json["expires_in"]) == (201, 60)
+        assert self.open(caller, pushed.json["request_uri"]).callback["state"] == "s" * 43
+        assert self.open(caller, pushed.json["request_uri"]).status == 400
+
+    def test_it_expires(self, issuer, caller):
+        issuer.change(pushed_lifetime_s=0)
+        assert self.open(caller, self.push(caller).json["request_uri"]).status == 400
+
+    @pytest.mark.parametrize(
+        ("changes", "error"),
+        [
+            ({"client_id": "nobody"}, "invalid_client"),
+            ({"redirect_uri": "https://evil.example"}, "invalid_request"),
+            ({"code_challenge_method": "plain"}, "invalid_request"),
+            ({"request_uri": "urn:x"}, "request_uri_not_supported"),
+        ],
+    )
+    def test_what_is_wrong_is_refused_at_once(self, issuer, caller, changes, error):
+        asked = {"client_id": "cli", "code_challenge": "c" * 43, **self.ASKED} | changes
+        assert caller.post("/par", **asked).json["error"] == error
+
+    def test_it_can_be_the_only_way(self, issuer, caller):
+        issuer.change(pushed_requests="required")
+        assert caller.authorize(redirect_uri=REDIRECT).status == 400
+        assert self.open(caller, self.push(caller).json["request_uri"]).status == 303
