@@ -79,6 +79,9 @@ Environment:
 """
 
 
+_PASS_ON = frozenset({"curl", "exec"})
+"""They have words that are another program's, which may be empty."""
+
 _ENDS = (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
 
 _EMPTY_OPTION = re.compile(r"--[a-z-]+=")
@@ -190,6 +193,8 @@ def _refuse_empty(arguments: Sequence[str]) -> None:
     Raises:
         UsageError: Something was.
     """
+    if arguments[:1] and arguments[0] in _PASS_ON:
+        return
     for before, word in pairwise(["doorward", *arguments]):
         if word == "" or _EMPTY_OPTION.fullmatch(word):
             after = word[:-1] or printable(before)

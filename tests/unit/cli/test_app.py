@@ -82,6 +82,12 @@ def test_an_empty_argument_is_not_taken_for_none(typed, after, capsys, doorward_
     assert not doorward_home.exists()
 
 
+@pytest.mark.parametrize("typed", [["exec", "--", "true", ""], ["curl", "-d", "", "https://api.example.org"]])
+def test_an_empty_word_of_another_program_is_passed_on(typed, capsys):
+    assert run(typed) == 3  # nobody is signed in
+    assert "is empty" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("typed", [["token", "--least-life", "2h"], ["login", "--timeout", "x"]])
 def test_seconds_are_asked_for_in_words(typed, capsys):
     assert run(typed) == 2
