@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
 from doorward.errors import ConfigurationError, Expired, InvalidCredential, MissingCredential
 from doorward.protocol.claims import parse_jwt
 from doorward.protocol.token_exchange import (
@@ -182,9 +180,7 @@ class _Question:
 
     def _obtain(self) -> Flow[TokenSet]:
         request, response = yield from self.service.ask(self._request)
-        tokens = parse_token_exchange_response(response, request=request, now=self.service.clock.now())
-        ends = [end for end in (tokens.expires_at, self.ends_at) if end is not None]
-        return msgspec.structs.replace(tokens, expires_at=min(ends, default=None))
+        return parse_token_exchange_response(response, request=request, now=self.service.clock.now())
 
     def _request(self, metadata: ProviderMetadata, client: Client, *, now: float, jti: str) -> HttpRequest:
         target: dict[str, Any] = {"audience": self.audience, "resource": self.resource, "scopes": self.scopes}
