@@ -39,7 +39,7 @@ def signed_in(*profiles: str) -> None:
 @pytest.mark.parametrize(
     ("profile", "advice"),
     [
-        ("wrok", "Did you mean work? Sign in first: doorward login ISSUER --client-id ID --profile wrok."),
+        ("wrok", "Did you mean work? Sign in first: doorward login --profile wrok ISSUER --client-id ID."),
         ("default", "profile 'default'. Sign in first: doorward login ISSUER --client-id ID."),
         ("team", "profile 'team'. Sign in first: doorward login team."),
     ],

@@ -173,7 +173,7 @@ def how_to_sign_in(profile: str, *, held: Iterable[str]) -> str:
     if profile.lower() in named:
         return f"Sign in first: doorward login {profile}."
     option = "" if profile == "default" else f" --profile {profile}"
-    return f"{meant(profile, held)} Sign in first: doorward login ISSUER --client-id ID{option}.".strip()
+    return f"{meant(profile, held)} Sign in first: doorward login{option} ISSUER --client-id ID.".strip()
 
 
 def unknown_profile(name: str, known: Iterable[str]) -> ConfigurationError:
