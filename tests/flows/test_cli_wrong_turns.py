@@ -41,7 +41,7 @@ def signed_in(*profiles: str) -> None:
     [
         ("wrok", "Did you mean work? Sign in first: doorward login --profile wrok ISSUER --client-id ID."),
         ("default", "profile 'default'. Sign in first: doorward login ISSUER --client-id ID."),
-        ("team", "profile 'team'. Sign in first: doorward login team."),
+        ("team", "profile 'team'. Sign in first: doorward login --profile team."),
     ],
 )
 def test_who_is_not_signed_in_is_told_what_works(command: str, profile: str, advice: str, doorward_home: Path) -> None:

@@ -170,9 +170,9 @@ def how_to_sign_in(profile: str, *, held: Iterable[str]) -> str:
         named = read_profiles()
     except ConfigurationError:  # signing in tells of it
         named = {}
-    if profile.lower() in named:
-        return f"Sign in first: doorward login {profile}."
     option = "" if profile == "default" else f" --profile {profile}"
+    if profile.lower() in named:
+        return f"Sign in first: doorward login{option}."
     return f"{meant(profile, held)} Sign in first: doorward login{option} ISSUER --client-id ID.".strip()
 
 
