@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -138,11 +139,40 @@ def test_with_a_passphrase_that_is_typed(vault: Vault) -> None:
 def test_with_a_passphrase_where_nobody_is_at_a_terminal(vault: Vault) -> None:
     refused = run("vault", "seal", "--passphrase")
     assert refused.returncode == 2
-    assert "DOORWARD_VAULT_PASSPHRASE" in refused.stderr
+    assert refused.stderr.startswith("doorward: There is no passphrase. Set DOORWARD_VAULT_PASSPHRASE")
     assert run("vault", "seal", "--passphrase", DOORWARD_VAULT_PASSPHRASE=WORDS).returncode == 0
     both = {"DOORWARD_VAULT_PASSPHRASE": WORDS, "DOORWARD_VAULT_NEW_PASSPHRASE": NEXT}
     assert run("vault", "rotate", "--passphrase", **both).returncode == 0
     assert run("token", DOORWARD_VAULT_PASSPHRASE=NEXT).stdout == "planted-access\n"
+
+
+@pytest.mark.parametrize("kind", ["key_file", "passphrase"])
+def test_the_key_of_today_is_no_new_key(vault: Vault, tmp_path: Path, kind: str) -> None:
+    key = str(tmp_path / "vault.key")
+    given = ["--key-file", key] if kind == "key_file" else ["--passphrase"]
+    today = {"DOORWARD_VAULT_KEY_FILE": key} if kind == "key_file" else {"DOORWARD_VAULT_PASSPHRASE": WORDS}
+    assert run("vault", "seal", *given, **today).returncode == 0
+    seal = Path(vault.folder, "seal.json").read_bytes()
+    refused = run("vault", "rotate", *given, **today, DOORWARD_VAULT_NEW_PASSPHRASE=WORDS)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "already" in refused.stderr
+    assert "nother" in refused.stderr, "what to do"
+    assert Path(vault.folder, "seal.json").read_bytes() == seal
+
+
+def test_each_change_says_what_it_leaves_behind(vault: Vault, tmp_path: Path) -> None:
+    key, after = str(tmp_path / "vault.key"), str(tmp_path / "next.key")
+    assert "in plain text before" in run("vault", "seal", "--key-file", key).stdout
+    rotated = run("vault", "rotate", "--key-file", after, DOORWARD_VAULT_KEY_FILE=key).stdout
+    assert "plain text" not in rotated
+    assert "Who has the old key" in rotated
+
+
+def test_a_key_that_is_not_at_hand_is_told_once(vault: Vault, tmp_path: Path) -> None:
+    run("vault", "seal", "--key-file", str(tmp_path / "vault.key"))
+    told = run("vault", "status").stdout
+    assert re.search(r"^Key +a key file: not at hand$", told, re.MULTILINE)
+    assert told.endswith("\nThis vault is sealed with a key file. Name it with DOORWARD_VAULT_KEY_FILE.\n")
 
 
 def test_one_kind_of_key_at_a_time(vault: Vault, tmp_path: Path) -> None:
@@ -159,8 +189,9 @@ def test_a_plain_entry_in_a_sealed_vault_is_shown_to_the_person(vault: Vault, tm
     told = run("token", DOORWARD_VAULT_KEY_FILE=key)
     assert (told.returncode, told.stdout) == (1, "")
     assert "not used" in run("vault", "status", DOORWARD_VAULT_KEY_FILE=key).stdout
-    assert "could not be opened" in run("vault", "rotate", "--key-file", key, DOORWARD_VAULT_KEY_FILE=key).stdout
-    run("logout", DOORWARD_VAULT_KEY_FILE=key)
+    after = str(tmp_path / "next.key")
+    assert "could not be opened" in run("vault", "rotate", "--key-file", after, DOORWARD_VAULT_KEY_FILE=key).stdout
+    run("logout", DOORWARD_VAULT_KEY_FILE=after)
     assert not (Path(vault.folder) / "profile-default.json").exists()
 
 

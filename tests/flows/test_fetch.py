@@ -140,7 +140,7 @@ def test_plain_lines_where_no_terminal_is(site, tmp_path):
     saved, refused = done.stdout.splitlines()
     assert saved == f"Saved {tmp_path}/2024/a.pdf (3.0 KiB)."
     assert refused.startswith(f"Not saved: {publisher.url}/b.pdf: A login page came instead.")
-    assert "--institution" in refused
+    assert "Sign in with: doorward institution login WHERE --target URL. (" in refused
     assert refused.endswith("(login_page, password_form)")
     assert (done.returncode, done.stderr) == (3, "")
 
@@ -201,6 +201,37 @@ def test_the_exit_code_says_what_would_help(site, tmp_path, answers, code):
     assert done.returncode == code
 
 
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("10.1234/abc.5", "give https://doi.org/10.1234/abc.5"),
+        ("doi:10.1234/abc(5)", "give https://doi.org/10.1234/abc(5)"),
+        ("http://127.0.0.1:1/a.pdf", "--insecure-loopback-http"),
+        ("http://publisher.example/a?key=planted", "begins with https://"),
+        ("publisher.example/a?key=planted", "begins with https://"),
+    ],
+)
+def test_what_is_no_address_is_told_what_to_give_instead(typed, says, tmp_path):
+    done = fetch(typed, "--to", str(tmp_path / "papers"))
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "planted" not in done.stderr
+    assert not (tmp_path / "papers").exists()
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ((429, {"Retry-After": "7200"}, b""), "It asks for 2 h. (rate_limited, http_429)"),
+        ((401, {}, b"<html>"), "The server wants a login. Sign in"),
+    ],
+)
+def test_what_came_is_called_what_it_is(site, tmp_path, answer, says):
+    publisher = site()
+    publisher.pages = {"/a": answer}
+    assert says in fetch(f"{publisher.url}/a", "--to", str(tmp_path), LOOPBACK).stdout
+
+
 def keep(name, url):
     """Have somebody be signed in at an institution, whose cookie opens what is at ``url``."""
     now, host = time.time(), urlsplit(url).hostname
@@ -235,7 +266,8 @@ def test_the_one_institution_that_is_signed_in_at_is_used(members, tmp_path):
     keep("other", members.url)
     several = fetch(f"{members.url}/b.pdf", "--to", str(tmp_path))
     assert several.returncode == 3
-    assert "--institution" in several.stdout
+    assert "You are signed in at several: name one with --institution (other, uni)." in several.stdout
+    assert "WHERE" not in several.stdout
 
 
 def test_one_that_can_not_be_used_keeps_from_no_open_paper(members, tmp_path, doorward_home):

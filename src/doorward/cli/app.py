@@ -10,15 +10,17 @@ import keyword
 import logging
 import re
 import signal
+import sys
 from importlib import import_module
+from itertools import pairwise
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 import doorward
 from doorward.cli import ending
-from doorward.cli.terminal import replace_unprintable
-from doorward.errors import ConfigurationError, DoorwardError
+from doorward.cli.terminal import replace_unprintable, wrapped
+from doorward.errors import ConfigurationError, DoorwardError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +66,7 @@ Environment:
   DOORWARD_PROFILE        the profile, where --profile is not given
   DOORWARD_HOME           the folder for everything Doorward keeps
   DOORWARD_VAULT_KEY_FILE, DOORWARD_VAULT_PASSPHRASE
-                          what a sealed vault is opened with, where there is no keyring
+                          what a sealed vault is opened with, beside a keyring
   DOORWARD_CLIENT_SECRET  a confidential client's secret
   DOORWARD_KEYS_DB        the database of API keys, where --db is not given
   DOORWARD_API_KEY_PEPPER what their digests are keyed with
@@ -79,6 +81,15 @@ Environment:
 """
 
 
+_PASS_ON = frozenset({"curl", "exec"})
+"""They have words that are another program's, which may be empty."""
+
+_ENDS = (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))
+
+_EMPTY_OPTION = re.compile(r"--[a-z-]+=")
+_OPTION_BESIDE = re.compile(r"\w+=True \((--[a-z-]+)\)")
+"""A keyword of Python with the option that does the same."""
+
 _OUTPUT_LOST = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 """How writing to standard output fails. The vault's own such errors come as StoreError."""
 
@@ -92,9 +103,10 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
         if cmd_name not in _COMMANDS:
             return None
-        room, _ = _COMMANDS[cmd_name]
+        room, text = _COMMANDS[cmd_name]
         module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
         command: click.Command = import_module(".".join(filter(None, (__package__, room, module)))).command
+        command.short_help = text  # as the shell shows it beside the name
         return command
 
     def resolve_command(
@@ -123,19 +135,41 @@ def application() -> None:
     """
 
 
+class _Lines(logging.Formatter):
+    """Breaks what is logged at the width of the terminal, as all else is."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.exc_info else wrapped(text, sys.stderr)
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Do nothing. Of SIG_IGN, Python complains where the signal has come already."""
+
+
 def _end(number: int, _frame: FrameType | None) -> NoReturn:
-    """Leave through every ``finally`` when told to end: no temporary folder and no listener stays behind."""
+    """Leave through every ``finally`` when told to end: no temporary folder and no listener stays behind.
+
+    A terminal that goes away sends SIGHUP after its shell's SIGTERM: that breaks nothing off. The same signal again,
+    or Ctrl-C, ends us at once.
+    """
+    for end in _ENDS:
+        signal.signal(end, signal.SIG_DFL if end == number else _ignore)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     raise SystemExit(128 + number)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Lets through only KeyboardInterrupt and a lost output."""
     replace_unprintable()
-    for end in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+    for end in _ENDS:
         if signal.getsignal(end) is signal.SIG_DFL:  # nohup ignores it, and means it
             signal.signal(end, _end)
-    logging.basicConfig(format="doorward: %(message)s", level=logging.WARNING)
+    told = logging.StreamHandler()
+    told.setFormatter(_Lines("doorward: %(message)s"))
+    logging.basicConfig(handlers=[told], level=logging.WARNING)
     try:
+        _refuse_empty(arguments)
         status = application.main(args=list(arguments), prog_name="doorward", standalone_mode=False)
     except click.exceptions.Abort:
         return ending.stopped(arguments)
@@ -145,7 +179,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         where = getattr(getattr(error, "ctx", None), "command_path", "doorward")
         message = " ".join(error.format_message().split()).removesuffix(".")
-        return ending.usage(f"{message}. See: {where} --help", arguments)
+        return ending.usage(f"{message}{'' if message.endswith('?') else '.'} See: {where} --help", arguments)
     except DoorwardError as error:
         return ending.failed(_in_words_typed(error, arguments), arguments)
     except Exception as error:  # the last resort: a person sees no traceback
@@ -155,10 +189,25 @@ def run(arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse what was given empty, as by ``"$DB"`` without a DB: it never means what is taken where nothing is given.
+
+    Raises:
+        UsageError: Something was.
+    """
+    if arguments[:1] and arguments[0] in _PASS_ON:
+        return
+    for before, word in pairwise(["doorward", *arguments]):
+        if word == "" or _EMPTY_OPTION.fullmatch(word):
+            after = word[:-1] or printable(before)
+            raise click.UsageError(f"What follows {after} is empty: is a variable not set? Give it, or leave it out.")
+
+
 def _in_words_typed(error: DoorwardError, arguments: Sequence[str]) -> DoorwardError:
     """Return the error with the option that the person typed, where its message names a parameter of Python."""
     if not isinstance(error, ConfigurationError):
         return error
+    error = ConfigurationError(_OPTION_BESIDE.sub(r"\1", error.message), field=error.field, reason=error.reason)
     command: click.Command | None = application
     for word in arguments:
         if not isinstance(command, click.Group):

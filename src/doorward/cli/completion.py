@@ -12,6 +12,9 @@ __all__ = ["command"]
 _VARIABLE = "_DOORWARD_COMPLETE"
 """Where the script says that the shell asks: ``click`` answers then, and nothing of ours runs."""
 
+_ZSH_BEGIN = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }"
+"""What a new user's ``.zshrc`` does not do; below the first line, by which zsh finds the file in its own folders."""
+
 
 @click.command("completion")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -29,4 +32,5 @@ def command(*, shell: str) -> None:
     script = get_completion_class(shell)
     if script is None:
         raise click.UsageError(f"There is no completion for {shell}.")
-    print_line(script(application, {}, "doorward", _VARIABLE).source().strip())
+    lines = script(application, {}, "doorward", _VARIABLE).source().strip()
+    print_line(lines.replace("\n", f"\n{_ZSH_BEGIN}\n", 1) if shell == "zsh" else lines)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["json_option", "profile_names", "profile_option"]
+from doorward.errors import printable
+
+__all__ = ["SECONDS", "Group", "json_option", "profile_names", "profile_option"]
+
+
+_NO_LIMIT = 1000
 
 
 def profile_names(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
@@ -15,6 +20,29 @@ def profile_names(_context: click.Context, _parameter: click.Parameter, begun: s
 
     return [CompletionItem(name) for name in sorted({*Vault().names(), *read_profiles()}) if name.startswith(begun)]
 
+
+class _Command(click.Command):
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - click would break a sentence off there
+        return super().get_short_help_str(_NO_LIMIT)
+
+
+class Group(click.Group):
+    """A group whose commands are told of, in its help and by the shell, in whole sentences."""
+
+    command_class = _Command
+
+
+class _Seconds(click.ParamType[float]):
+    name = "seconds"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return float(str(value))
+        except ValueError:
+            self.fail(f"{printable(repr(value))} is no number. Give seconds, such as 600.", param, ctx)
+
+
+SECONDS = _Seconds()
 
 profile_option = click.option(
     "--profile",

@@ -14,6 +14,8 @@ __all__ = ["address_flaw", "check_address", "doi_of", "joined"]
 _LONGEST = 8192
 """Signed addresses are long."""
 
+_BARE_DOI = re.compile(r"(?:doi:)?(10\.[0-9]{4,9}/[A-Za-z0-9._;()/:-]{1,200})", re.IGNORECASE)
+
 _BEHIND = re.compile(r"(?:\.pdf|/(?:e?pdf|pdfdirect|full(?:text|/html)?|abstract|abs|html|meta|epub)/?)$")
 
 
@@ -25,9 +27,20 @@ def check_address(url: str, *, insecure_loopback_http: bool = False) -> str:
     """
     address = _encoded(url)
     if flaw := address_flaw(address, insecure_loopback_http=insecure_loopback_http):
-        message = f"The address of the paper {FLAWS[flaw]}. Give one that begins with https://."
+        message = f"The address of the paper {FLAWS[flaw]}. {_remedy(address)}"
         raise ConfigurationError(message, field="url", reason=flaw)
     return address
+
+
+def _remedy(address: str) -> str:
+    """Say what to give instead; the address is repeated only as a DOI, which is no secret."""
+    if doi := _BARE_DOI.fullmatch(address):
+        return f"To fetch by DOI, give https://doi.org/{doi[1]}"
+    if not address_flaw(address, insecure_loopback_http=True):
+        return (
+            "For development on this computer, allow http with insecure_loopback_http=True (--insecure-loopback-http)."
+        )
+    return "Give one that begins with https://."
 
 
 def address_flaw(address: str, *, insecure_loopback_http: bool) -> str:

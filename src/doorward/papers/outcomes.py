@@ -64,6 +64,8 @@ _ADVICE_FOR: Mapping[str, str] = MappingProxyType(
             "The way leads over an address without https, and nothing is there by https. Open it in your browser, "
             "or try again later."
         ),
+        "http_401": "The server wants a login. Sign in at your institution, then fetch it again.",
+        "dns_failed": "The server's name can't be resolved. Check the address, and that this computer is online.",
         "redirect_circle": "The server sends us around in a circle. Open the address in your browser.",
         "too_many_redirects": "The server sends us on without an end. Open the address in your browser.",
         "response_encoded": "It came compressed in a way that can't be read here. Open the address in your browser.",

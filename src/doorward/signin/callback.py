@@ -186,8 +186,10 @@ def _refuse(callback: Callback | None, error: DoorwardError, prompt: Prompt | No
     if isinstance(error, CallbackRejected) and error.reason.startswith("state_"):
         if callback is not None:
             callback.reject()
-        if prompt is not None:
+        if prompt is not None and callback is not None:
             prompt.callback_refused(error.message)
+        elif prompt is not None:
+            prompt.paste_refused("What was pasted answers another sign-in, such as an earlier try.")
         return
     if callback is not None and isinstance(error, SignInCancelled):
         callback.deny()

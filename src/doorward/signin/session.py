@@ -22,6 +22,7 @@ from doorward.record.noting import noting
 from doorward.signin.held import Wanted, principal_of, who_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
 from doorward.signin.registration import Registration, as_secret, find_client_secret
+from doorward.signin.settings.profiles import how_to_sign_in
 from doorward.signin.sign_out import SignOut, revoke
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
@@ -196,7 +197,8 @@ class Session:
     def _entry(self) -> ProfileEntry:
         entry = self._vault.get(self.profile)
         if entry is None:
-            message = f"Nobody is signed in as profile {self.profile!r}. Sign in first: {self._login}."
+            how = how_to_sign_in(self.profile, held=self._vault.names())
+            message = f"Nobody is signed in as profile {self.profile!r}. {how}"
             raise SignInRequired(message, reason="no_session")
         return entry
 

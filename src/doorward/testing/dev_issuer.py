@@ -98,7 +98,7 @@ class DevIssuer:
             server = Server((str(address[0]), self._port), self._app, tls=self._tls)
         except OSError as error:
             raise ConfigurationError(
-                f"DevIssuer can't listen at {self._host}, port {self._port}: choose another, or 0 for a free one.",
+                f"The port {self._port} of {self._host} can't be had: choose another, or 0 for a free one.",
                 field="port",
                 reason="port",
             ) from error

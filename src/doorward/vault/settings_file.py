@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ __all__ = ["SETTINGS_FILE", "read_tables", "refuse_unknown", "wrong"]
 SETTINGS_FILE = "doorward.toml"
 _LARGEST_FILE = 1_048_576
 _TABLES = ("institutions", "profiles", "record")
+_WHERE = re.compile(r"\((at line [0-9]+, column [0-9]+)\)$")
 
 
 def read_tables(kind: str, path: str | None = None) -> dict[str, Any]:
@@ -54,8 +56,10 @@ def _load(path: str) -> dict[str, Any]:
         raise wrong("", f"can't be read: {printable(path)} is larger than 1 MiB", "file_unreadable")
     try:
         return tomllib.loads(data.decode())
-    except (ValueError, RecursionError):
-        raise wrong("", f"is not valid TOML in UTF-8: {printable(path)}", "toml_syntax") from None
+    except (ValueError, RecursionError) as error:
+        at = _WHERE.search(str(error))
+        line = f", {at[1]}" if at else ""  # what stands there may be a secret in the wrong place
+        raise wrong("", f"is not valid TOML in UTF-8: {printable(path)}{line}", "toml_syntax") from None
 
 
 def refuse_unknown(table: Mapping[str, Any], known: Collection[str], place: str) -> None:

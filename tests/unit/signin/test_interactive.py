@@ -312,7 +312,7 @@ class TestNobodyAnswers:
         prompt._lines = ["code=a&state=b"] * 100  # noqa: SLF001 - our own stand-in
         with pytest.raises(SignInTimeout):
             sign_in(prompt=prompt, timeout_s=30)
-        assert prompt.told == ["open_yourself", *["callback_refused"] * 8]
+        assert prompt.told == ["open_yourself", *["paste_refused"] * 8]
 
 
 def test_a_disk_without_room_is_noticed_before_anything_is_asked(

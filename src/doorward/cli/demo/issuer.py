@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-import threading
+import time
 from contextlib import suppress
 from difflib import get_close_matches
 
@@ -11,20 +11,30 @@ import click
 
 from doorward.cli.options import json_option
 from doorward.cli.terminal import print_facts, print_json, print_line, print_note
+from doorward.errors import printable
 from doorward.testing import MISBEHAVIOURS, DevIssuer
 
 __all__ = ["command"]
 
 _CLIENT_ID = "dev"
+_NAP_S = 0.5
+"""A signal that comes just before a nap is seen after it."""
 
 
 def _known(_context: click.Context, _parameter: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if name not in MISBEHAVIOURS:
-            close = ", ".join(get_close_matches(name, MISBEHAVIOURS))
-            advice = f"Did you mean {close}?" if close else "doorward.testing.MISBEHAVIOURS lists them."
-            raise click.BadParameter(f"There is no lie {name!r}. {advice}")
+            close = get_close_matches(name, MISBEHAVIOURS)
+            advice = f"Did you mean {', '.join(close)}?" if close else "They are listed by: doorward issuer --lies"
+            raise click.BadParameter(f"There is no lie {printable(name)!r}. {advice}")
     return names
+
+
+def _list(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click calls it
+    if asked:
+        for name in sorted(MISBEHAVIOURS):
+            print_line(name)
+        context.exit()
 
 
 @click.command("issuer")
@@ -48,7 +58,11 @@ def _known(_context: click.Context, _parameter: click.Parameter, names: tuple[st
     metavar="NAME",
     multiple=True,
     callback=_known,
+    shell_complete=lambda _context, _parameter, begun: [name for name in MISBEHAVIOURS if name.startswith(begun)],
     help="Do this wrong, such as id_token_expired. More than once.",
+)
+@click.option(
+    "--lies", "listed", is_flag=True, is_eager=True, expose_value=False, callback=_list, help="List what --lie takes."
 )
 @json_option
 def command(  # noqa: PLR0913 - the options of the command, all by keyword
@@ -74,4 +88,5 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
             print_line(login)  # whole, to be copied
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):  # how a person ends it
-            threading.Event().wait()
+            while True:  # no wait for a lock: a second signal would break that amid the first
+                time.sleep(_NAP_S)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from doorward.cli.ending import FAILED
-from doorward.cli.options import json_option
+from doorward.cli.options import Group, json_option
 from doorward.cli.terminal import print_json, print_line, print_text, wrapped
 from doorward.errors import ConfigurationError, printable
 from doorward.journal.last_lines import follow, tail
@@ -32,7 +32,7 @@ __all__ = ["command"]
 _EXPECTED = re.compile(r"([1-9][0-9]{0,18}):([0-9a-f]{64})")
 
 
-@click.group("audit")
+@click.group("audit", cls=Group)
 def command() -> None:
     """Check and read an audit log: a guard's, or the record of what Doorward did on this computer."""
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
-from doorward.cli.options import json_option
+from doorward.cli.options import Group, json_option
 from doorward.cli.terminal import (
     print_facts,
     print_json,
@@ -74,7 +74,7 @@ _database_option = click.option(
 )
 
 
-@click.group("keys")
+@click.group("keys", cls=Group)
 def command() -> None:
     """Make, show, rotate and revoke the API keys of a service.
 
@@ -203,9 +203,9 @@ def _revoke(*, name_or_id: str, database: str | None, as_json: bool) -> None:
 @_database_option
 @json_option
 def _seal(*, names: tuple[str, ...], every: bool, is_sure: bool, database: str | None, as_json: bool) -> None:
-    """Vouch for keys that were made by Doorward 0.1, once.
+    """Vouch, once, for keys that an earlier Doorward made, which did not seal them.
 
-    Each entry of the database has a seal that shows that nobody else wrote there. Those of 0.1 have none: look at what
+    Each entry of the database has a seal that shows that nobody else wrote there. Theirs have none: look at what
     each may do, then seal it. A key that has lost its seal later was changed by somebody else.
     """
     if every == bool(names):
@@ -265,7 +265,10 @@ def _opened(database: str | None, *, existing: bool = False) -> Iterator[ApiKeys
         with closing(_open(database, existing=existing)) as keys:
             yield keys
     except DoorwardError as error:
-        error.args = (_with_database(error.message, database),)
+        message = _with_database(error.message, database)
+        if error.reason == "database_corrupt":  # no outage: trying again won't help
+            raise ConfigurationError(message, field="--db", reason=error.reason) from error
+        error.args = (message,)
         raise
 
 

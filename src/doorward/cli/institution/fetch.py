@@ -13,6 +13,7 @@ import click
 from doorward.cli.ending import FAILED, SIGN_IN_NEEDED, UNAVAILABLE, error_object, exit_code
 from doorward.cli.options import json_option
 from doorward.cli.terminal import make_console, print_line, print_note, print_text
+from doorward.cli.view import duration_in_words
 from doorward.errors import ConfigurationError, DoorwardError, printable
 from doorward.papers.addresses import check_address
 from doorward.papers.library import Library
@@ -102,10 +103,8 @@ def _session_at(name: str) -> InstitutionSession:
 
 def _only_session(*, as_json: bool) -> InstitutionSession | None:
     """Return the session of who is signed in at one institution. One that can't be used keeps from no open paper."""
-    from doorward.vault.vault import Vault
-
     try:
-        names = Vault().institutions.names()
+        names = _signed_in_at()
         session = _session_at(names[0]) if len(names) == 1 else None
     except DoorwardError as error:
         print_note(f"Fetching as somebody who is signed in nowhere. {error.message}")
@@ -194,11 +193,22 @@ def _in_words(outcome: Outcome, session: InstitutionSession | None) -> str:
         return f"Saved {kept}.{outcome.advice.removeprefix('Saved.')}"
     advice = outcome.advice if outcome.path is None else f"{outcome.advice} It is {kept}."
     if EXIT_CODES[outcome.outcome] == SIGN_IN_NEEDED:
-        at = "WHERE --target URL" if session is None else session.name
-        advice += f" Sign in with: doorward institution login {at}."
-        advice += " If you are signed in at several, name one with --institution." if session is None else ""
-    wait = "" if outcome.retry_after_s is None else f" It asks for {outcome.retry_after_s:.0f} s."
-    return f"Not saved: {printable(outcome.url)}: {advice}{wait} ({outcome.outcome}, {outcome.reason})"
+        advice += f" {_how_to_sign_in(session)}"
+    wait = "" if outcome.retry_after_s is None else f" It asks for {duration_in_words(outcome.retry_after_s)}."
+    slugs = ", ".join(dict.fromkeys((outcome.outcome, outcome.reason)))
+    return f"Not saved: {printable(outcome.url)}: {advice}{wait} ({slugs})"
+
+
+def _how_to_sign_in(session: InstitutionSession | None) -> str:
+    if session is None and len(names := _signed_in_at()) > 1:
+        return f"You are signed in at several: name one with --institution ({', '.join(map(printable, names))})."
+    return f"Sign in with: doorward institution login {'WHERE --target URL' if session is None else session.name}."
+
+
+def _signed_in_at() -> list[str]:
+    from doorward.vault.vault import Vault
+
+    return Vault().institutions.names()
 
 
 def _size(length: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from doorward.cli.ending import FAILED, SIGN_IN_NEEDED, UNAVAILABLE, error_object
-from doorward.cli.options import json_option
+from doorward.cli.options import Group, json_option
 from doorward.cli.terminal import print_json, print_note, print_table, print_text
 from doorward.cli.view import duration_in_words
 from doorward.errors import (
@@ -54,7 +54,7 @@ _SAID = {
 what a later one may have to take back."""
 
 
-@click.group("institution")
+@click.group("institution", cls=Group)
 def command() -> None:
     """Sign in at a university or library, with the browser you have.
 

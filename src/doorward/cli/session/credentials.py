@@ -13,8 +13,29 @@ from doorward.model import Secret
 from doorward.signin.handing.tokens import session_of
 from doorward.signin.registration import find_client_secret
 from doorward.signin.settings.client_secrets import keep_secret, read_secret
+from doorward.signin.settings.profiles import unknown_profile
 
-__all__ = ["client_secret", "say_what_renewals_need", "secret_source", "session_of", "type_secret"]
+__all__ = [
+    "client_secret",
+    "is_profile_name",
+    "say_what_renewals_need",
+    "secret_source",
+    "session_of",
+    "type_secret",
+]
+
+
+def is_profile_name(word: str, known: set[str]) -> bool:
+    """Tell the name of a profile from an issuer.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    if word.lower() in known:
+        return True
+    if set(word) & set(":/."):
+        return False
+    raise unknown_profile(word, known)
 
 
 def secret_source(issuer: str, client_id: str) -> str:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import click
 from click.core import ParameterSource
 
-from doorward.cli.options import json_option, profile_names, profile_option
-from doorward.cli.session.credentials import client_secret, say_what_renewals_need
+from doorward.cli.options import SECONDS, json_option, profile_names, profile_option
+from doorward.cli.session.credentials import client_secret, is_profile_name, say_what_renewals_need
 from doorward.cli.session.prompt import TerminalPrompt
 from doorward.cli.terminal import print_json, print_note, print_text
 from doorward.cli.view import entry_object, signed_in_line, who
@@ -19,7 +19,7 @@ from doorward.errors import ConfigurationError, CorruptEntry, SignInRequired, pr
 from doorward.protocol.authorization import authorization_parameters
 from doorward.signin.providers import PROVIDERS
 from doorward.signin.registration import DEFAULT_SCOPES, Use, read_client_key
-from doorward.signin.settings.profiles import read_profiles, unknown_profile
+from doorward.signin.settings.profiles import read_profiles
 from doorward.signin.sign_in import sign_in
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
@@ -66,7 +66,7 @@ _WISHES = ("prompt", "login_hint", "acr_values", "ui_locales", "parameters")
 @click.option(
     "--redirect-uri", metavar="URI", help="The loopback redirect URI that the provider has, if it is special."
 )
-@click.option("--timeout", "timeout_s", metavar="S", type=float, help="Wait this many seconds, else 300.")
+@click.option("--timeout", "timeout_s", metavar="S", type=SECONDS, help="Wait this many seconds, else 300.")
 @click.option("--max-age", "max_age_s", metavar="S", type=int, help="Sign in anew if that was more seconds ago.")
 @click.option("--prompt", metavar="WORDS", help="What the provider shows: select_account, login, consent or none.")
 @click.option("--login-hint", metavar="WHO", help="Who signs in, such as an e-mail address.")
@@ -133,7 +133,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     vault, clock = Vault(), SystemClock()
     profiles = read_profiles()
     settings = profile
-    if issuer and _is_name(issuer, {*profiles, *vault.names()}):
+    if issuer and is_profile_name(issuer, {*profiles, *vault.names()}):
         settings, issuer = issuer, None
         if context.get_parameter_source("profile") is not ParameterSource.COMMANDLINE:
             profile = settings
@@ -224,19 +224,6 @@ def _by_name(parameters: tuple[str, ...]) -> dict[str, str]:
         message = "--parameter is NAME=VALUE, such as --parameter hd=example.org, and each NAME is given once."
         raise ConfigurationError(message, field="--parameter", reason="bad_parameter")
     return named
-
-
-def _is_name(word: str, known: set[str]) -> bool:
-    """Tell the name of a profile from an issuer.
-
-    Raises:
-        ConfigurationError: It is neither.
-    """
-    if word.lower() in known:
-        return True
-    if set(word) & set(":/."):
-        return False
-    raise unknown_profile(word, known)
 
 
 def _held(vault: Vault, profile: str) -> ProfileEntry | None:

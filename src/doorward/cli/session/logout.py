@@ -22,6 +22,7 @@ from doorward.errors import (
 from doorward.record.noting import noting
 from doorward.signin.browser import NoBrowser, open_browser
 from doorward.signin.session import Session
+from doorward.signin.settings.profiles import meant
 from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
@@ -40,13 +41,14 @@ def command(*, profile: str, every: bool, browser: bool, as_json: bool) -> int:
     """
     vault = Vault()
     farewells = [_sign_out(name, vault) for name in (vault.held_names() if every else [profile])]
+    near = "" if every or farewells[0].issuer else meant(profile, vault.names())
     if as_json:
         print_json([farewell.to_object() for farewell in farewells])
     elif not farewells:
         print_text("Nobody is signed in.")
     else:
         for farewell in farewells:
-            print_text(farewell.in_words())
+            print_text(f"{farewell.in_words()} {near}".rstrip())
     for farewell in {each.issuer: each for each in farewells if each.logout_url is not None}.values():
         _end_in_browser(farewell, open_it=browser, quiet=as_json)  # once for each provider
     return 1 if any(farewell.problem for farewell in farewells) else 0
@@ -147,6 +149,6 @@ def _end_in_browser(farewell: _Farewell, *, open_it: bool, quiet: bool) -> None:
             if not quiet:
                 print_text(f"Your browser opens the sign-out page of {farewell.issuer}.")
             return
-        why = f"{launch} "
+        why = "No browser could be opened here. "  # its own words are of a sign-in
     if not quiet:
         print_text(f"{why}You may still be signed in there in your browser; to sign out, open: {url}")

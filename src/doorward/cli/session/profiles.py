@@ -64,8 +64,9 @@ class Profiles:
             print_table(_HEADER, [self._row(entry) for entry in self._entries], shorten=_ISSUER)
         for entry in filter(_has_secret, self._entries):
             print_text(f"{entry.profile}: {_SECRET_FROM[_source(entry)]}")
-        for profile, error in self._broken:
-            print_text(f"{profile}: {error.message}")
+        for message in dict.fromkeys(error.message for _, error in self._broken):  # a key not at hand concerns all
+            named = ", ".join(profile for profile, error in self._broken if error.message == message)
+            print_text(f"{named}: {message}")
         if not self._entries and not self._broken:
             print_text("Nobody is signed in. Sign in with: doorward login ISSUER --client-id ID")
 

@@ -6,13 +6,13 @@ import sys
 
 import click
 
-from doorward.cli.options import json_option, profile_option
-from doorward.cli.session.credentials import type_secret
+from doorward.cli.options import Group, json_option, profile_names, profile_option
+from doorward.cli.session.credentials import is_profile_name, type_secret
 from doorward.cli.terminal import print_json, print_text
 from doorward.errors import ConfigurationError, printable
 from doorward.model import Secret
 from doorward.signin.registration import Registration
-from doorward.signin.settings.client_secrets import forget_secret, keep_secret
+from doorward.signin.settings.client_secrets import forget_secret, keep_secret, read_secret
 from doorward.signin.settings.profiles import read_profiles, unknown_profile
 from doorward.vault.vault import Vault
 
@@ -20,15 +20,15 @@ __all__ = ["command"]
 
 _LONGEST = 65_536
 
-_issuer = click.argument("issuer", required=False)
+_issuer = click.argument("issuer", required=False, metavar="[ISSUER|NAME]", shell_complete=profile_names)
 _client_id = click.option("--client-id", metavar="ID", help="The client, where no profile names it yet.")
 
 
-@click.group("secret")
+@click.group("secret", cls=Group)
 def command() -> None:
     """Keep the secret of a confidential client in the keyring, so that its sessions can be renewed.
 
-    The client is that of a profile, or ISSUER and --client-id say which.
+    Name the client by a profile, or by ISSUER and --client-id.
     """
 
 
@@ -40,6 +40,7 @@ def command() -> None:
 def _keep(*, issuer: str | None, client_id: str | None, profile: str, as_json: bool) -> None:
     """Keep a client's secret in the keyring. It is typed unseen, or comes from standard input."""
     issuer, client_id = _client(issuer, client_id, profile)
+    read_secret(issuer, client_id)  # where there is no keyring, nobody types for nothing
     secret = type_secret(client_id) if sys.stdin.isatty() else Secret(sys.stdin.read(_LONGEST).rstrip("\r\n"))
     Registration(issuer, client_id, secret, insecure_loopback_http=True)  # what is no secret is refused
     keep_secret(issuer, client_id, secret)
@@ -61,10 +62,12 @@ def _forget(*, issuer: str | None, client_id: str | None, profile: str, as_json:
 def _client(issuer: str | None, client_id: str | None, profile: str) -> tuple[str, str]:
     if issuer and client_id:
         return issuer, client_id
-    if issuer or client_id:
-        message = "Give both ISSUER and --client-id, or neither and a --profile."
-        raise ConfigurationError(message, field="--client-id" if issuer else "ISSUER", reason="missing_setting")
     named, vault = read_profiles(), Vault()
+    if issuer and is_profile_name(issuer, {*named, *vault.names()}):
+        profile, issuer = issuer, None
+    if issuer or client_id:
+        message = "Give both ISSUER and --client-id, or a profile alone."
+        raise ConfigurationError(message, field="--client-id" if issuer else "ISSUER", reason="missing_setting")
     if profile.lower() in named:
         keywords = named[profile.lower()].keywords
         return keywords["issuer"], keywords["client_id"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from doorward.cli.options import json_option, profile_option
+from doorward.cli.options import SECONDS, json_option, profile_option
 from doorward.cli.session.credentials import session_of
 from doorward.cli.terminal import print_line, print_token
 from doorward.cli.view import instant
@@ -28,7 +28,7 @@ __all__ = ["command"]
     "--least-life",
     "least_life_s",
     metavar="S",
-    type=float,
+    type=SECONDS,
     default=0,
     help="One that is good for so many seconds; of itself, 300, or half of a life under 600.",
 )
@@ -36,8 +36,11 @@ __all__ = ["command"]
 def command(*, profile: str, id_token: bool, renew: bool, least_life_s: float, as_json: bool) -> None:
     """Print an access token, renewing it first if it is about to expire.
 
-    For scripts:  doorward token | sed "s/^/Authorization: Bearer /" | curl -H @- https://api.example.org
-    """
+    \b
+    For scripts:
+      doorward token | sed "s/^/Authorization: Bearer /" |
+        curl -H @- https://api.example.org
+    """  # noqa: D301 - click's mark for lines to be left alone
     vault, kind = Vault(), _kind(id_token=id_token)
     session = session_of(profile, vault)
     token = session.renew(kind=kind) if renew else ""

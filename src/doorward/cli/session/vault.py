@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from doorward.cli.ending import error_object
-from doorward.cli.options import json_option
+from doorward.cli.options import Group, json_option
 from doorward.cli.terminal import print_facts, print_json, print_text
 from doorward.errors import ConfigurationError, printable
 from doorward.record.noting import noting
@@ -40,6 +40,15 @@ _STATES = {
     "unsealing": "being unsealed; if no other process is at it, go on with: doorward vault unseal",
 }
 
+_PLAIN_BEFORE = (
+    "What was in plain text before may still be in backups, in snapshots, and on the disk. To make that worthless, "
+    "sign out and in again."
+)
+_SEALED_BEFORE = (
+    "Who has the old key can still open what was sealed under it, in backups and in snapshots. To make that worthless, "
+    "sign out and in again."
+)
+
 _key_file_option = click.option(
     "--key-file",
     metavar="FILE",
@@ -54,7 +63,7 @@ _passphrase_option = click.option(
 )
 
 
-@click.group("vault")
+@click.group("vault", cls=Group)
 def command() -> None:
     """Seal what Doorward keeps on this computer: encrypt it with a key that lies elsewhere.
 
@@ -82,6 +91,8 @@ def _status(*, as_json: bool) -> None:
         )
         return
     print_facts([("Vault", printable(vault.folder)), *_facts(standing)])
+    if standing.error is not None:
+        print_text(standing.error.message)
     if standing.state == "sealed" and standing.plain:
         print_text(
             "What is in plain text in a sealed vault is not used: an older Doorward wrote it, or somebody put it "
@@ -102,7 +113,7 @@ def _seal(*, key_file: str | None, by_passphrase: bool, as_json: bool) -> None:
     source, keys = _chosen(vault, key_file=key_file, by_passphrase=by_passphrase)
     with noting("seal"):
         done = _sealing(vault, keys).seal(source or "keyring")
-    _tell(done, key_file, as_json=as_json)
+    _tell(done, key_file, left_behind=_PLAIN_BEFORE, as_json=as_json)
 
 
 @command.command("rotate")
@@ -121,7 +132,7 @@ def _rotate(*, by_keyring: bool, key_file: str | None, by_passphrase: bool, as_j
         raise click.UsageError("Say what the new key is: --key-file FILE, --passphrase, or --keyring")
     with noting("rotate"):
         done = _sealing(vault, keys).rotate(source)
-    _tell(done, key_file, as_json=as_json)
+    _tell(done, key_file, left_behind=_SEALED_BEFORE, as_json=as_json)
 
 
 @command.command("unseal")
@@ -131,7 +142,7 @@ def _unseal(*, as_json: bool) -> None:
     vault = Vault()
     with noting("unseal"):
         done = _sealing(vault, _keys(vault)).unseal()
-    _tell(done, None, as_json=as_json)
+    _tell(done, as_json=as_json)
 
 
 def _sealing(vault: Vault, keys: Keys | None = None) -> Sealing:
@@ -167,7 +178,8 @@ def _new_passphrase(*, sealed: bool) -> str:
         return given
     if not sys.stdin.isatty():
         variable = _NEW_PASSPHRASE if sealed else PASSPHRASE
-        message = f"There is no new passphrase. Set {variable}, or run this in a terminal to type it."
+        what = "new passphrase" if sealed else "passphrase"
+        message = f"There is no {what}. Set {variable}, or run this in a terminal to type it."
         raise ConfigurationError(message, field=variable, reason="passphrase_missing")
     new: str = click.prompt("New passphrase of the vault", hide_input=True, confirmation_prompt=True, err=True)
     return new
@@ -176,7 +188,7 @@ def _new_passphrase(*, sealed: bool) -> str:
 def _facts(standing: Standing) -> list[tuple[str, str]]:
     facts = [("State", _STATES[standing.state])]
     if standing.source is not None:
-        at_hand = "at hand" if standing.error is None else standing.error.message
+        at_hand = "at hand" if standing.error is None else "not at hand"
         facts.append(("Key", f"{_IN_WORDS[standing.source]}: {at_hand}"))
     facts += [(name, ", ".join(map(printable, held))) for name, held in _named(standing) if held]
     return facts
@@ -186,7 +198,7 @@ def _named(standing: Standing) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return ("Sealed", standing.sealed), ("In plain text", standing.plain)
 
 
-def _tell(done: Changed, key_file: str | None, *, as_json: bool) -> None:
+def _tell(done: Changed, key_file: str | None = None, *, left_behind: str = "", as_json: bool) -> None:
     if as_json:
         print_json(
             {"key": done.source, "rewritten": done.rewritten, "left": done.left, "completed": done.completed}
@@ -199,10 +211,7 @@ def _tell(done: Changed, key_file: str | None, *, as_json: bool) -> None:
         print_text(f"{began}The vault is not sealed any more. {files} written in plain text.")
     else:
         print_text(f"{began}The vault is sealed with {_IN_WORDS[done.source]}. {files} written anew.")
-        print_text(
-            "What was in plain text before may still be in backups, in snapshots, and on the disk. To make that "
-            "worthless, sign out and in again."
-        )
+        print_text(left_behind)
     if done.source == "key_file" and key_file:
         print_text(
             f"From now on, set {KEY_FILE} to {printable(str(Path(key_file).absolute()))} wherever Doorward runs."

@@ -185,7 +185,8 @@ def check_texts(values: Iterable[str], *, field: str) -> tuple[str, ...]:
     for value in checked:
         is_text = isinstance(value, str)
         if not is_text or not (_SCOPE.fullmatch(value) if field.endswith("scopes") else _is_group(value)):
-            message = f"{printable(repr(value))} can't be among the {field}."
+            message = f"{field} can't hold {printable(repr(value))}. Give each by itself, in printable letters"
+            message += ", without spaces and quotes." if field.endswith("scopes") else "."
             raise ConfigurationError(message, field=field, reason="bad_text")
     return checked
 

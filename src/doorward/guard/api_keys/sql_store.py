@@ -147,7 +147,7 @@ class SqlKeyStore:
         try:
             self._database.make_indexes()
         except StoreError as error:
-            if not self._is_told:
+            if not self._is_told and error.reason != "database_corrupt":  # which the next statement tells
                 _log.warning("Keys are found by name, listed and revoked slowly, without an index: %s", error.message)
             self._is_told = True
 

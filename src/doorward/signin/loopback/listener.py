@@ -131,7 +131,7 @@ class CallbackListener:
             message = "The callback path must begin with / and hold only letters, digits and . _ ~ / -"
             raise ConfigurationError(message, field="path", reason="path_invalid")
         if not all(_LOWEST_PORT <= port <= _HIGHEST_PORT for port in ports):
-            message = f"Callback ports must lie between {_LOWEST_PORT} and {_HIGHEST_PORT}."
+            message = f"ports must lie between {_LOWEST_PORT} and {_HIGHEST_PORT}."
             raise ConfigurationError(message, field="ports", reason="port_out_of_range")
         self._clock = clock
         self._entropy = entropy

@@ -68,8 +68,8 @@ def listen(host: Host, ports: Sequence[int]) -> tuple[socket.socket, ...]:
     if not ports:
         raise unavailable(host) from failure
     message = (
-        f"None of the callback ports {', '.join(map(str, ports))} is free on {host}. End the program that holds one of "
-        "them (another sign-in, perhaps), or register another port with the provider and list it."
+        f"ports {', '.join(map(str, ports))}: none is free on {host} for the browser to come back to. End the program "
+        "that holds it (another sign-in, perhaps), or register another with the provider, and give that."
     )
     raise ConfigurationError(message, field="ports", reason="no_free_port") from failure
 

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 
     from doorward.protocol.reading.origins import Origin
 
-__all__ = ["BASIC_USERNAME", "NamedProfile", "read_profile", "read_profiles", "unknown_profile"]
+__all__ = [
+    "BASIC_USERNAME",
+    "NamedProfile",
+    "how_to_sign_in",
+    "meant",
+    "read_profile",
+    "read_profiles",
+    "unknown_profile",
+]
 
 
 def _text(value: object) -> str:
@@ -150,11 +158,28 @@ def read_profile(name: str) -> NamedProfile:
     return named[name.lower()]
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """Ask whether the profile was meant whose name is nearly that; empty where there is none."""
+    near = difflib.get_close_matches(name.lower(), sorted(known), 1)
+    return f"Did you mean {near[0]}?" if near else ""
+
+
+def how_to_sign_in(profile: str, *, held: Iterable[str]) -> str:
+    """Say what to do where nobody is signed in as a profile: which of those that are was meant, or what to type."""
+    try:
+        named = read_profiles()
+    except ConfigurationError:  # signing in tells of it
+        named = {}
+    option = "" if profile == "default" else f" --profile {profile}"
+    if profile.lower() in named:
+        return f"Sign in first: doorward login{option}."
+    return f"{meant(profile, held)} Sign in first: doorward login{option} ISSUER --client-id ID.".strip()
+
+
 def unknown_profile(name: str, known: Iterable[str]) -> ConfigurationError:
     """Build the error for a name that no profile has."""
     names = sorted(known)
-    near = difflib.get_close_matches(name.lower(), names, 1)
-    there = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names) or 'none yet'}."
+    there = meant(name, names) or f"Known: {', '.join(names) or 'none yet'}."
     message = (
         f"{printable(name)!r} is none of the profiles. {there} To sign in at an issuer, give its URL, such as "
         "https://id.example.org, and its client ID; or name both in doorward.toml: [profiles.NAME]."

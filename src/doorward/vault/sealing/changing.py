@@ -144,7 +144,10 @@ class Sealing:
             return self._done(seal, completed=completed)
 
     def rotate(self, source: Source | None = None) -> Changed:
-        """Seal the vault under another new key, of the same kind or another. Raises what ``seal`` does."""
+        """Seal the vault under another new key, of the same kind or another.
+
+        Raises what ``seal`` does, and ConfigurationError where the key given is the one of today.
+        """
         with self._alone():
             seal = self._read()
             completed = _state(seal) not in ("plain", "sealed")
@@ -198,7 +201,7 @@ class Sealing:
 
     def _begun(self, seal: Seal, source: Source) -> Seal:
         """Make a new key, and have entries written under it from now on."""
-        new = self._keys.new(source)
+        new = self._keys.new(source, beside=seal)
         if source == "keyring":
             self._write(seal._replace(spare=(*seal.spare, new.id)))
             try:

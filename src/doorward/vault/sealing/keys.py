@@ -15,7 +15,7 @@ from doorward.errors import ConfigurationError, KeyringUnavailable, UnsafePermis
 from doorward.keyring import os_keyring
 from doorward.keyring.entry import Entry
 from doorward.vault.sealing import ciphers
-from doorward.vault.sealing.seal import SealKey, from_base64, to_base64
+from doorward.vault.sealing.seal import PLAIN, SealKey, from_base64, to_base64
 from doorward.vault.trusted_file import read_trusted_file
 
 if TYPE_CHECKING:
@@ -86,17 +86,26 @@ class Keys:
             self._found.pop(next(iter(self._found)), None)
         self._found[key_id] = root
 
-    def new(self, source: Source) -> SealKey:
+    def new(self, source: Source, *, beside: Seal = PLAIN) -> SealKey:
         """Make a key, and have its root at hand. One for the keyring is not in there yet.
 
         A new key file or passphrase is the last that was given; else what the environment names serves again.
+
+        Raises:
+            ConfigurationError: It was not given or can't be used; or it was given as a new one, and the seal
+                ``beside`` has it already.
         """
         name, salt = os.urandom(16).hex(), to_base64(os.urandom(16))
         key = SealKey(name, source, salt, *_ARGON2ID) if source == "passphrase" else SealKey(name, source)
         if source == "keyring":
             self.remember(key.id, os.urandom(ciphers.KEY_BYTES))
         else:
-            self.remember(key.id, _root(key, next(self._materials(key))))
+            material = next(self._materials(key))
+            given = self._key_files if source == "key_file" else self._passphrases
+            of_its_kind = [old for old in beside.keys if given and old.source == source]
+            if any(beside.proven_by(old, _root(old, material)) for old in of_its_kind):
+                raise _the_same(source)
+            self.remember(key.id, _root(key, material))
         return key
 
     def keep(self, key: SealKey) -> None:
@@ -221,6 +230,14 @@ def _given(variable: str, more: tuple[str, ...]) -> tuple[str, ...]:
         message = f"This vault is sealed with {what} {variable}."
         raise ConfigurationError(message, field=variable, reason="seal_key_not_given")
     return found
+
+
+def _the_same(source: Source) -> ConfigurationError:
+    if source == "key_file":
+        message = "The vault is sealed with that key file already. Name another: one that is not there yet is made."
+        return ConfigurationError(message, field=KEY_FILE, reason="same_key")
+    message = "The vault is sealed with that passphrase already. Take another."
+    return ConfigurationError(message, field=PASSPHRASE, reason="same_key")
 
 
 def _root(key: SealKey, material: bytes) -> bytes:

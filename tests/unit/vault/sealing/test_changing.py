@@ -99,6 +99,14 @@ class TestRotate:
         monkeypatch.setenv("DOORWARD_VAULT_PASSPHRASE", WORDS)
         assert sealed.get("work") == make_entry()
 
+    def test_the_key_of_today_is_no_new_key(self, sealed, make_entry, sealing, content):
+        before = content("seal.json")
+        with pytest.raises(ConfigurationError) as refused:
+            sealing(key_files=(os.environ["DOORWARD_VAULT_KEY_FILE"],)).rotate()
+        assert refused.value.reason == "same_key"
+        assert content("seal.json") == before
+        assert sealed.get("work") == make_entry()
+
     def test_a_plain_vault_has_no_key_to_change(self, vault, sealing, key_file):
         for change in (sealing().rotate, sealing().unseal):
             with pytest.raises(VaultError) as refused:
