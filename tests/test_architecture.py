@@ -117,10 +117,12 @@ def test_the_public_face_is_this():
     assert set(importlib.import_module("doorward").__all__) == {
         "ClientCredentials",
         "DoorwardError",
+        "OnBehalfOf",
         "Principal",
         "Secret",
         "Session",
         "TokenSource",
+        "WorkloadIdentity",
         "__version__",
         "asign_in",
         "errors",

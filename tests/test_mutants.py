@@ -10,7 +10,7 @@ import pytest
 import mutants
 
 LISTED = mutants.read_lists(mutants.ROOT / "tests" / "mutants")
-ROOMS = ("protocol", "guard", "http", "integrations", "vault", "signin", "institution", "papers")
+ROOMS = ("cli", "protocol", "guard", "http", "integrations", "vault", "signin", "institution", "papers")
 
 CODE = """
 def may_enter(age):

@@ -221,23 +221,33 @@ def chance(folder: str, source: Source, count: str) -> dict[str, int]:
         kind = random.choice([each for each in CHANGES if (each == "seal") == (state == "plain")])  # noqa: S311 - chance
         session = child(refresh)
         os.close(writer)
+        begins, begun = os.pipe()
+
+        def changes(kind: str = kind, begun: int = begun) -> None:
+            os.write(begun, b".")
+            change(vault, kind, source)
+
+        changing = child(changes)
+        os.read(begins, 1)  # a busy machine may take long to start it
+        os.close(begins)
+        os.close(begun)
         began_at = time.monotonic()
-        changing = child(lambda kind=kind: change(vault, kind, source))
         time.sleep(random.uniform(0, longest_s))  # noqa: S311 - chance is enough
         os.kill(changing, signal.SIGKILL)
         killed = ended(changing) == -signal.SIGKILL
         report["kills"] += killed
-        if not killed:  # it was done before: the kills shall fall within it
-            longest_s = 0.9 * longest_s + 0.1 * (time.monotonic() - began_at)
-        elif random.random() < 0.1:  # noqa: S311 - the same
-            longest_s *= 1.1
+        took_s = time.monotonic() - began_at
         os.kill(session, signal.SIGKILL)
         ended(session)
         with open(reader, "rb") as told:
             acknowledged = told.read()[-8:]
         if acknowledged:
             least[profile] = int.from_bytes(acknowledged, "big")
-        state = check(vault, least, report)
+        before, state = state, check(vault, least, report)
+        if not killed:  # it was done before: the kills shall fall within it
+            longest_s = 0.9 * longest_s + 0.1 * took_s
+        elif state == before:  # nothing had been changed yet
+            longest_s = min(1.3 * longest_s, 5.0)
         if random.random() < 0.5:  # noqa: S311 - else the next one comes upon what was left
             settle(vault, state, source, report)
             state = check(vault, least, report)

@@ -112,6 +112,14 @@ class TestGit:
         listed("https://git.example.org")
         assert self.ask("get", *lines) == {}
 
+    @pytest.mark.parametrize("options", [(), ("--origin", "https://other.example.org")], ids=["listed", "named"])
+    def test_a_profile_that_is_named_goes_to_its_own_origins_alone(
+        self, listed: Listed, options: tuple[str, ...]
+    ) -> None:
+        listed("https://git.example.org")
+        arguments = ("--profile", "work", *options)
+        assert self.ask("get", "protocol=https", "host=evil.example", arguments=arguments) == {}
+
     @pytest.mark.parametrize(
         "lines",
         [

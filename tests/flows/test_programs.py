@@ -57,10 +57,11 @@ def git(require_peer: Callable[[str, object], None], test_ca: Any, tmp_path: Pat
     settings = tmp_path / "gitconfig"
     settings.touch()
 
-    def do(*arguments: str, helper: str = "credential git") -> subprocess.CompletedProcess[str]:
-        settings.write_text(f'[credential]\n\thelper = "!{DOORWARD} {helper}"\n' if helper else "")
+    def do(*arguments: str, helper: str = "doorward") -> subprocess.CompletedProcess[str]:
+        settings.write_text(f"[credential]\n\thelper = {helper}\n" if helper else "")
         known = {"GIT_CONFIG_GLOBAL": str(settings), "GIT_CONFIG_NOSYSTEM": "1", "GIT_SSL_CAINFO": str(test_ca.ca)}
         nobody = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "GIT_CONFIG_COUNT": "0"}
+        nobody["PATH"] = f"{DOORWARD.parent}{os.pathsep}{os.environ['PATH']}"
         identity = {f"GIT_{who}_{what}": "alice" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
         return run("git", *arguments, **known, **nobody, **identity)
 
@@ -127,7 +128,7 @@ class TestGit:
     def test_a_line_in_the_settings_may_say_all(
         self, git: Callable[..., Any], forge: Service, work: doorward.Session
     ) -> None:
-        helper = f"credential git --profile work --origin {forge.origin}"
+        helper = f"doorward --profile work --origin {forge.origin}"
         assert "refs/heads/main" in ended(git("ls-remote", f"{forge.origin}/notes.git", helper=helper))
 
     def test_a_token_that_was_refused_is_another_one_the_next_time(

@@ -61,7 +61,7 @@ class Bound(Source):
 class Server(ThreadingHTTPServer):
     """Remembers the Authorization of each request, and answers by path.
 
-    ``/ok``, ``/never`` (401), ``/first-refused`` (401 to the token "first"), ``/stronger`` (401 to all but "strong"),
+    ``/ok``, ``/never`` (401), ``/first-refused`` (401 to the token "first"), ``/stronger`` (401 to those in ``weak``),
     ``/nonce`` (401 to a proof without its nonce), ``/to?URL`` (307), ``/refused-then-to?URL``, ``/done?URL`` (303).
     """
 
@@ -69,7 +69,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, tls=None):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.seen = []
+        self.seen, self.weak = [], {"first", "second"}
         if tls:
             self.socket = tls.wrap_socket(self.socket, server_side=True)
         self.origin = f"{'https' if tls else 'http'}://127.0.0.1:{self.server_port}"
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
         status, headers = {"/never": 401, "/to": 307, "/refused-then-to": 307, "/done": 303}.get(path, 200), {}
         if path in ("/first-refused", "/refused-then-to") and authorization == "Bearer first":
             status = 401
-        if path == "/stronger" and authorization != "Bearer strong":
+        if path == "/stronger" and (authorization or "").removeprefix("Bearer ") in self.server.weak:
             status, headers = 401, {"WWW-Authenticate": STEP_UP}
         if path == "/nonce":
             headers = {"DPoP-Nonce": "n1"}

@@ -359,11 +359,9 @@ class TestTooLong:
         ids=["silence", "one-header", "headers", "continue", "body", "chunks", "unframed"],
     )
     def test_a_slow_answer(self, send, serve, drip, leak_check, start, drop):
-        began = time.monotonic()
-        server = serve(drip(start, drop))
+        server = serve(drip(start, drop))  # which goes on for much longer
         with leak_check():
             assert failure(send, post(server.url()), total_timeout_s=0.4).reason == "timeout_total"
-        assert time.monotonic() - began < 10
 
     def test_a_server_that_does_not_read(self, send, serve):
         gone = threading.Event()

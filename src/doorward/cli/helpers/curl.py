@@ -17,18 +17,18 @@ from doorward.cli.options import profile_option
 from doorward.cli.terminal import print_note
 from doorward.errors import ConfigurationError, printable
 from doorward.http.client import HttpClient
+from doorward.integrations.sending.refusals import Answer
+from doorward.integrations.sending.sender import Sender
 from doorward.model import HttpRequest
-from doorward.protocol.bearer import build_authorization_header
 from doorward.protocol.reading.origins import origin_of
 from doorward.signin.handing.permission import may_go_to
-from doorward.signin.handing.tokens import hand
+from doorward.signin.handing.tokens import session_for
 from doorward.signin.settings.profiles import read_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from doorward.http.wire import StreamedResponse
-    from doorward.model import Secret, TokenKind
     from doorward.protocol.reading.origins import Origin
 
 __all__ = ["command"]
@@ -40,7 +40,16 @@ _REFUSED = 22
 
 _FIRST_REDIRECT, _FIRST_FAILURE, _UNAUTHORIZED = 300, 400, 401
 _MOST_SENT, _MOST_RECEIVED = 1 << 28, 1 << 50
-_OURS = {"authorization", "host", "connection", "content-length", "transfer-encoding", "accept-encoding", "user-agent"}
+_OURS = {
+    "authorization",
+    "dpop",
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "accept-encoding",
+    "user-agent",
+}
 
 
 @click.command("curl")
@@ -57,7 +66,6 @@ _OURS = {"authorization", "host", "connection", "content-length", "transfer-enco
 @click.option(
     "--max-time", "timeout_s", metavar="S", type=float, default=60, help="Wait so long for the answer to begin."
 )
-@click.option("--id", "id_token", is_flag=True, help="The ID token instead of the access token.")
 @origin_option
 @insecure_option
 @click.argument("url")
@@ -72,7 +80,6 @@ def command(  # noqa: PLR0913 - click passes each option
     include: bool,
     fail: bool,
     timeout_s: float,
-    id_token: bool,
     origin: Sequence[str],
     insecure_loopback_http: bool,
     url: str,
@@ -85,29 +92,28 @@ def command(  # noqa: PLR0913 - click passes each option
     to = _destination(url, profile, origin, loopback_http=insecure_loopback_http)
     presented, body = _body(data, json_data)
     presented |= _headers(headers)
-    method = method or ("GET" if body is None else "POST")
+    method, url = method or ("GET" if body is None else "POST"), url.partition("#")[0]
     client = HttpClient(insecure_loopback_http=insecure_loopback_http, total_timeout_s=timeout_s)
+    session = session_for(profile, to=str(to), by="curl")
+    attempt = Sender(session, [str(to)], insecure_loopback_http=insecure_loopback_http).attempt(to, method, url)
+    shown = attempt.headers()
+    while shown is not None:
+        request = HttpRequest(method, url, "the service", {**presented, **shown}, body, _MOST_RECEIVED)
+        with client.stream(request) as response:
+            shown = attempt.headers(_judged(response))
+            if shown is None:
+                return _show(response, output, include=include, fail=fail)
+    raise AssertionError  # each request has an answer
 
-    def request(token: Secret) -> HttpRequest:
-        return HttpRequest(
-            method=method,
-            url=url.partition("#")[0],
-            purpose="the service",
-            headers={**presented, "authorization": build_authorization_header(token)},
-            body=body,
-            max_response_bytes=_MOST_RECEIVED,
-        )
 
-    kind: TokenKind = "id" if id_token else "access"
-    token = hand(profile, kind, to=str(to), by="curl").token
-    with client.stream(request(token)) as response:
-        if response.status != _UNAUTHORIZED:
-            return _show(response, output, include=include, fail=fail)
-        renewed = hand(profile, kind, to=str(to), by="curl", rejected=token.reveal()).token
-        if renewed == token:
-            return _show(response, output, include=include, fail=fail)
-    with client.stream(request(renewed)) as response:
-        return _show(response, output, include=include, fail=fail)
+def _judged(response: StreamedResponse) -> Answer:
+    challenge = response.headers.get("www-authenticate")
+    return Answer(
+        refused=response.status == _UNAUTHORIZED,
+        repeatable=True,
+        challenges=[] if challenge is None else [challenge],
+        nonce=response.headers.get("dpop-nonce"),
+    )
 
 
 def _destination(url: str, profile: str, named: Sequence[str], *, loopback_http: bool) -> Origin:

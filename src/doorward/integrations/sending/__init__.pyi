@@ -1,2 +1,3 @@
 from doorward.integrations.sending.refusals import StepUp as StepUp
 from doorward.integrations.sending.refusals import read_step_up as read_step_up
+from doorward.integrations.sending.stepping_up import SteppingUp as SteppingUp

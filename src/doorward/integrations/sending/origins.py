@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError
+from doorward.protocol.reading.origins import Origin
 from doorward.protocol.reading.urls import FLAWS, url_flaw
 
 if TYPE_CHECKING:
@@ -14,14 +15,6 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "origin_of", "parse_origins"]
 
 _PORTS = {"https": 443, "http": 80}
-
-
-class Origin(NamedTuple):
-    """Where a request goes: the scheme, the host in lower case and ASCII, the port."""
-
-    scheme: str
-    host: str
-    port: int
 
 
 def origin_of(scheme: str, host: str, port: int | None) -> Origin:

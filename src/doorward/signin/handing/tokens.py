@@ -16,7 +16,7 @@ from doorward.vault.vault import Vault
 if TYPE_CHECKING:
     from doorward.model import TokenKind
 
-__all__ = ["Handed", "hand", "session_of"]
+__all__ = ["Handed", "hand", "session_for", "session_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,19 @@ def hand(profile: str, kind: TokenKind = "access", *, to: str, by: str, rejected
     entry = vault.get(profile)
     held, _, expires_at = entry.held(kind) if entry is not None else (None, None, None)
     return Handed(token, expires_at if held == token else None)
+
+
+def session_for(profile: str, *, to: str, by: str) -> Session:
+    """Return a profile's session with a token that is good, for a helper that sends the request itself.
+
+    Such a helper can do what ``hand`` can't: renew after a refusal, and prove the key that a token is bound to.
+
+    Args and errors are those of ``hand``.
+    """
+    session = session_of(profile, Vault())
+    session.token()
+    _note_use(profile, to=to, by=by)
+    return session
 
 
 def session_of(profile: str, vault: Vault) -> Session:

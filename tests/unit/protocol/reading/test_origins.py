@@ -48,6 +48,7 @@ def test_what_is_none_is_named(text, reason):
 def test_http_is_for_this_machine_alone_and_only_if_allowed():
     assert str(parse_origin("http://127.0.0.1:8000", loopback_http=True)) == "http://127.0.0.1:8000"
     assert str(origin_of("http://localhost/x", loopback_http=True)) == "http://localhost"
+    assert origin_of("http://localhost/x") is None
     assert origin_of("http://localhost.example.org", loopback_http=True) is None
 
 
