@@ -71,6 +71,33 @@ def test_what_can_not_be_written_at_the_end_is_told(book, no_leaks):
         noted.flush()
 
 
+def test_a_use_while_a_write_fails_is_the_newer_one(book, no_leaks):
+    def write(used):
+        if not book.closed:
+            book.closed = True
+            noted.note("one", 2.0)
+            raise StoreError("gone")
+        book.batches.append(dict(used))
+
+    noted = LastUsed(write)
+    noted.note("one", 1.0)
+    noted.note("two", 1.0)
+    with pytest.raises(StoreError):
+        noted.flush()
+    noted.flush()
+    assert book.batches == [{"one": 2.0, "two": 1.0}]
+
+
+def test_a_forked_process_leaves_what_was_noted_to_its_parent(book, no_leaks):
+    noted = LastUsed(book.write)
+    noted.note("one", 1.0)
+    timer = noted._timer  # noqa: SLF001 - the parent's, which goes on there
+    noted.after_fork()
+    noted.flush()
+    assert book.batches == []
+    timer.cancel()
+
+
 def test_memory_is_bounded(book, no_leaks):
     noted = LastUsed(book.write)
     for number in range(20_000):

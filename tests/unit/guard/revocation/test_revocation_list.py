@@ -1,4 +1,4 @@
-"""What a full list remembers of what found no room in it, while everything is read again."""
+"""What a list leaves out, and what a full one remembers of what found no room, while everything is read again."""
 
 from __future__ import annotations
 
@@ -57,3 +57,10 @@ def test_what_has_found_room_is_asked_about_no_more(full):
     assert full.beyond == 0
     assert not is_good(full, 1)
     assert [is_good(full, number) for number in (0, 2)] == [True, True]
+
+
+def test_what_is_over_is_left_out():
+    entries = RevocationList(5)
+    assert not entries.add_entries([entry(0, until=NOW - 1)], now=NOW)
+    assert entries.add_entries([entry(1, until=NOW)], now=NOW)
+    assert [is_good(entries, number) for number in range(2)] == [True, False]

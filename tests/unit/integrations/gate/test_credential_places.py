@@ -132,3 +132,9 @@ def test_settings_that_are_wrong(settings, reason):
     with pytest.raises(ConfigurationError) as caught:
         CredentialPlaces(**settings)
     assert caught.value.reason == reason
+
+
+def test_only_pages_of_the_web_are_origins():
+    with pytest.raises(ConfigurationError) as refused:
+        CredentialPlaces(["cookie:session"], allowed_origins=["ftp://app.example.org"])
+    assert refused.value.reason == "not_an_origin"

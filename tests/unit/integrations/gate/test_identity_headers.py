@@ -67,3 +67,15 @@ def test_what_callers_make_it_remember_is_bounded():
     long = b"x-auth-" + b"a" * 65_536
     assert headers[long] is True
     assert long not in headers
+
+
+def test_no_name_of_an_identity_passes_by_being_named():
+    headers = IdentityHeaders(only=["x-user", "x-mine"])
+    assert (headers[b"x-user"], headers[b"x-mine"], headers[b"x-other"]) == (True, False, True)
+
+
+@pytest.mark.parametrize("setting", ["identity_headers", "only_headers"])
+def test_one_text_is_no_list_of_names(setting):
+    with pytest.raises(ConfigurationError) as refused:
+        IdentityHeaders("abc") if setting == "identity_headers" else IdentityHeaders(only="abc")
+    assert (refused.value.field, refused.value.reason) == (setting, "not_a_list")

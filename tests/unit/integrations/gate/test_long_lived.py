@@ -76,6 +76,15 @@ async def test_one_that_is_no_longer_good_ends(error):
     assert (connection.sent.count("websocket.close"), connection.asked) == (1, 1)
 
 
+async def test_nothing_comes_in_either_where_the_application_only_listens():
+    connection = Connection()
+    connection.says = Revoked("x")
+    assert (await connection.judged.receive())["type"] == "websocket.receive"
+    connection.clock.passed_s = RECHECK_S
+    assert (await connection.judged.receive())["type"] == "websocket.disconnect"
+    assert connection.sent == ["websocket.close"]
+
+
 async def test_it_is_asked_about_when_its_credential_ends():
     connection = Connection(expires_at=BEGAN_AT + 10)
     connection.says = Expired("x")

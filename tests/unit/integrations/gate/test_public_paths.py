@@ -63,3 +63,9 @@ def test_everything_below_the_root_can_be_public_if_somebody_says_so():
     everything = PublicPaths(["/*"])
     assert everything.includes("/any/where", b"/any/where")
     assert not everything.includes("/any/../where", None)
+
+
+def test_one_text_is_no_list_of_paths():
+    with pytest.raises(ConfigurationError) as refused:
+        PublicPaths("/")
+    assert refused.value.reason == "not_a_list"
