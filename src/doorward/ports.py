@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkabl
 from doorward.model import HttpRequest, HttpResponse, Pause
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doorward.model import TokenKind
 
-__all__ = ["AsyncTransport", "Clock", "Entropy", "Flow", "TokenSource", "Transport"]
+__all__ = ["AsyncTransport", "BoundTokenSource", "Clock", "Entropy", "Flow", "TokenSource", "Transport"]
 
 T = TypeVar("T")
 
@@ -62,3 +64,19 @@ class TokenSource(Protocol):
         ...
 
     async def arenew(self, rejected: str) -> str: ...
+
+
+@runtime_checkable
+class BoundTokenSource(TokenSource, Protocol):
+    """A token source whose tokens may be bound to a key, so that each request needs a proof of it (RFC 9449)."""
+
+    def authorization(self, token: str, method: str, url: str, *, nonce: str | None = None) -> Mapping[str, str]:
+        """Return the headers of one request that carry ``token``: Authorization, and DPoP where it is bound.
+
+        Args:
+            token: What ``token`` or ``renew`` has just given.
+            method: The request's method.
+            url: Its absolute URL.
+            nonce: The last ``DPoP-Nonce`` that this server gave.
+        """
+        ...

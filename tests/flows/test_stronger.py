@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import pickle
+import urllib.error
+import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from people import Onlooker
+from people import Onlooker, last_address
+
+import doorward
+from doorward.errors import ConfigurationError, InvalidResponse, OAuthError
+from doorward.ports import BoundTokenSource
+from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import doorward
+    from people import MovedClock
+
     from doorward.testing import DevIssuer
+
+    SignIn = Callable[..., doorward.Session]
+
+RENEWED_AFTER_S = 3700
 
 
 @pytest.mark.usefixtures("person")
-def test_the_browser_carries_nothing_but_what_was_pushed(
-    issuer: DevIssuer, sign_in: Callable[..., doorward.Session]
-) -> None:
+def test_the_browser_carries_nothing_but_what_was_pushed(issuer: DevIssuer, sign_in: SignIn) -> None:
     issuer.change(pushed_requests="required")
     assert sign_in(prompt=Onlooker()).principal.subject == "alice"
     assert issuer.count("par") == 1
@@ -25,10 +39,206 @@ def test_the_browser_carries_nothing_but_what_was_pushed(
 
 @pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
 @pytest.mark.usefixtures("person")
-def test_a_confidential_client_pushes_too(
-    issuer: DevIssuer, sign_in: Callable[..., doorward.Session], method: Any
-) -> None:
+def test_a_confidential_client_pushes_too(issuer: DevIssuer, sign_in: SignIn, method: Any) -> None:
     issuer.change(pushed_requests="required")
     issuer.add_client("web", secret="s3cret", methods=[method])
     session = sign_in("web", client_secret="s3cret", secret_method=method, prompt=Onlooker())
     assert session.principal.subject == "alice"
+
+
+def call(url: str, headers: dict[str, str]) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+            return answer.status, answer.headers
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, refused.headers
+
+
+def api(issuer: DevIssuer, source: BoundTokenSource, token: str, *, as_url: str | None = None) -> int:
+    """Call an API as an adapter does: once more with the nonce that it wants."""
+    url = issuer.endpoint("userinfo")
+    status, headers = call(url, dict(source.authorization(token, "GET", as_url or url)))
+    if status == 401 and headers["DPoP-Nonce"]:
+        nonce = headers["DPoP-Nonce"]
+        status, _ = call(url, dict(source.authorization(token, "GET", as_url or url, nonce=nonce)))
+    return status
+
+
+class TestBinding:
+    @pytest.mark.parametrize("nonces", [False, True])
+    def test_only_the_key_can_use_what_is_bound_to_it(
+        self, issuer: DevIssuer, sign_in: SignIn, clock: MovedClock, *, nonces: bool
+    ) -> None:
+        issuer.change(dpop="offered", dpop_nonces=nonces, user_claims_in_id_token=False)
+        session = sign_in(dpop="always", prompt=Onlooker(last_address), clock=clock)
+        assert session.principal.email == "alice@example.org"  # from the UserInfo endpoint, by a proof
+        assert isinstance(session, BoundTokenSource)
+        before = session.token()
+        assert api(issuer, session, before) == 200
+        clock.ahead_s += RENEWED_AFTER_S
+        token = session.token()
+        assert token != before
+        assert api(issuer, session, token) == 200
+
+        other = sign_in(dpop="always", profile="other", prompt=Onlooker(last_address), clock=clock)
+        assert api(issuer, other, other.token()) == 200
+        assert api(issuer, other, token) == 401
+        assert api(issuer, session, token, as_url="https://elsewhere.example/userinfo") == 401
+        for scheme in ("Bearer", "DPoP"):
+            assert call(issuer.endpoint("userinfo"), {"Authorization": f"{scheme} {token}"})[0] == 401
+        assert Vault().get("default").dpop_key != Vault().get("other").dpop_key
+
+    def test_the_nonce_of_the_last_answer_is_used_for_the_next_question(
+        self, issuer: DevIssuer, sign_in: SignIn, clock: MovedClock
+    ) -> None:
+        issuer.change(dpop="required", dpop_nonces=True)
+        session = sign_in(dpop="always", prompt=Onlooker(last_address), clock=clock)
+        for _ in range(3):
+            clock.ahead_s += RENEWED_AFTER_S
+            session.token()
+        assert issuer.count("token", grant_type="refresh_token") == 4  # the first of them learnt it
+
+    @pytest.mark.parametrize("nonces", [False, True])
+    def test_by_itself_it_is_done_where_the_provider_gives_no_others(
+        self, issuer: DevIssuer, sign_in: SignIn, *, nonces: bool
+    ) -> None:
+        issuer.change(dpop="required", dpop_nonces=nonces)
+        session = sign_in(prompt=Onlooker(last_address))
+        assert api(issuer, session, session.token()) == 200
+
+    def test_by_itself_it_is_not_done_where_it_is_only_offered(self, issuer: DevIssuer, sign_in: SignIn) -> None:
+        """Who sends Bearer could not use it, and nearly every program does."""
+        issuer.change(dpop="offered")
+        session = sign_in(prompt=Onlooker(last_address))
+        assert Vault().get("default").dpop_key is None
+        token = session.token()
+        assert session.authorization(token, "GET", "https://x.example") == {"Authorization": f"Bearer {token}"}
+
+    def test_an_id_token_is_not_bound(self, issuer: DevIssuer, sign_in: SignIn) -> None:
+        issuer.change(dpop="required")
+        session = sign_in(prompt=Onlooker(last_address))
+        token = session.token("id")
+        assert session.authorization(token, "GET", "https://x.example") == {"Authorization": f"Bearer {token}"}
+
+    @pytest.mark.parametrize(
+        ("offer", "dpop", "error", "reason"),
+        [
+            ("required", "never", OAuthError, "oauth_error"),
+            ("not_offered", "always", ConfigurationError, "dpop_unsupported"),
+        ],
+    )
+    def test_what_is_demanded_and_not_given(
+        self, issuer: DevIssuer, sign_in: SignIn, offer: str, dpop: str, error: type[Exception], reason: str
+    ) -> None:
+        issuer.change(dpop=offer)
+        with pytest.raises(error) as refused:
+            sign_in(dpop=dpop, prompt=Onlooker(last_address))
+        assert refused.value.reason == reason
+
+    def test_a_device_code(self, issuer: DevIssuer, sign_in: SignIn) -> None:
+        issuer.change(dpop="required", dpop_nonces=True, device_interval_s=1, device_pending_polls=1)
+        session = sign_in(mode="device", prompt=Onlooker())
+        assert api(issuer, session, session.token()) == 200
+
+    def test_a_clock_that_is_off_goes_by_the_providers(self, issuer: DevIssuer, sign_in: SignIn) -> None:
+        """Nothing is decided by that but the time in a proof, which is for the provider to judge."""
+        issuer.change(dpop="required", openid=False)
+        behind = Behind(issuer.clock, 600)
+        sign_in(dpop="always", scopes=("offline_access",), prompt=Onlooker(last_address), clock=behind)
+        assert issuer.count("token") == 2
+
+    def test_a_refresh_that_is_answered_unbound_keeps_the_refresh_token(
+        self, issuer: DevIssuer, sign_in: SignIn, clock: MovedClock
+    ) -> None:
+        issuer.change(dpop="required")
+        session = sign_in(prompt=Onlooker(last_address), clock=clock)
+        clock.ahead_s += RENEWED_AFTER_S
+        with issuer.misbehave("proof_unbound"), pytest.raises(InvalidResponse) as refused:
+            session.token()
+        assert refused.value.reason == "token_not_bound"
+        clock.ahead_s += RENEWED_AFTER_S
+        assert session.token()
+
+    def test_another_key_ends_no_session(self, issuer: DevIssuer, sign_in: SignIn, clock: MovedClock) -> None:
+        issuer.change(dpop="required")
+        session = sign_in(prompt=Onlooker(last_address), clock=clock)
+        sign_in(profile="other", prompt=Onlooker(last_address), clock=clock)
+        vault = Vault()
+        mine = vault.get("default")
+        vault.put(dataclasses.replace(mine, dpop_key=vault.get("other").dpop_key))
+        clock.ahead_s += RENEWED_AFTER_S
+        with pytest.raises(OAuthError):
+            session.token()
+        assert vault.get("default").ended_at is None
+        vault.put(mine)
+        clock.ahead_s += RENEWED_AFTER_S
+        assert session.token()
+
+    def test_a_pickle_of_a_session_holds_no_key(self, issuer: DevIssuer, sign_in: SignIn) -> None:
+        issuer.change(dpop="required")
+        session = sign_in(prompt=Onlooker(last_address))
+        session.authorization(session.token(), "GET", "https://x.example")
+        pem = Vault().get("default").dpop_key.reveal().splitlines()[1]
+        assert pem.encode() not in pickle.dumps(session._proofs)  # noqa: SLF001 - the part that has held it
+
+    def test_an_older_release_leaves_it_alone(self, issuer: DevIssuer, sign_in: SignIn) -> None:
+        """It would send the token as Bearer and renew it without a proof: so it reads that the entry is a newer one."""
+        issuer.change(dpop="offered")
+        sign_in(dpop="always", prompt=Onlooker(last_address))
+        sign_in(profile="plain", prompt=Onlooker(last_address))
+        bound, plain = (
+            json.loads((Path(Vault().folder) / f"profile-{name}.json").read_text()) for name in ("default", "plain")
+        )
+        assert (bound["version"], plain["version"]) == (2, 1)
+        assert "PRIVATE KEY" in bound["dpop_key"]
+        assert not {"dpop_key", "dpop_alg"} & plain.keys()
+
+
+class Behind:
+    """A clock that is behind another."""
+
+    def __init__(self, clock: Any, behind_s: float) -> None:
+        self._clock, self._behind_s = clock, behind_s
+
+    def now(self) -> float:
+        return self._clock.now() - self._behind_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._clock, name)
+
+
+class TestServices:
+    @pytest.fixture
+    def service(self, issuer: DevIssuer) -> Callable[..., doorward.ClientCredentials]:
+        issuer.add_client("svc", secret="s3cret")
+
+        def make(**options: Any) -> doorward.ClientCredentials:
+            options = {"client_secret": "s3cret", "insecure_loopback_http": True, **options}
+            return doorward.ClientCredentials(issuer.url, "svc", **options)
+
+        return make
+
+    @pytest.mark.parametrize("nonces", [False, True])
+    @pytest.mark.parametrize("dpop", ["auto", "always"])
+    def test_a_service_proves_its_key(self, issuer: DevIssuer, service: Any, dpop: Any, *, nonces: bool) -> None:
+        issuer.change(dpop="required", dpop_nonces=nonces)
+        source = service(dpop=dpop)
+        token = source.token()
+        headers = source.authorization(token, "GET", "https://api.example/x")
+        assert headers["Authorization"] == f"DPoP {token}"
+        assert headers["DPoP"].count(".") == 2
+        assert isinstance(source, BoundTokenSource)
+        assert b"PRIVATE" not in pickle.dumps(source)
+
+    def test_a_service_that_is_not_asked_for_proofs(self, issuer: DevIssuer, service: Any) -> None:
+        issuer.change(dpop="offered")
+        source = service()
+        token = source.token()
+        assert source.authorization(token, "GET", "https://x.example") == {"Authorization": f"Bearer {token}"}
+
+    @pytest.mark.parametrize("dpop", ["", "yes", None])
+    def test_how_it_can_be_wanted(self, service: Any, dpop: Any) -> None:
+        with pytest.raises(ConfigurationError) as refused:
+            service(dpop=dpop)
+        assert (refused.value.field, refused.value.reason) == ("dpop", "bad_use")

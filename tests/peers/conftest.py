@@ -58,6 +58,7 @@ class OidcProvider:
     """The running provider: two issuers, and the habits of its sign-in pages.
 
     Clients (oidc/provider.mjs has them all): ``native``, ``native-ps256``, ``native-es256``, ``native-eddsa``,
+    ``native-bound`` and ``nonce-bound`` (DPoP, without and with nonces), ``native-pushed`` (PAR alone),
     ``confidential-basic``, ``confidential-post``, ``confidential-jwt``, ``service-basic``, ``service-post``,
     ``service-jwt``, ``resource-server``. A secret is the client's name with ``-secret`` behind it. The ``-jwt`` clients
     sign with ``client_keys`` (algorithm → PEM), under the ``kid`` ``client-ALGORITHM``. Redirects go to ``/callback``.

@@ -78,6 +78,8 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     userinfo_endpoint: str | None = None
     pushed_authorization_request_endpoint: str | None = None
     push_required: bool = False
+    proof_algorithms: tuple[str, ...] | None = None
+    """What it takes DPoP proofs by; None if it knows nothing of them."""
     scopes_supported: tuple[str, ...] | None = None
     grant_types_supported: tuple[str, ...] | None = None
     id_token_signing_algorithms: frozenset[str] = frozenset({"RS256"})
@@ -191,7 +193,8 @@ def parse_metadata_response(  # noqa: PLR0913 - keyword-only
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``no_metadata``,
             ``issuer_mismatch``, ``wrong_member_type``; ``missing_member`` and ``bad_endpoint`` of the token endpoint.
 
-    Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9126 section 5, RFC 9207 section 3.
+    Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9126 section 5, RFC 9207 section 3,
+        RFC 9449 section 5.1.
     """
     answer = _read(response, issuer=issuer, now=now, template=accepted_issuer_template)
     endpoints, flaws = _endpoints(answer, _ENDPOINTS, loopback_http=insecure_loopback_http)
@@ -201,6 +204,7 @@ def parse_metadata_response(  # noqa: PLR0913 - keyword-only
         issuer=answer.text("issuer"),
         **endpoints,
         flaws=flaws,
+        proof_algorithms=answer.texts("dpop_signing_alg_values_supported"),
         push_required=answer.flag("require_pushed_authorization_requests"),
         scopes_supported=scopes,
         grant_types_supported=answer.texts("grant_types_supported"),

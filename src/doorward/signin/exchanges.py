@@ -27,7 +27,7 @@ from doorward.protocol.metadata import (
 from doorward.protocol.userinfo import build_userinfo_request, lacks_claims, parse_userinfo_response
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from doorward.model import HttpRequest, HttpResponse, Secret, TokenSet
     from doorward.ports import Flow
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "answer_to",
+    "ask_plainly",
     "ask_userinfo",
     "discover",
     "fetch_keys",
@@ -103,14 +104,26 @@ def verify_id_token(
     return verify_jwt(jwt, (yield from fetch_keys(metadata, now=now)), algorithms=algorithms)
 
 
-def ask_userinfo(
-    metadata: ProviderMetadata, tokens: TokenSet, proven: IdTokenClaims, scopes: Collection[str], *, now: float
+def ask_plainly(build: Callable[[], HttpRequest]) -> Flow[tuple[HttpRequest, HttpResponse]]:
+    """Send a request as it is built. ``Proofs.ask`` is the other way."""
+    request = build()
+    return request, (yield from answer_to(request))
+
+
+def ask_userinfo(  # noqa: PLR0913 - what is asked, and how
+    metadata: ProviderMetadata,
+    tokens: TokenSet,
+    proven: IdTokenClaims,
+    scopes: Collection[str],
+    *,
+    now: float,
+    ask: Callable[[Callable[[], HttpRequest]], Flow[tuple[HttpRequest, HttpResponse]]] = ask_plainly,
 ) -> Flow[Mapping[str, Any] | None]:
     """Fetch what the ID token lacks of what was asked for. It is for display: without it, a sign-in is as good."""
     if metadata.userinfo_endpoint is None or not lacks_claims(proven.claims, scopes):
         return None
     try:
-        response = yield from answer_to(build_userinfo_request(metadata, tokens.access_token))
+        _, response = yield from ask(lambda: build_userinfo_request(metadata, tokens.access_token))
         return parse_userinfo_response(response, subject=proven.subject, now=now)
     except (UnavailableError, ProviderError) as error:
         _log.warning("Nothing was taken from the UserInfo endpoint of %s: %s", metadata.issuer, error.reason)

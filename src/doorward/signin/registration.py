@@ -68,6 +68,7 @@ class Registration:
         insecure_loopback_http: Allow http for loopback addresses, for development.
         provider: Whose habits to follow where the host does not tell, one of ``providers.PROVIDERS``.
         par: When to push authorization requests (RFC 9126).
+        dpop: When to bind tokens to a key (RFC 9449).
 
     Raises:
         ConfigurationError: A field is wrong; ``field`` names it.
@@ -85,6 +86,7 @@ class Registration:
     insecure_loopback_http: bool = False
     provider: str | None = None
     par: Use = "auto"
+    dpop: Use = "auto"
 
     def __post_init__(self) -> None:
         check_issuer_url(self.issuer, insecure_loopback_http=self.insecure_loopback_http)
@@ -95,9 +97,10 @@ class Registration:
         if self.client_secret is not None and self.client_key is not None:
             message = "Give client_secret or client_key, not both: a client proves itself in one way."
             raise ConfigurationError(message, field="client_key")
-        if self.par not in get_args(Use):
-            message = "par must be 'auto', 'always' or 'never'."
-            raise ConfigurationError(message, field="par", reason="bad_use")
+        for name, use in {"par": self.par, "dpop": self.dpop}.items():
+            if use not in get_args(Use):
+                message = f"{name} must be 'auto', 'always' or 'never'."
+                raise ConfigurationError(message, field=name, reason="bad_use")
         if self.secret_method not in (None, "client_secret_basic", "client_secret_post"):
             message = "secret_method must be 'client_secret_basic' or 'client_secret_post', or left out."
             raise ConfigurationError(message, field="secret_method")

@@ -66,6 +66,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     parameters: Mapping[str, str] | None = None,
     provider: str | None = None,
     par: Use = "auto",
+    dpop: Use = "auto",
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
     vault: Vault | None = None,
@@ -106,6 +107,9 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
             ``"keycloak"``, … The session keeps to it.
         par: Whether to push the authorization request (RFC 9126): ``"auto"`` where the provider offers it, ``"always"``
             or ``"never"``.
+        dpop: Whether to have the tokens bound to a key (RFC 9449), so that nobody else can use them: ``"always"``,
+            ``"never"``, or ``"auto"`` where the provider gives no others. A program that is given such a token alone
+            can't use it either: see ``Session.authorization``.
         insecure_loopback_http: Allow http to loopback addresses, for development.
         cool_down: Refuse to ask again soon after a sign-in that nobody answered (``reason="cooling_down"``). Switch it
             off only where a person has just asked for this sign-in.
@@ -155,6 +159,7 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     parameters: Mapping[str, str] | None = None,
     provider: str | None = None,
     par: Use = "auto",
+    dpop: Use = "auto",
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
     vault: Vault | None = None,
@@ -207,6 +212,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     parameters: Mapping[str, str] | None,
     provider: str | None,
     par: Use,
+    dpop: Use,
     insecure_loopback_http: bool,
     cool_down: bool,
     vault: Vault | None,
@@ -227,6 +233,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         insecure_loopback_http=insecure_loopback_http,
         provider=provider,
         par=par,
+        dpop=dpop,
     )
     if mode not in ("auto", "browser", "device"):
         raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")

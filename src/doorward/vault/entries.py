@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ProfileEntry"]
 
 _KIND = "profile"
+_BOUND = 2
+"""Version of an entry whose tokens need a key: what knows version 1 alone must not use them."""
 _METHODS: tuple[ClientAuthenticationMethod, ...] = (
     "none",
     "client_secret_basic",
@@ -48,6 +50,8 @@ class ProfileEntry:
         known_audiences: Whom the ID token may be meant for as well, though it does not say who asked for it (``azp``).
         userinfo: What the provider's UserInfo endpoint said of the same person at the sign-in.
         ended_at: When the provider ended the session; a person has to sign in again.
+        dpop_key: What the tokens are bound to (DPoP), as PEM, and ``dpop_alg`` what it signs with. Such an entry is of
+            version 2: a release that knows no proofs would send its token without one.
         retry_at: No refresh is tried before, after ``failures`` that failed in a row, in whatever process.
     """
 
@@ -81,6 +85,8 @@ class ProfileEntry:
     failures: int = 0
     known_audiences: tuple[str, ...] = ()
     userinfo: Mapping[str, Any] | None = field(default=None, repr=False)
+    dpop_key: Secret | None = None
+    dpop_alg: str | None = None
 
     @property
     def told(self) -> Mapping[str, Any]:
@@ -121,7 +127,7 @@ class ProfileEntry:
         return self._to_json(str)
 
     def _to_json(self, show: Callable[[Secret], str]) -> dict[str, Any]:
-        document: dict[str, Any] = {"version": VERSION, "kind": _KIND}
+        document: dict[str, Any] = {"version": VERSION if self.dpop_key is None else _BOUND, "kind": _KIND}
         for name in _READERS:
             value = getattr(self, name)
             if name in _LATER and not value:
@@ -144,7 +150,7 @@ class ProfileEntry:
         Raises:
             CorruptEntry: It is not what ``to_json`` gives; ``reason="newer_version"`` if a newer Doorward wrote it.
         """
-        return cls(**read_fields(document, kind=_KIND, readers=_READERS, later=_LATER))
+        return cls(**read_fields(document, kind=_KIND, readers=_READERS, later=_LATER, newest=_BOUND))
 
 
 def _profile(value: object) -> str:
@@ -203,7 +209,9 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "failures": count,
     "known_audiences": texts,
     "userinfo": or_none(_object),
+    "dpop_key": or_none(secret),
+    "dpop_alg": or_none(text),
 }
 
-_LATER = frozenset({"known_audiences", "provider", "redirect_uri_on_refresh", "userinfo"})
+_LATER = frozenset({"dpop_alg", "dpop_key", "known_audiences", "provider", "redirect_uri_on_refresh", "userinfo"})
 """Members that files of earlier releases lack."""

@@ -5,7 +5,7 @@
 // Prints one line of JSON, {"http": ISSUER, "https": ISSUER}, when it listens, and ends when its standard input does, so
 // that it can't outlive the tests. POST /test/ttl?seconds=N sets the life of access tokens, POST /test/rotate[?drop=1]
 // signs with new keys (and forgets the old ones), GET /test/token-requests counts the requests to the token endpoint.
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -23,6 +23,7 @@ const APIS = { 'urn:api:jwt': 'RS256', 'urn:api:ps256': 'PS256', 'urn:api:es256'
 let generation = 0;
 let keys = newKeys();
 let accessTokenTtl = 300;
+const nonceSecret = randomBytes(32);
 const tokenRequests = { http: 0, https: 0 };
 
 function newKeys() {
@@ -49,12 +50,16 @@ const clients = [
   person('native-ps256', { ...open, id_token_signed_response_alg: 'PS256' }),
   person('native-es256', { ...open, id_token_signed_response_alg: 'ES256' }),
   person('native-eddsa', { ...open, id_token_signed_response_alg: 'EdDSA' }),
+  person('native-bound', { ...open, dpop_bound_access_tokens: true }),
+  person('nonce-bound', { ...open, dpop_bound_access_tokens: true }),
+  person('native-pushed', { ...open, require_pushed_authorization_requests: true }),
   person('confidential-basic', secret('confidential-basic', 'client_secret_basic')),
   person('confidential-post', secret('confidential-post', 'client_secret_post')),
   person('confidential-jwt', signed),
   service('service-basic', secret('service-basic', 'client_secret_basic')),
   service('service-post', secret('service-post', 'client_secret_post')),
   service('service-jwt', signed),
+  service('service-bound', { ...secret('service-bound', 'client_secret_basic'), dpop_bound_access_tokens: true }),
   service('resource-server', { ...secret('resource-server', 'client_secret_basic'), grant_types: [] }), // introspects only
 ];
 
@@ -82,6 +87,8 @@ const configuration = (adapter, scheme) => ({
     revocation: { enabled: true },
     rpInitiatedLogout: { enabled: true },
     userinfo: { enabled: true },
+    dPoP: { enabled: true, nonceSecret, requireNonce: (ctx) => Boolean(ctx.oidc.client?.clientId.startsWith('nonce')) },
+    pushedAuthorizationRequests: { enabled: true },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => undefined,

@@ -121,6 +121,7 @@ def test_what_is_absent_means_what_the_standards_say():
     assert metadata.token_endpoint_auth_methods == ("client_secret_basic",)
     assert metadata.revocation_endpoint_auth_methods is metadata.introspection_endpoint_auth_methods is None
     assert metadata.iss_parameter_supported is metadata.push_required is False
+    assert metadata.proof_algorithms is None
 
 
 def test_what_is_there_is_kept():
@@ -135,11 +136,13 @@ def test_what_is_there_is_kept():
             "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
             "authorization_response_iss_parameter_supported": True,
             "require_pushed_authorization_requests": True,
+            "dpop_signing_alg_values_supported": ["ES256"],
             "code_challenge_method_supported": "misspelt, and of no use",
         }
     )
     assert {getattr(metadata, name) for name in ENDPOINTS} == {f"{ISSUER}/x"}
     assert metadata.push_required
+    assert metadata.proof_algorithms == ("ES256",)
     assert (metadata.scopes_supported, metadata.grant_types_supported) == (("openid",), ("authorization_code",))
     assert metadata.id_token_signing_algorithms == {"RS512", "EdDSA"} <= ASYMMETRIC_ALGORITHMS
     assert metadata.token_endpoint_auth_methods == ("client_secret_post",)

@@ -84,6 +84,11 @@ _WISHES = ("prompt", "login_hint", "acr_values", "ui_locales", "parameters")
     type=click.Choice(get_args(Use)),
     help="Push the authorization request to the provider: auto, where it offers that.",
 )
+@click.option(
+    "--dpop",
+    type=click.Choice(get_args(Use)),
+    help="Have the tokens bound to a key: auto, where the provider gives no others. 'doorward token' prints none then.",
+)
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
 @click.option(
     "--secret-method",
@@ -115,6 +120,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     parameters: tuple[str, ...],
     provider: str | None,
     par: Use | None,
+    dpop: Use | None,
     confidential: bool,
     secret_method: str | None,
     insecure_loopback_http: bool,
@@ -162,6 +168,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         "ui_locales": ui_locales,
         "parameters": _by_name(parameters),
         "par": par,
+        "dpop": dpop,
     }
     asked: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, (), {})}
     before = _held(vault, profile)

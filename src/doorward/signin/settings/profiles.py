@@ -82,6 +82,7 @@ _SETTINGS: Mapping[str, Callable[[object], Any]] = {
     "parameters": _by_name,
     "provider": _text,
     "par": _text,
+    "dpop": _text,
     "insecure_loopback_http": _truth,
 }
 """Each is the keyword of ``sign_in`` of that name, but ``confidential``: the client has a secret, kept elsewhere."""

@@ -6,19 +6,22 @@ import os
 from typing import TYPE_CHECKING, Any, Self
 
 from doorward.errors import ConfigurationError
+from doorward.model import Secret
+from doorward.protocol.bearer import build_authorization_header
 from doorward.protocol.token_endpoint import build_client_credentials_request, parse_token_response
-from doorward.signin.exchanges import answer_to, discover
+from doorward.signin.exchanges import discover
 from doorward.signin.registration import Registration, as_scopes, as_secret, read_client_key
 from doorward.signin.sources.remembered import Remembered
+from doorward.signin.stronger.proofs import Binding
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from doorward.model import Secret, TokenKind, TokenSet
+    from doorward.model import HttpRequest, TokenKind, TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.jwk import SigningKey
-    from doorward.signin.registration import SecretMethod
+    from doorward.signin.registration import SecretMethod, Use
 
 __all__ = ["ClientCredentials"]
 
@@ -38,6 +41,8 @@ class ClientCredentials:
         scopes: What to ask for; nothing unless given.
         audience: The ``audience`` parameter, where the provider wants one.
         resource: The ``resource`` parameter (RFC 8707).
+        dpop: Whether to have the tokens bound to a key (RFC 9449): ``"always"``, ``"never"``, or ``"auto"`` where the
+            provider gives no others. The key is in memory, one for each object.
         insecure_loopback_http: Allow http to loopback addresses, for development.
         clock: For tests.
         entropy: For tests.
@@ -57,6 +62,7 @@ class ClientCredentials:
         scopes: Sequence[str] = (),
         audience: str | None = None,
         resource: str | None = None,
+        dpop: Use = "auto",
         insecure_loopback_http: bool = False,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
@@ -73,8 +79,10 @@ class ClientCredentials:
             scopes=as_scopes(scopes),
             audience=audience,
             resource=resource,
+            dpop=dpop,
             insecure_loopback_http=insecure_loopback_http,
         )
+        self._binding: Binding | None = None
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
         self._held = self._remembered()
@@ -85,7 +93,7 @@ class ClientCredentials:
 
         ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET`` (with ``SECRET_METHOD`` where the client is registered for one), or
         ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and ``CLIENT_KEY_ID``; and, where wanted, ``SCOPES``
-        (separated by spaces), ``AUDIENCE``, ``RESOURCE`` and ``INSECURE_LOOPBACK_HTTP`` (``1``).
+        (separated by spaces), ``AUDIENCE``, ``RESOURCE``, ``DPOP`` and ``INSECURE_LOOPBACK_HTTP`` (``1``).
 
         Raises:
             ConfigurationError: A variable is missing, and ``field`` is its full name, or a value is wrong, and
@@ -113,11 +121,12 @@ class ClientCredentials:
             scopes=(read("SCOPES") or "").split(),
             audience=read("AUDIENCE"),
             resource=read("RESOURCE"),
+            dpop=read("DPOP") or "auto",  # type: ignore[arg-type] # the same
             insecure_loopback_http=read("INSECURE_LOOPBACK_HTTP") == "1",
         )
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_held"}
+        return {name: value for name, value in self.__dict__.items() if name != "_held"} | {"_binding": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -163,6 +172,16 @@ class ClientCredentials:
         """Do as ``renew`` does, for asyncio."""
         return await self._held.atoken(rejected)
 
+    def authorization(self, token: str, method: str, url: str, *, nonce: str | None = None) -> Mapping[str, str]:
+        """Return the headers that have an API accept ``token``: with a proof of the key that it is bound to, if it is.
+
+        As ``Session.authorization``.
+        """
+        proofs = None if self._binding is None else self._binding.proofs
+        if proofs is None:
+            return {"Authorization": build_authorization_header(Secret(token))}
+        return proofs.headers(Secret(token), method, url, nonce=nonce)
+
     @staticmethod
     def _check(kind: TokenKind) -> None:
         if kind != "access":
@@ -171,14 +190,19 @@ class ClientCredentials:
 
     def _obtain(self) -> Flow[TokenSet]:
         metadata = yield from discover(self._registration, now=self._clock.now())
-        request = build_client_credentials_request(
-            metadata,
-            self._registration.client_for(metadata),
-            now=self._clock.now(),
-            jti=self._entropy.token_urlsafe(16),
-            scopes=self._registration.scopes,
-            audience=self._registration.audience,
-            resource=self._registration.resource,
-        )
-        response = yield from answer_to(request)
-        return parse_token_response(response, request=request, now=self._clock.now())
+
+        def question() -> HttpRequest:
+            return build_client_credentials_request(
+                metadata,
+                self._registration.client_for(metadata),
+                now=self._clock.now(),
+                jti=self._entropy.token_urlsafe(16),
+                scopes=self._registration.scopes,
+                audience=self._registration.audience,
+                resource=self._registration.resource,
+            )
+
+        if self._binding is None:
+            use = self._registration.dpop
+            self._binding = Binding(use, metadata, clock=self._clock, entropy=self._entropy)
+        return (yield from self._binding.obtain(question, parse_token_response))
