@@ -14,4 +14,6 @@ from doorward.signin.session import open_session as open_session
 from doorward.signin.sign_in import asign_in as asign_in
 from doorward.signin.sign_in import sign_in as sign_in
 from doorward.signin.sources.client_credentials import ClientCredentials as ClientCredentials
+from doorward.signin.sources.on_behalf_of import OnBehalfOf as OnBehalfOf
+from doorward.signin.sources.workloads import WorkloadIdentity as WorkloadIdentity
 from doorward.version import __version__ as __version__

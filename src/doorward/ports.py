@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from doorward.model import HttpRequest, HttpResponse, Pause
@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
     from doorward.model import TokenKind
 
-__all__ = ["AsyncTransport", "BoundTokenSource", "Clock", "Entropy", "Flow", "TokenSource", "Transport"]
+__all__ = [
+    "AsyncTransport",
+    "BoundTokenSource",
+    "Clock",
+    "Entropy",
+    "Flow",
+    "StepUpSource",
+    "TokenSource",
+    "Transport",
+]
 
 T = TypeVar("T")
 
@@ -68,15 +77,31 @@ class TokenSource(Protocol):
 
 @runtime_checkable
 class BoundTokenSource(TokenSource, Protocol):
-    """A token source whose tokens may be bound to a key, so that each request needs a proof of it (RFC 9449)."""
+    """A source whose tokens may be good only together with a proof that their key is at hand (DPoP, RFC 9449)."""
 
     def authorization(self, token: str, method: str, url: str, *, nonce: str | None = None) -> Mapping[str, str]:
-        """Return the headers of one request that carry ``token``: Authorization, and DPoP where it is bound.
+        """Return the headers of one request that carry the token: Authorization, and DPoP where it is bound.
 
         Args:
-            token: What ``token`` or ``renew`` has just given.
-            method: The request's method.
-            url: Its absolute URL.
-            nonce: The last ``DPoP-Nonce`` that this server gave.
+            token: One that this source gave.
+            method: Of the request.
+            url: Of the request.
+            nonce: What the server has asked for in the proof.
         """
         ...
+
+
+@runtime_checkable
+class StepUpSource(TokenSource, Protocol):
+    """A source that can have a person sign in anew, where an API asks for a stronger or later sign-in (RFC 9470)."""
+
+    def step_up(self, acr_values: str | None, max_age: int | None) -> str | None:
+        """Return a token of such a sign-in; None if nobody can be asked.
+
+        Args:
+            acr_values: The kinds of sign-in that would do, by the provider's names, with spaces in between.
+            max_age: How long ago it may be, in seconds.
+        """
+        ...
+
+    async def astep_up(self, acr_values: str | None, max_age: int | None) -> str | None: ...

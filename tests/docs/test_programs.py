@@ -148,7 +148,7 @@ def test_docs_sign_in(stand_ins, monkeypatch):
     monkeypatch.setenv("DOORWARD_ISSUER", stand_ins.issuer.url)
     monkeypatch.setenv("DOORWARD_CLIENT_ID", "nightly")
     monkeypatch.setenv("DOORWARD_CLIENT_SECRET", "a secret of the test")
-    stand_ins.names["secret"] = "a secret of the test"
+    stand_ins.names |= {"secret": "a secret of the test", "token": stand_ins.token()}
     module = run("docs/sign-in.md", stand_ins)
     assert module["session"].principal.subject == "alice"
     assert module["service"].token()

@@ -14,6 +14,7 @@ from races import answers, expire, go, workers
 
 import doorward
 from doorward.errors import OAuthError, SignInCancelled, SignInRequired, TransportError
+from doorward.protocol.claims import parse_jwt
 from doorward.protocol.jwk import SigningKey
 from doorward.vault.vault import Vault
 
@@ -313,3 +314,28 @@ class TestServices:
         with pytest.raises(OAuthError) as refused:
             service.token()
         assert refused.value.error == "invalid_client"
+
+
+class TestOnBehalfOf:
+    """Token exchange (RFC 8693) at a provider that is not ours."""
+
+    @pytest.fixture
+    def service(self, oidc_provider: Any) -> doorward.ClientCredentials:
+        return doorward.ClientCredentials(oidc_provider.https, "api", client_secret="api-secret")
+
+    def test_a_service_gets_a_token_for_another_api_in_its_callers_name(
+        self, service: doorward.ClientCredentials, session: doorward.Session
+    ) -> None:
+        source = doorward.OnBehalfOf(service, session.token(), resource="urn:api:jwt", scopes=["read"])
+        claims = parse_jwt(source.token()).claims
+        assert (claims["sub"], claims["aud"], claims["client_id"]) == ("alice", "urn:api:jwt", "api")
+        assert asyncio.run(source.atoken()) == source.token()
+
+    def test_a_callers_token_that_is_no_longer_good_is_refused(
+        self, service: doorward.ClientCredentials, session: doorward.Session
+    ) -> None:
+        caller = session.token()
+        session.sign_out()
+        with pytest.raises(OAuthError) as refused:
+            doorward.OnBehalfOf(service, caller, resource="urn:api:jwt").token()
+        assert refused.value.error == "invalid_grant"

@@ -15,8 +15,8 @@ import pytest
 import doorward
 from doorward.errors import DoorwardError
 from doorward.model import Secret
-from doorward.protocol.dpop import PROOF_ALGORITHMS, build_proof, thumbprint
 from doorward.protocol.jwk import generate_signing_key
+from doorward.protocol.stronger.dpop import PROOF_ALGORITHMS, build_proof, thumbprint
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:

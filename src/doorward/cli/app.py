@@ -33,6 +33,8 @@ _COMMANDS = {
     "secret": ("session", "Keep a client's secret in the keyring, or forget it."),
     "whoami": ("session", "Show who you are to the provider."),
     "vault": ("session", "Encrypt what is kept on this computer, and see whether it is."),
+    "export": ("held", "Show everything that is held here, without the secrets."),
+    "forget": ("held", "Remove everything that is held here about somebody."),
     "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
     "institution": ("institution", "Sign in at a university or library, with the browser you have."),
     "explain": ("guard", "Say why a guard accepts or refuses a token."),

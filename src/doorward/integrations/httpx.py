@@ -9,18 +9,17 @@ from __future__ import annotations
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import httpx2
 
-from doorward.errors import ConfigurationError
-from doorward.model import Secret
-from doorward.ports import TokenSource
-from doorward.protocol.bearer import build_authorization_header
-from doorward.protocol.reading.urls import FLAWS, url_flaw
+from doorward.integrations.sending.origins import Origin, origin_of
+from doorward.integrations.sending.refusals import Answer
+from doorward.integrations.sending.sender import HEADERS, Sender
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Iterable
+    from collections.abc import AsyncGenerator, Generator, Iterable, Mapping
+
+    from doorward.ports import TokenSource
 
     _Auth = httpx2.Auth
     _ByteStream = httpx2.ByteStream
@@ -31,8 +30,6 @@ else:
     _ByteStream = tuple(library.ByteStream for library in _LIBRARIES)
 
 __all__ = ["BearerAuth"]
-
-_Origin = tuple[str, str, int]  # scheme, host in lower case and ASCII, port
 
 
 class BearerAuth(_Auth):
@@ -53,89 +50,59 @@ class BearerAuth(_Auth):
     """
 
     def __init__(self, source: TokenSource, *, origins: Iterable[str], insecure_loopback_http: bool = False) -> None:
-        unchecked: object = source
-        if not isinstance(unchecked, TokenSource):
-            message = "The source of tokens must have token(), atoken(), renew() and arenew(), as a Session does."
-            raise ConfigurationError(message, field="source", reason="not_a_token_source")
-        self._source = source
-        given = [origins] if isinstance(origins, str) else origins
-        self._origins = frozenset(_parse_origin(origin, loopback_http=insecure_loopback_http) for origin in given)
-        if not self._origins:
-            message = "No origin may get the token. Name those it is meant for, such as https://api.example.org."
-            raise ConfigurationError(message, field="origins", reason="no_origins")
+        self._sender = Sender(source, origins, insecure_loopback_http=insecure_loopback_http)
 
     def sync_auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
         """Send ``request``, with a token if it goes where tokens may go."""
-        if not self._may_carry(request):
+        origin = _origin(request)
+        if not self._sender.may_carry(origin) or "Authorization" in request.headers:
             yield request
             return
+        attempt = self._sender.attempt(origin, request.method, str(request.url))
         try:
-            token = Secret(self._source.token())
-            response = yield _with_token(request, token)
-            if _may_repeat(request, response):
-                renewed = Secret(self._source.renew(token.reveal()))
-                if renewed != token:
-                    yield _with_token(request, renewed)
+            headers = attempt.headers()
+            while headers is not None:
+                response = yield _with_headers(request, headers)
+                headers = attempt.headers(_answer(request, response))
         finally:
             _without_token(request)
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Do as ``sync_auth_flow`` does, for asyncio."""
-        if not self._may_carry(request):
+        origin = _origin(request)
+        if not self._sender.may_carry(origin) or "Authorization" in request.headers:
             yield request
             return
+        attempt = self._sender.attempt(origin, request.method, str(request.url))
         try:
-            token = Secret(await self._source.atoken())
-            response = yield _with_token(request, token)
-            if _may_repeat(request, response):
-                renewed = Secret(await self._source.arenew(token.reveal()))
-                if renewed != token:
-                    yield _with_token(request, renewed)
+            headers = await attempt.aheaders()
+            while headers is not None:
+                response = yield _with_headers(request, headers)
+                headers = await attempt.aheaders(_answer(request, response))
         finally:
             _without_token(request)
 
-    def _may_carry(self, request: httpx2.Request) -> bool:
-        url = request.url
-        origin = (url.scheme, url.raw_host.decode("ascii").lower(), url.port or _default_port(url.scheme))
-        return origin in self._origins and "Authorization" not in request.headers
+
+def _origin(request: httpx2.Request) -> Origin:
+    url = request.url
+    return origin_of(url.scheme, url.raw_host.decode("ascii"), url.port)
 
 
-def _parse_origin(origin: str, *, loopback_http: bool) -> _Origin:
-    if flaw := url_flaw(origin, loopback_http=loopback_http):
-        why = FLAWS[flaw]
-    else:
-        parts = urlsplit(origin)
-        host, port = parts.hostname or "", parts.port or _default_port(parts.scheme)
-        if "*" in host:
-            flaw, why = "wildcard", "has a wildcard, which could match somebody else's host"
-        elif parts.path not in {"", "/"}:
-            flaw, why = "has_path", "has a path, which is not part of an origin"
-        elif (parts.scheme, port) == ("http", 80):
-            flaw, why = "http_port_80", "is http on port 80, from where httpx carries a token on to port 443"
-        else:
-            return parts.scheme, host, port
-    message = (
-        f"An origin for tokens {why}. Write each as https://host or https://host:port. For development on this "
-        "computer, allow http with insecure_loopback_http=True."
-    )
-    raise ConfigurationError(message, field="origins", reason=flaw)
-
-
-def _default_port(scheme: str) -> int:
-    return 443 if scheme == "https" else 80
-
-
-def _with_token(request: httpx2.Request, token: Secret) -> httpx2.Request:
-    request.headers["Authorization"] = build_authorization_header(token)
+def _with_headers(request: httpx2.Request, headers: Mapping[str, str]) -> httpx2.Request:
+    request.headers.update(headers)
     return request
 
 
 def _without_token(request: httpx2.Request) -> None:
     """Leave a request as it came, so that it can be sent again, and so that no token stays in what a caller keeps."""
-    request.headers.pop("Authorization", None)
+    for name in HEADERS:
+        request.headers.pop(name, None)
 
 
-def _may_repeat(request: httpx2.Request, response: httpx2.Response) -> bool:
-    """Tell whether the request itself was refused, not what a redirect made of it, and its body can be sent again."""
-    refused = response.status_code == httpx2.codes.UNAUTHORIZED and response.request is request
-    return refused and isinstance(request.stream, _ByteStream)
+def _answer(request: httpx2.Request, response: httpx2.Response) -> Answer:
+    return Answer(
+        refused=response.status_code == httpx2.codes.UNAUTHORIZED and response.request is request,
+        repeatable=isinstance(request.stream, _ByteStream),
+        challenges=response.headers.get_list("WWW-Authenticate"),
+        nonce=response.headers.get("DPoP-Nonce"),
+    )

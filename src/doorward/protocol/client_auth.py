@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Client",
+    "ClientAssertion",
     "ClientAuthentication",
     "NoAuthentication",
     "PrivateKeyJwt",
@@ -69,7 +70,15 @@ class PrivateKeyJwt:
     method: ClassVar[Literal["private_key_jwt"]] = "private_key_jwt"
 
 
-ClientAuthentication: TypeAlias = NoAuthentication | SecretBasic | SecretPost | PrivateKeyJwt
+@dataclass(frozen=True, slots=True)
+class ClientAssertion:
+    """An assertion that somebody else made for the client, such as the platform it runs on (RFC 7523 section 2.2)."""
+
+    assertion: Secret
+    method: ClassVar[Literal["private_key_jwt"]] = "private_key_jwt"
+
+
+ClientAuthentication: TypeAlias = NoAuthentication | SecretBasic | SecretPost | PrivateKeyJwt | ClientAssertion
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +172,17 @@ def build_form_request(  # noqa: PLR0913 - all of one request, half by keyword
                 "iat": int(now),
                 "exp": int(now) + _ASSERTION_LIFE_S,
             }
-            form += [
-                ("client_id", client.client_id),
-                ("client_assertion_type", _ASSERTION_TYPE),
-                ("client_assertion", sign_claims(claims, key, typ="JWT")),
-            ]
+            form += _assertion(client, sign_claims(claims, key, typ="JWT"))
+        case ClientAssertion(assertion):
+            form += _assertion(client, assertion.reveal())
         case _:  # NoAuthentication
             form.append(("client_id", client.client_id))
     return HttpRequest("POST", url, purpose, headers, encode_form(form).encode())
+
+
+def _assertion(client: Client, assertion: str) -> list[tuple[str, str | None]]:
+    return [
+        ("client_id", client.client_id),
+        ("client_assertion_type", _ASSERTION_TYPE),
+        ("client_assertion", assertion),
+    ]

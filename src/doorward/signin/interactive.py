@@ -134,7 +134,8 @@ class SigningIn:
         if "openid" in self._scopes(metadata):
             metadata.need("jwks_uri")  # nobody shall sign in for an ID token that can't be verified
         client = self.registration.client_for(metadata)
-        binding = Binding(self.registration.dpop, metadata, clock=self.clock, entropy=self.entropy)
+        binding = Binding(self.registration.dpop, clock=self.clock, entropy=self.entropy)
+        binding.heed(metadata)
         if listener is not None and not self._is_better_by_device(metadata):
             yield from self._by_browser(metadata, client, binding, listener)
             return

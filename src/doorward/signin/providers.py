@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from doorward.errors import ConfigurationError, printable
@@ -33,6 +33,7 @@ class Habits:
         issuer_template: Another issuer that the metadata may name, with ``{tenantid}`` for the tenant.
         redirect_uri_on_refresh: The refresh request repeats the redirect URI.
         scope_on_refresh: The refresh request names the scopes again, or no ID token comes back.
+        exchange_grant: How a service asks for a token in its caller's name, where the metadata do not tell.
     """
 
     name: str
@@ -42,12 +43,13 @@ class Habits:
     issuer_template: str | None = None
     redirect_uri_on_refresh: bool = False
     scope_on_refresh: bool = False
+    exchange_grant: Literal["token-exchange", "jwt-bearer"] | None = None
 
 
 STANDARD = Habits("standard")
 
 # Entra ignores the port for localhost alone, and 127.0.0.1 can only be registered by editing the manifest.
-_ENTRA = Habits("Microsoft Entra", redirect_uri="http://localhost", scope_on_refresh=True)
+_ENTRA = Habits("Microsoft Entra", redirect_uri="http://localhost", scope_on_refresh=True, exchange_grant="jwt-bearer")
 
 PROVIDERS: Mapping[str, Habits] = {
     "auth0": Habits("Auth0"),

@@ -5,6 +5,7 @@ from doorward.testing.lies.misbehaviours import MISBEHAVIOURS as MISBEHAVIOURS
 from doorward.testing.provider.app import RequestRecord as RequestRecord
 from doorward.testing.provider.rules import GRANT_TYPES as GRANT_TYPES
 from doorward.testing.provider.rules import Client as Client
+from doorward.testing.provider.rules import Platform as Platform
 from doorward.testing.provider.rules import Rules as Rules
 from doorward.testing.provider.rules import User as User
 from doorward.testing.tokens.hostile import hostile_tokens as hostile_tokens

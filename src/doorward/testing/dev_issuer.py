@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from doorward.testing.provider.app import RequestRecord
     from doorward.testing.provider.core import EndpointName
     from doorward.testing.provider.faults import FaultKind
-    from doorward.testing.provider.rules import AuthenticationMethod, RedirectRule
+    from doorward.testing.provider.rules import AuthenticationMethod, Platform, RedirectRule
 
 __all__ = ["DevIssuer"]
 
@@ -177,6 +177,7 @@ class DevIssuer:
         grant_types: Sequence[str] = GRANT_TYPES,
         jwks: bytes | None = None,
         id_token_signed_response_alg: str | None = None,
+        platform: Platform | None = None,
     ) -> Client:
         """Register a client, or replace one.
 
@@ -192,16 +193,18 @@ class DevIssuer:
             grant_types: what it may use.
             jwks: the JWK Set that its assertions are verified with.
             id_token_signed_response_alg: signs its ID tokens.
+            platform: where it runs, whose tokens prove it, and may be exchanged.
         """
         client = Client(
             client_id=client_id,
             secret=None if secret is None else Secret(secret),
-            methods=tuple(methods or usual_methods(secret, jwks)),
+            methods=tuple(methods or usual_methods(secret, jwks, platform)),
             redirect_uris=tuple(redirect_uris),
             redirect_rule=redirect_rule or ("any_port_ip" if redirect_uris else "any_loopback"),
             grant_types=tuple(grant_types),
             jwks=jwks,
             id_token_signed_response_alg=id_token_signed_response_alg,
+            platform=platform,
         )
         with self._core.lock:
             self._core.clients[client_id] = client

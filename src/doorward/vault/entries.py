@@ -22,6 +22,10 @@ __all__ = ["ProfileEntry"]
 _KIND = "profile"
 _BOUND = 2
 """Version of an entry whose tokens need a key: what knows version 1 alone must not use them."""
+_HIDDEN = "<secret>"
+_SECRET = ("token", "secret", "password", "nonce", "credential", "private")
+"""What the name of a claim holds whose value may be a secret."""
+_JWT = "eyJ"
 _METHODS: tuple[ClientAuthenticationMethod, ...] = (
     "none",
     "client_secret_basic",
@@ -124,7 +128,9 @@ class ProfileEntry:
 
     def masked(self) -> dict[str, Any]:
         """Return the same with ``<secret>`` in place of each secret, to show a person what is held."""
-        return self._to_json(str)
+        document = self._to_json(str)
+        told: dict[str, Any] = {name: _masked(document[name]) for name in ("claims", "userinfo") if name in document}
+        return {**document, **told}
 
     def _to_json(self, show: Callable[[Secret], str]) -> dict[str, Any]:
         document: dict[str, Any] = {"version": VERSION if self.dpop_key is None else _BOUND, "kind": _KIND}
@@ -151,6 +157,16 @@ class ProfileEntry:
             CorruptEntry: It is not what ``to_json`` gives; ``reason="newer_version"`` if a newer Doorward wrote it.
         """
         return cls(**read_fields(document, kind=_KIND, readers=_READERS, later=_LATER, newest=_BOUND))
+
+
+def _masked(value: Any, name: str = "") -> Any:
+    """Return what a provider told without the secrets in it: some hand out tokens of other services as claims."""
+    if isinstance(value, dict):
+        return {name: _masked(member, name) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_masked(member, name) for member in value]
+    is_secret = isinstance(value, str) and (value.startswith(_JWT) or any(word in name.lower() for word in _SECRET))
+    return _HIDDEN if is_secret else value
 
 
 def _profile(value: object) -> str:

@@ -177,6 +177,20 @@ class Shelf(_Of[_E]):
                     found.add(name)
         return sorted(found)
 
+    def locked_names(self) -> list[str]:
+        """Return the names that have a lock's file, in lower case, sorted: it is held, or a killed holder left it.
+
+        Raises the same as ``names``.
+        """
+        found = set()
+        for file in files.list_private_files(self._folder):
+            entry, purpose, end = file.rsplit(".", 2) if file.count(".") > 1 else ("", "", "")
+            name = entry.removeprefix(f"{self._kind.noun}-")
+            with suppress(ConfigurationError):
+                if end == "lock" and purpose in _PURPOSES and self._kind.file_of(name) == f"{entry}.json":
+                    found.add(name)
+        return sorted(found)
+
     def export(self, name: str) -> dict[str, Any]:
         """Return what is held under a name as JSON values, each secret as ``<secret>``.
 
@@ -187,8 +201,11 @@ class Shelf(_Of[_E]):
             The same as ``get``.
         """
         entry = self.get(name)
-        held = [os.path.join(self._folder, file) for file in self._files(name)]
-        return {self._kind.noun: name, "entry": entry and entry.masked(), "files": held}
+        return {self._kind.noun: name, "entry": entry and entry.masked(), "files": self.paths_of(name)}
+
+    def paths_of(self, name: str) -> list[str]:
+        """Return the paths of all files that hold something under a name. Raises what ``files_of`` does."""
+        return [os.path.join(self._folder, file) for file in self._files(name)]
 
     def files_of(self, name: str) -> list[str]:
         """Return the files that hold an entry of that name: its own, those set aside, those that killed writers left.

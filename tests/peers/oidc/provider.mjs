@@ -14,10 +14,12 @@ import { pathToFileURL } from 'node:url';
 const settings = JSON.parse(process.argv[2]);
 const modules = pathToFileURL(`${settings.modules}/`);
 const { Provider } = await import(new URL('oidc-provider/lib/index.js', modules));
+const { errors } = await import(new URL('oidc-provider/lib/index.js', modules));
 const { createMemoryAdapter } = await import(new URL('oidc-provider/lib/adapters/memory_adapter.js', modules));
 
 const ALGORITHMS = { RS256: ['rsa', { modulusLength: 2048 }], PS256: ['rsa', { modulusLength: 2048 }], ES256: ['ec', { namedCurve: 'P-256' }], EdDSA: ['ed25519', {}] };
 const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
+const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const APIS = { 'urn:api:jwt': 'RS256', 'urn:api:ps256': 'PS256', 'urn:api:es256': 'ES256', 'urn:api:eddsa': 'EdDSA', 'urn:api:opaque': null }; // resource → algorithm of its RFC 9068 access tokens
 
 let generation = 0;
@@ -60,6 +62,7 @@ const clients = [
   service('service-post', secret('service-post', 'client_secret_post')),
   service('service-jwt', signed),
   service('service-bound', { ...secret('service-bound', 'client_secret_basic'), dpop_bound_access_tokens: true }),
+  service('api', { ...secret('api', 'client_secret_basic'), grant_types: [TOKEN_EXCHANGE] }),
   service('resource-server', { ...secret('resource-server', 'client_secret_basic'), grant_types: [] }), // introspects only
 ];
 
@@ -103,12 +106,25 @@ const configuration = (adapter, scheme) => ({
   },
 });
 
+// Token exchange (RFC 8693): the provider leaves it to whoever runs it which tokens may be exchanged for which.
+const exchange = (provider) => async (ctx) => {
+  const { subject_token: given, subject_token_type: kind, resource } = ctx.oidc.params;
+  const subject = await provider.AccessToken.find(given ?? '');
+  if (!subject?.isValid || !kind?.endsWith(':access_token')) throw new errors.InvalidGrant('no good subject_token');
+  const token = new provider.AccessToken({ accountId: subject.accountId, client: ctx.oidc.client, grantId: subject.grantId,
+    gty: 'token-exchange', scope: 'read' });
+  token.resourceServer = new provider.ResourceServer(resource, configuration().features.resourceIndicators.getResourceServerInfo(ctx, resource));
+  ctx.body = { access_token: await token.save(), issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
+    token_type: token.tokenType, expires_in: token.expiration, scope: token.scope };
+};
+
 const issuers = {};
 const stores = { http: createMemoryAdapter(15), https: createMemoryAdapter(15) }; // outlive a change of keys
 const apps = {};
 const build = () => {
   for (const [scheme, issuer] of Object.entries(issuers)) {
     const provider = new Provider(issuer, configuration(stores[scheme], scheme));
+    provider.registerGrantType(TOKEN_EXCHANGE, exchange(provider), ['subject_token', 'subject_token_type', 'requested_token_type', 'resource', 'scope']);
     provider.on('server_error', (ctx, error) => console.error('server_error', error));
     apps[scheme] = provider.callback();
   }

@@ -41,7 +41,7 @@ def drive(*answers, timeout_s=500, max_age_s=None, **parameters):
         Registration(ISSUER, "cli"),
         METADATA,
         Client("cli"),
-        Binding("auto", METADATA, clock=clock, entropy=SystemEntropy()),
+        Binding("auto", clock=clock, entropy=SystemEntropy()),
         max_age_s=max_age_s,
         parameters=parameters,
         prompt=TerminalPrompt(),

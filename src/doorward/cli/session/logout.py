@@ -100,7 +100,9 @@ def _sign_out(profile: str, vault: Vault) -> _Farewell:
         done = _session(profile, vault).sign_out()
     except SignInRequired:  # another process was faster
         return _Farewell(profile)
-    except (VaultError, UnavailableError) as error:
+    except (ConfigurationError, VaultError, UnavailableError) as error:
+        if error.reason == "profile_name":
+            raise
         problem = "its file could not be read." if isinstance(error, CorruptEntry) else error.message
         try:
             vault.forget(profile)

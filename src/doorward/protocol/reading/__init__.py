@@ -1,1 +1,1 @@
-"""How what comes from outside is read: JSON, answers over HTTP, their members, URLs. Strictly, and by type."""
+"""How what comes from outside is read: JSON, answers over HTTP, members, challenges, URLs. Strictly, and by type."""

@@ -239,8 +239,8 @@ def _secrets_of(request: HttpRequest) -> re.Pattern[str]:
     """Match all of the request that is not known to be public, in each form in which it could be repeated."""
     form = parse_qsl((request.body or b"").decode(), keep_blank_values=True)
     found = {value for name, value in form if name not in _PUBLIC_FIELDS}
-    credentials = request.headers.get("authorization", "").removeprefix("Basic ")
-    secret = base64.b64decode(credentials).decode().partition(":")[2]
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    secret = base64.b64decode(credentials).decode().partition(":")[2] if scheme == "Basic" else ""
     found |= {credentials, secret, unquote_plus(secret), request.headers.get("dpop", "")}
     found |= {quote(value, safe="") for value in found}
     longest_first = sorted((value for value in found if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from doorward.errors import ConfigurationError
 from doorward.model import Secret
-from doorward.protocol.bearer import build_authorization_header
-from doorward.protocol.token_endpoint import build_client_credentials_request, parse_token_response
-from doorward.signin.exchanges import discover
+from doorward.protocol.client_auth import Client, ClientAssertion
+from doorward.protocol.token_endpoint import build_client_credentials_request
+from doorward.protocol.token_exchange import (
+    build_jwt_bearer_request,
+    build_token_exchange_request,
+    parse_token_exchange_response,
+)
 from doorward.signin.registration import Registration, as_scopes, as_secret, read_client_key
-from doorward.signin.sources.remembered import Remembered
-from doorward.signin.stronger.proofs import Binding
+from doorward.signin.sources.service import Service
+from doorward.signin.sources.workloads import WorkloadIdentity, read_workload_identity
 from doorward.system import SystemClock, SystemEntropy
 
 if TYPE_CHECKING:
@@ -21,9 +25,11 @@ if TYPE_CHECKING:
     from doorward.model import HttpRequest, TokenKind, TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.jwk import SigningKey
+    from doorward.protocol.metadata import ProviderMetadata
+    from doorward.protocol.token_exchange import SubjectTokenType
     from doorward.signin.registration import SecretMethod, Use
 
-__all__ = ["ClientCredentials"]
+__all__ = ["ClientCredentials", "service_of"]
 
 
 class ClientCredentials:
@@ -35,8 +41,9 @@ class ClientCredentials:
     Args:
         issuer: The issuer URL, exactly as the provider writes it.
         client_id: The client identifier.
-        client_secret: The client's secret, or
-        client_key: the key it signs its assertions with.
+        client_secret: The client's secret,
+        client_key: the key it signs its assertions with, or
+        proof: the identity that the platform gives it, where the provider trusts that platform.
         secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for; nothing unless given.
         audience: The ``audience`` parameter, where the provider wants one.
@@ -58,6 +65,7 @@ class ClientCredentials:
         *,
         client_secret: Secret | str | None = None,
         client_key: SigningKey | None = None,
+        proof: WorkloadIdentity | None = None,
         secret_method: SecretMethod | None = None,
         scopes: Sequence[str] = (),
         audience: str | None = None,
@@ -67,10 +75,14 @@ class ClientCredentials:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> None:
-        if client_secret is None and client_key is None:
-            message = "A service proves itself: give client_secret or client_key."
+        given = [each for each in (client_secret, client_key, proof) if each is not None]
+        if not given:
+            message = "A service proves itself: give client_secret, client_key or proof."
             raise ConfigurationError(message, field="client_secret")
-        self._registration = Registration(
+        if proof is not None and (len(given) > 1 or not isinstance(proof, WorkloadIdentity)):
+            message = "proof is a WorkloadIdentity, and stands alone: a service proves itself in one way."
+            raise ConfigurationError(message, field="proof")
+        registration = Registration(
             issuer=issuer,
             client_id=client_id,
             client_secret=as_secret(client_secret),
@@ -82,18 +94,18 @@ class ClientCredentials:
             dpop=dpop,
             insecure_loopback_http=insecure_loopback_http,
         )
-        self._binding: Binding | None = None
-        self._clock = clock or SystemClock()
-        self._entropy = entropy or SystemEntropy()
-        self._held = self._remembered()
+        self._service = Service.make(registration, proof, clock or SystemClock(), entropy or SystemEntropy())
+        self._held = self._service.remember(self._obtain, what=repr(self))
 
     @classmethod
     def from_env(cls, prefix: str = "DOORWARD", environ: Mapping[str, str] = os.environ) -> Self:
         """Read the settings from environment variables, each beginning with ``prefix`` and an underscore.
 
         ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET`` (with ``SECRET_METHOD`` where the client is registered for one), or
-        ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and ``CLIENT_KEY_ID``; and, where wanted, ``SCOPES``
-        (separated by spaces), ``AUDIENCE``, ``RESOURCE``, ``DPOP`` and ``INSECURE_LOOPBACK_HTTP`` (``1``).
+        ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and ``CLIENT_KEY_ID``, or ``WORKLOAD_IDENTITY``
+        (``auto``, ``file:PATH`` or ``env:VARIABLE``) with ``WORKLOAD_AUDIENCE`` and ``WORKLOAD_USE``; and, where
+        wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE``, ``DPOP`` and ``INSECURE_LOOPBACK_HTTP``
+        (``1``).
 
         Raises:
             ConfigurationError: A variable is missing, and ``field`` is its full name, or a value is wrong, and
@@ -111,11 +123,12 @@ class ClientCredentials:
             return value
 
         issuer, client_id = need("ISSUER"), need("CLIENT_ID")
-        key = read_client_key(prefix, environ)
+        key, proof = read_client_key(prefix, environ), read_workload_identity(prefix, environ)
         return cls(
             issuer,
             client_id,
-            client_secret=need("CLIENT_SECRET") if key is None else read("CLIENT_SECRET"),
+            client_secret=read("CLIENT_SECRET") if key or proof else need("CLIENT_SECRET"),
+            proof=proof,
             secret_method=read("SECRET_METHOD"),  # type: ignore[arg-type] # checked when the registration is made
             client_key=key,
             scopes=(read("SCOPES") or "").split(),
@@ -125,23 +138,16 @@ class ClientCredentials:
             insecure_loopback_http=read("INSECURE_LOOPBACK_HTTP") == "1",
         )
 
-    def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_held"} | {"_binding": None}
+    def __getstate__(self) -> Service:
+        return self._service
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._held = self._remembered()
-
-    def _remembered(self) -> Remembered:
-        return Remembered(
-            self._obtain,
-            what=repr(self),
-            clock=self._clock,
-            insecure_loopback_http=self._registration.insecure_loopback_http,
-        )
+    def __setstate__(self, service: Service) -> None:
+        self._service = Service.make(service.registration, service.proof, service.clock, service.entropy)
+        self._held = self._service.remember(self._obtain, what=repr(self))
 
     def __repr__(self) -> str:
-        return f"ClientCredentials({self._registration.issuer!r}, {self._registration.client_id!r})"
+        registration = self._service.registration
+        return f"ClientCredentials({registration.issuer!r}, {registration.client_id!r})"
 
     def token(self, kind: TokenKind = "access") -> str:
         """Return an access token good for 5 more minutes (less where its whole life is under 10).
@@ -177,10 +183,7 @@ class ClientCredentials:
 
         As ``Session.authorization``.
         """
-        proofs = None if self._binding is None else self._binding.proofs
-        if proofs is None:
-            return {"Authorization": build_authorization_header(Secret(token))}
-        return proofs.headers(Secret(token), method, url, nonce=nonce)
+        return self._service.binding.headers(Secret(token), method, url, nonce=nonce)
 
     @staticmethod
     def _check(kind: TokenKind) -> None:
@@ -189,20 +192,22 @@ class ClientCredentials:
             raise ConfigurationError(message, field="kind")
 
     def _obtain(self) -> Flow[TokenSet]:
-        metadata = yield from discover(self._registration, now=self._clock.now())
+        return (yield from self._service.obtain(self._request, parse_token_exchange_response))
 
-        def question() -> HttpRequest:
-            return build_client_credentials_request(
-                metadata,
-                self._registration.client_for(metadata),
-                now=self._clock.now(),
-                jti=self._entropy.token_urlsafe(16),
-                scopes=self._registration.scopes,
-                audience=self._registration.audience,
-                resource=self._registration.resource,
-            )
+    def _request(self, metadata: ProviderMetadata, client: Client, *, now: float, jti: str) -> HttpRequest:
+        asked, proof = self._service.registration, self._service.proof
+        target: dict[str, Any] = {"scopes": asked.scopes, "audience": asked.audience, "resource": asked.resource}
+        if proof is None or proof.use == "assertion" or not isinstance(client.authentication, ClientAssertion):
+            return build_client_credentials_request(metadata, client, now=now, jti=jti, **target)
+        token, client = client.authentication.assertion, Client(client.client_id)
+        if proof.use == "jwt-bearer":
+            return build_jwt_bearer_request(metadata, client, token, now=now, jti=jti, **target)
+        kind: SubjectTokenType = "jwt"
+        return build_token_exchange_request(
+            metadata, client, token, now=now, jti=jti, subject_token_type=kind, **target
+        )
 
-        if self._binding is None:
-            use = self._registration.dpop
-            self._binding = Binding(use, metadata, clock=self._clock, entropy=self._entropy)
-        return (yield from self._binding.obtain(question, parse_token_response))
+
+def service_of(source: ClientCredentials) -> Service:
+    """Return the service behind a source, for others that ask in its name."""
+    return source._service  # noqa: SLF001 - the one way in

@@ -5,13 +5,15 @@ A proof is good for one request, so each question is built anew for each of its 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 from doorward.errors import ConfigurationError, OAuthError
 from doorward.protocol.bearer import build_authorization_header
-from doorward.protocol.dpop import (
+from doorward.protocol.jwk import SigningKey, generate_signing_key
+from doorward.protocol.reading.responses import clock_skew_s
+from doorward.protocol.stronger.dpop import (
     PROOF_ALGORITHMS,
     build_proof,
     choose_proof_algorithm,
@@ -20,13 +22,10 @@ from doorward.protocol.dpop import (
     proof_refusal,
     thumbprint,
 )
-from doorward.protocol.jwk import SigningKey, generate_signing_key
-from doorward.protocol.reading.responses import clock_skew_s
 from doorward.signin.exchanges import answer_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Protocol
 
     from doorward.model import HttpRequest, HttpResponse, Secret
     from doorward.ports import Clock, Entropy, Flow
@@ -34,20 +33,22 @@ if TYPE_CHECKING:
     from doorward.signin.registration import Use
     from doorward.vault.entries import ProfileEntry
 
-    T_co = TypeVar("T_co", covariant=True)
 
-    class _Parse(Protocol[T_co]):
-        def __call__(self, response: HttpResponse, *, request: HttpRequest, now: float, bound: bool) -> T_co: ...
-
-
-__all__ = ["Binding", "KeptProofs", "Proofs"]
+__all__ = ["Binding", "KeptProofs", "Parse", "Proofs"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _SAID_OF_ANYTHING = frozenset({"invalid_grant", "invalid_request"})
 """oidc-provider says no more where a proof is missing."""
 _SKEW_THAT_COUNTS_S = 2
 """``Date`` has whole seconds."""
+
+
+class Parse(Protocol[T_co]):
+    """Makes something of an answer of the token endpoint; ``bound`` says that there was a proof."""
+
+    def __call__(self, response: HttpResponse, *, request: HttpRequest, now: float, bound: bool) -> T_co: ...
 
 
 class Proofs:
@@ -115,19 +116,23 @@ class Binding:
 
     Args:
         use: As ``dpop`` was given.
-        metadata: The provider.
         clock: For the proofs.
         entropy: For the proofs.
-
-    Raises:
-        ConfigurationError: ``dpop_unsupported``: it is demanded, and the provider does not offer it.
     """
 
-    def __init__(self, use: Use, metadata: ProviderMetadata, *, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, use: Use, *, clock: Clock, entropy: Entropy) -> None:
         self._use, self._clock, self._entropy = use, clock, entropy
-        self._alg = choose_proof_algorithm(metadata.proof_algorithms)
+        self._alg: str | None = None
         self.proofs: Proofs | None = None
-        if use == "always":
+
+    def heed(self, metadata: ProviderMetadata) -> None:
+        """Go by what the provider announces, before anything is asked.
+
+        Raises:
+            ConfigurationError: ``dpop_unsupported``: it is demanded, and the provider does not offer it.
+        """
+        self._alg = choose_proof_algorithm(metadata.proof_algorithms)
+        if self._use == "always" and self.proofs is None:
             if self._alg is None:
                 message = "The provider binds tokens to no key of a kind that we know (DPoP): leave dpop at 'auto'."
                 raise ConfigurationError(message, field="dpop", reason="dpop_unsupported")
@@ -138,7 +143,13 @@ class Binding:
         """What names the key; None as long as there is none."""
         return None if self.proofs is None else thumbprint(self.proofs.key)
 
-    def obtain(self, build: Callable[[], HttpRequest], parse: _Parse[T]) -> Flow[T]:
+    def headers(self, token: Secret, method: str, url: str, *, nonce: str | None) -> Mapping[str, str]:
+        """Return the headers of one request to a resource server."""
+        if self.proofs is None:
+            return {"Authorization": build_authorization_header(token)}
+        return self.proofs.headers(token, method, url, nonce=nonce)
+
+    def obtain(self, build: Callable[[], HttpRequest], parse: Parse[T]) -> Flow[T]:
         """Ask for tokens: with a proof, or without one until the provider says that it wants one."""
         try:
             return (yield from self._obtain(build, parse))
@@ -156,7 +167,7 @@ class Binding:
                 raise
         raise refusal  # it was about something else
 
-    def _obtain(self, build: Callable[[], HttpRequest], parse: _Parse[T]) -> Flow[T]:
+    def _obtain(self, build: Callable[[], HttpRequest], parse: Parse[T]) -> Flow[T]:
         if self.proofs is None:
             request = build()
             response = yield from answer_to(request)

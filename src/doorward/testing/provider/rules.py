@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from doorward.protocol.token_exchange import JWT_BEARER, TOKEN_EXCHANGE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,6 +19,7 @@ __all__ = [
     "GRANT_TYPES",
     "AuthenticationMethod",
     "Client",
+    "Platform",
     "RedirectRule",
     "RefreshTokenError",
     "Rules",
@@ -31,7 +34,14 @@ AuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_pos
 RefreshTokenError = Literal["invalid_grant", "invalid_request", "interaction_required", "server_error"]
 
 DEVICE_CODE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-GRANT_TYPES = ("authorization_code", "refresh_token", "client_credentials", DEVICE_CODE_GRANT)
+GRANT_TYPES = (
+    "authorization_code",
+    "refresh_token",
+    "client_credentials",
+    DEVICE_CODE_GRANT,
+    TOKEN_EXCHANGE,
+    JWT_BEARER,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +142,24 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Platform:
+    """Where a client runs, and what its tokens there must say: another issuer, which signs with ``jwks``.
+
+    ``audience`` is whom they are for; left out, this issuer.
+    """
+
+    issuer: str
+    subject: str
+    jwks: bytes
+    audience: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
-    """A registered client (RFC 7591 terms). ``jwks`` is the JWK Set that its assertions are verified with."""
+    """A registered client (RFC 7591 terms). ``jwks`` is the JWK Set that its assertions are verified with.
+
+    ``platform`` may prove it as well, by a token in place of an assertion.
+    """
 
     client_id: str
     secret: Secret | None = None
@@ -143,6 +169,7 @@ class Client:
     grant_types: tuple[str, ...] = GRANT_TYPES
     jwks: bytes | None = None
     id_token_signed_response_alg: str | None = None
+    platform: Platform | None = None
 
     @property
     def public(self) -> bool:
@@ -165,8 +192,12 @@ class Client:
         return _without_port(registered) == _without_port(uri)
 
 
-def usual_methods(secret: str | None, jwks: bytes | None) -> tuple[AuthenticationMethod, ...]:
+def usual_methods(
+    secret: str | None, jwks: bytes | None, platform: Platform | None
+) -> tuple[AuthenticationMethod, ...]:
     """Return the methods of a client that was not held to others."""
+    if platform is not None:
+        return ("none", "private_key_jwt")
     if jwks is not None:
         return ("private_key_jwt",)
     return ("none",) if secret is None else ("client_secret_basic", "client_secret_post")

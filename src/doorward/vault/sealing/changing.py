@@ -167,6 +167,32 @@ class Sealing:
                 seal = self._finished(self._write(seal._replace(writes=None, plain=True)))
             return self._done(seal, completed=completed)
 
+    def drop(self) -> str | None:
+        """Remove the seal of a vault that holds nothing, and its keys from the keyring. No key is needed for it.
+
+        Returns:
+            Why a key is still in the keyring; None if none is.
+
+        Raises:
+            VaultError: Something is still held.
+            LockTimeout: The seal was in use all the time.
+            UnsafePermissions, StoreError: What ``files`` raises.
+        """
+        with self._alone():
+            if self._entry_files():
+                message = "The seal stays: something is still held under it. Forget that first: doorward forget --all"
+                raise VaultError(message, reason="vault_not_empty")
+            try:
+                seal = self._read()
+                kept = (*seal.spare, *(key.id for key in seal.keys if key.source == "keyring"))
+                for key_id in kept:
+                    os_keyring.remove(key_id)
+                problem = None
+            except VaultError as error:  # one that can't be read names no key
+                problem = error.message
+            remove_private_file(self._folder, SEAL_FILE)
+        return problem
+
     # The steps
 
     def _begun(self, seal: Seal, source: Source) -> Seal:

@@ -187,6 +187,12 @@ def test_what_our_request_held_secret_is_taken_out():
     assert error.description.count("<secret>") == len(echoes)
 
 
+def test_so_is_a_bearer_token():
+    request = HttpRequest("GET", "https://id.example.org/token", PURPOSE, {"authorization": "Bearer planted-token"})
+    error = refused(403, {"error": "access_denied", "error_description": "planted-token is not good"}, request=request)
+    assert "planted" not in repr(error) + error.description
+
+
 def test_a_callback_error_needs_no_request():
     assert oauth_error("invalid_scope", None, purpose="x").message == "X refused: invalid_scope. Ask for other scopes."
 

@@ -14,9 +14,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from doorward.errors import DoorwardError
-from doorward.protocol.dpop import build_proof
 from doorward.protocol.jwa import ALGORITHMS
 from doorward.protocol.jwk import generate_signing_key, parse_jwk
+from doorward.protocol.stronger.dpop import build_proof
 from doorward.testing import HABITS, MISBEHAVIOURS, DevIssuer
 from doorward.testing.lies.habits import HABIT_SWITCHES
 from doorward.testing.lies.misbehaviours import LIES

@@ -181,3 +181,22 @@ class TestOthersAtWork:
             with pytest.raises(LockTimeout):
                 hurried.unseal()
         assert sealing().standing().state == "sealed"
+
+
+class TestDrop:
+    def test_the_seal_of_an_empty_vault_goes_without_its_key(self, vault, sealed, sealing, folder, key_file):
+        with pytest.raises(VaultError) as refused:
+            sealing().drop()
+        assert refused.value.reason == "vault_not_empty"
+        for name in vault.held_names():
+            vault.forget(name)
+        os.remove(key_file)
+        assert sealing().drop() is None
+        assert os.listdir(folder) == []
+        assert sealing().drop() is None, "nor is one missed that is not there"
+
+    def test_one_that_can_not_be_read_goes_too(self, vault, sealing, content, folder):
+        os.makedirs(folder, 0o700)
+        content("seal.json", b"{")
+        assert "seal.json is not what we wrote" in sealing().drop()
+        assert os.listdir(folder) == []

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from doorward.errors import DoorwardError
 from doorward.protocol.claims import audience, parse_jwt, require_string, validate_times, verify_jwt
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, parse_jwk_set
+from doorward.testing.provider.endpoints.exchange import platform_refusal
 from doorward.testing.provider.store import digest
 from doorward.testing.provider.web import Refusal, parse_basic
 
@@ -55,6 +56,8 @@ def _with_secret(core: Core, client_id: str, secret: str, method: Authentication
 def _with_assertion(core: Core, parameters: dict[str, str]) -> Client:
     if parameters.get("client_assertion_type") != _ASSERTION_TYPE:
         raise Refusal("invalid_request", "client_assertion_type must be the JWT bearer type")
+    if (platform_client := core.clients.get(parameters.get("client_id", ""))) and platform_client.platform:
+        return _with_platform(core, platform_client, parameters["client_assertion"])
     now = core.clock.now()
     try:
         unverified = parse_jwt(parameters["client_assertion"])
@@ -77,6 +80,13 @@ def _with_assertion(core: Core, parameters: dict[str, str]) -> Client:
     if core.store.assertions.get(used) is not None:
         raise _invalid_client("the client assertion was used before")
     core.store.assertions.put(used, times.expires_at)
+    return client
+
+
+def _with_platform(core: Core, client: Client, token: str) -> Client:
+    refusal = platform_refusal(core, client, token)
+    if refusal is not None:
+        raise _invalid_client(f"client assertion refused: {refusal}")
     return client
 
 

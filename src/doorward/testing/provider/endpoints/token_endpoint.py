@@ -7,7 +7,9 @@ import hmac
 from typing import TYPE_CHECKING, Any
 
 from doorward.protocol.base64url import encode_base64url
+from doorward.protocol.token_exchange import JWT_BEARER, TOKEN_EXCHANGE
 from doorward.testing.provider.endpoints.client_auth import authenticate_client
+from doorward.testing.provider.endpoints.exchange import token_for_assertion, token_for_token
 from doorward.testing.provider.endpoints.proofs import check_proof, next_nonce
 from doorward.testing.provider.endpoints.tokens import confirmation, mint_access_token, mint_tokens
 from doorward.testing.provider.rules import DEVICE_CODE_GRANT
@@ -219,4 +221,6 @@ GRANTS = {
     "refresh_token": _refresh_token,
     "client_credentials": _client_credentials,
     DEVICE_CODE_GRANT: _device_code,
+    TOKEN_EXCHANGE: token_for_token,
+    JWT_BEARER: token_for_assertion,
 }

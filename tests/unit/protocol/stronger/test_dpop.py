@@ -9,7 +9,9 @@ import json
 import pytest
 
 from doorward.model import HttpResponse, Secret
-from doorward.protocol.dpop import (
+from doorward.protocol.jwa import ALGORITHMS
+from doorward.protocol.jwk import SigningKey, generate_signing_key, parse_jwk
+from doorward.protocol.stronger.dpop import (
     PROOF_ALGORITHMS,
     build_proof,
     choose_proof_algorithm,
@@ -18,8 +20,6 @@ from doorward.protocol.dpop import (
     proof_refusal,
     thumbprint,
 )
-from doorward.protocol.jwa import ALGORITHMS
-from doorward.protocol.jwk import SigningKey, generate_signing_key, parse_jwk
 
 KEY = generate_signing_key("ES256", kid="its name stays here")
 OF_THE_RFC = Secret("Kz~8mXK1EalYznwH-LC-1fBAo.4Ljp~zsPE_NeO.gxU")  # section 7.1

@@ -1,0 +1,1 @@
+"""What is held on this computer about people: shown, forgotten, and taken over from other programs."""

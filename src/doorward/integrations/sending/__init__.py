@@ -1,0 +1,4 @@
+"""What adapters for clients share: which request may carry a token, and what is done when a server refuses it.
+
+No library of a client is known here, and nothing is sent from here.
+"""
