@@ -31,6 +31,7 @@ _COMMANDS = {
     "status": ("session", "Show who is signed in, and for how long."),
     "token": ("session", "Print a token that is good for a while."),
     "secret": ("session", "Keep a client's secret in the keyring, or forget it."),
+    "client-key": ("session", "Keep the key that a client proves itself with, or change it."),
     "whoami": ("session", "Show who you are to the provider."),
     "vault": ("session", "Encrypt what is kept on this computer, and see whether it is."),
     "export": ("held", "Show everything that is held here, without the secrets."),
@@ -62,8 +63,10 @@ Environment:
   DOORWARD_CLIENT_SECRET  a confidential client's secret
   DOORWARD_KEYS_DB        the database of API keys, where --db is not given
   DOORWARD_API_KEY_PEPPER what their digests are keyed with
+  DOORWARD_CLIENT_KEY_NAME
+                          the key of a client that signs, by its name in the vault; or
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
-                          the key of a client that signs
+                          the same, in a file
   DOORWARD_AUDIT_KEY      the key of an audit log's chain
   DOORWARD_BROWSER        the browser to sign in at an institution with
   DOORWARD_INSTITUTION    the one that fetch takes by itself
@@ -86,7 +89,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         room, _ = _COMMANDS[cmd_name]
-        command: click.Command = import_module(".".join(filter(None, (__package__, room, cmd_name)))).command
+        module = ".".join(filter(None, (__package__, room, cmd_name.replace("-", "_"))))
+        command: click.Command = import_module(module).command
         return command
 
     def resolve_command(

@@ -65,6 +65,7 @@ class SigningIn:
     """One sign-in: what is asked for, checked already, and the outside it happens in."""
 
     registration: Registration
+    client_key_name: str | None
     profile: str
     mode: Mode
     ports: tuple[int, ...]
@@ -87,7 +88,7 @@ class SigningIn:
         return Session(
             self.profile,
             client_secret=self.registration.client_secret,
-            client_key=self.registration.client_key,
+            client_key=None if self.client_key_name else self.registration.client_key,  # by its name, it may change
             vault=self.vault,
             clock=self.clock,
             entropy=self.entropy,
@@ -312,6 +313,7 @@ class SigningIn:
             refresh_token=tokens.refresh_token,
             dpop_key=None if proofs is None else proofs.key.to_pem(),
             dpop_alg=None if proofs is None else proofs.key.alg,
+            client_key_name=self.client_key_name,
         )
         with self.vault.lock(self.profile) as lock:
             yield from lock.acquire(self.clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)

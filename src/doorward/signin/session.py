@@ -23,6 +23,7 @@ from doorward.protocol.bearer import build_authorization_header
 from doorward.signin.held import Wanted, principal_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
 from doorward.signin.registration import Registration, as_secret, find_client_secret
+from doorward.signin.settings.client_keys import find_client_key
 from doorward.signin.sign_out import SignOut, revoke
 from doorward.signin.stronger.proofs import KeptProofs
 from doorward.system import SystemClock, SystemEntropy
@@ -359,14 +360,17 @@ class Session:
                 "client_secret or in DOORWARD_CLIENT_SECRET, or keep it in the keyring: doorward secret set."
             )
             raise ConfigurationError(message, field="client_secret")
-        if method == "private_key_jwt" and self._client_key is None:
+        key = self._client_key
+        if method == "private_key_jwt" and key is None:
+            key = find_client_key(None, entry.client_key_name, self._vault)
+        if method == "private_key_jwt" and key is None:
             message = f"The client of profile {self.profile!r} signs its requests. Give its key as client_key."
             raise ConfigurationError(message, field="client_key")
         return Registration(
             issuer=entry.issuer,
             client_id=entry.client_id,
             client_secret=secret,
-            client_key=self._client_key,
+            client_key=key,
             secret_method=secret_method,
             scopes=entry.scopes,
             audience=entry.audience,

@@ -25,6 +25,7 @@ from doorward.signin.registration import (
     as_secret,
     needed_client_secret,
 )
+from doorward.signin.settings.client_keys import find_client_key
 from doorward.signin.settings.profiles import read_profile
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
@@ -48,6 +49,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     *,
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
+    client_key_name: str | None = None,
     secret_method: SecretMethod | None = None,
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
@@ -81,6 +83,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
         client_id: The client identifier registered there.
         client_secret: The secret of a confidential client. Never stored.
         client_key: The key of a client that signs assertions (``private_key_jwt``). Never stored.
+        client_key_name: The name of such a key that is kept in the vault (``doorward client-key``). The session keeps
+            to it.
         secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for, exactly. Left out: the default, as far as the provider lists it.
         audience: The ``audience`` parameter, where the provider wants one.
@@ -141,6 +145,7 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     *,
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
+    client_key_name: str | None = None,
     secret_method: SecretMethod | None = None,
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
@@ -194,6 +199,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     client_id: str,
     client_secret: Secret | str | None,
     client_key: SigningKey | None,
+    client_key_name: str | None,
     secret_method: SecretMethod | None,
     scopes: Sequence[str],
     audience: str | None,
@@ -220,11 +226,13 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     entropy: Entropy | None,
 ) -> SigningIn:
     """Check what was asked at either door."""
+    clock = clock or SystemClock()
+    vault = vault or Vault(clock=clock)
     registration = Registration(
         issuer=issuer,
         client_id=client_id,
         client_secret=as_secret(client_secret),
-        client_key=client_key,
+        client_key=find_client_key(client_key, client_key_name, vault),
         secret_method=secret_method,
         scopes=as_scopes(scopes),
         audience=audience,
@@ -254,9 +262,9 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
             "http://127.0.0.1/callback."
         )
         raise ConfigurationError(message, field="redirect_uri", reason="redirect_uri_not_loopback")
-    clock = clock or SystemClock()
     return SigningIn(
         registration=registration,
+        client_key_name=client_key_name,
         profile=profile,
         mode=mode,
         ports=tuple(ports),
@@ -272,7 +280,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         ),
         cool_down=cool_down and not in_notebook(),  # there a person runs the cell again
         prompt=speaker,
-        vault=vault or Vault(clock=clock),
+        vault=vault,
         clock=clock,
         entropy=entropy or SystemEntropy(),
         started_at=clock.now(),

@@ -56,6 +56,7 @@ class ProfileEntry:
         ended_at: When the provider ended the session; a person has to sign in again.
         dpop_key: What the tokens are bound to (DPoP), as PEM, and ``dpop_alg`` what it signs with. Such an entry is of
             version 2: a release that knows no proofs would send its token without one.
+        client_key_name: The name, in the vault, of the key that the client proves itself with.
         retry_at: No refresh is tried before, after ``failures`` that failed in a row, in whatever process.
     """
 
@@ -91,6 +92,7 @@ class ProfileEntry:
     userinfo: Mapping[str, Any] | None = field(default=None, repr=False)
     dpop_key: Secret | None = None
     dpop_alg: str | None = None
+    client_key_name: str | None = None
 
     @property
     def told(self) -> Mapping[str, Any]:
@@ -227,7 +229,10 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "userinfo": or_none(_object),
     "dpop_key": or_none(secret),
     "dpop_alg": or_none(text),
+    "client_key_name": or_none(text),
 }
 
-_LATER = frozenset({"dpop_alg", "dpop_key", "known_audiences", "provider", "redirect_uri_on_refresh", "userinfo"})
+_LATER = frozenset(
+    {"client_key_name", "dpop_alg", "dpop_key", "known_audiences", "provider", "redirect_uri_on_refresh", "userinfo"}
+)
 """Members that files of earlier releases lack."""

@@ -65,6 +65,15 @@ def institution_file(name: str) -> str:
     return _entry_file("institution", name)
 
 
+def key_file(name: str) -> str:
+    """Return the name of a client key's file. The rules are those for the name of a profile.
+
+    Raises:
+        ConfigurationError: Not such a name.
+    """
+    return _entry_file("key", name)
+
+
 def unanswered_file(profile: str) -> str:
     """Return the name of the file that counts the sign-ins of a profile that nobody answered.
 

@@ -29,7 +29,7 @@ def session_of(profile: str, vault: Vault) -> Session:
         VaultError: The entry can't be read.
     """
     entry = vault.get(profile)
-    signs = entry is not None and entry.client_authentication == "private_key_jwt"
+    signs = entry is not None and entry.client_authentication == "private_key_jwt" and not entry.client_key_name
     return Session(profile, client_key=read_client_key() if signs else None, vault=vault)
 
 

@@ -25,6 +25,7 @@ from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
+    from doorward.protocol.jwk import SigningKey
     from doorward.signin.registration import SecretMethod
     from doorward.signin.settings.profiles import NamedProfile
     from doorward.vault.entries import ProfileEntry
@@ -89,6 +90,9 @@ _WISHES = ("prompt", "login_hint", "acr_values", "ui_locales", "parameters")
     type=click.Choice(get_args(Use)),
     help="Have the tokens bound to a key: auto, where the provider gives no others. 'doorward token' prints none then.",
 )
+@click.option(
+    "--client-key", "client_key_name", metavar="NAME", help="The client proves itself with this key: see client-key."
+)
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
 @click.option(
     "--secret-method",
@@ -119,6 +123,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     ui_locales: str | None,
     parameters: tuple[str, ...],
     provider: str | None,
+    client_key_name: str | None,
     par: Use | None,
     dpop: Use | None,
     confidential: bool,
@@ -134,7 +139,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     --scope, --port, --known-audience and --parameter may be given more than once.
 
     A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
-    else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
+    else you are asked for it. A client's key is one that client-key keeps, or comes from DOORWARD_CLIENT_KEY_FILE.
     """
     vault, clock = Vault(), SystemClock()
     profiles = read_profiles()
@@ -153,6 +158,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         known_audiences=known_audiences,
         redirect_uri=redirect_uri,
         provider=provider,
+        client_key_name=client_key_name,
         proof="secret" if confidential or secret_method else "key",
         secret_method=_SECRET_METHODS.get(secret_method),
         insecure_loopback_http=insecure_loopback_http,
@@ -183,13 +189,15 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     if not by_secret and os.environ.get("DOORWARD_CLIENT_SECRET"):
         print_note("DOORWARD_CLIENT_SECRET is set, but not used: give --confidential if this client has a secret.")
     secret, source = client_secret(target.issuer, target.client_id) if by_secret else (None, "")
-    key = read_client_key() if target.proof == "key" else None
+    key_name, key = _client_key(target)
+    asked.setdefault("dpop", "always" if _was_bound(before, target) else "auto")
     with speaker:
         sign_in(
             target.issuer,
             target.client_id,
             client_secret=secret,
             client_key=key,
+            client_key_name=key_name,
             secret_method=target.secret_method if by_secret else None,
             scopes=target.scopes or DEFAULT_SCOPES,
             audience=target.audience,
@@ -221,6 +229,19 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         print_json(entry_object(entry, now=clock.now()))
     else:
         print_text(signed_in_line(entry, now=clock.now()))
+
+
+def _client_key(target: _Target) -> tuple[str | None, SigningKey | None]:
+    """Find the key of a client that may have one: its name in the vault, or itself."""
+    if target.proof != "key":
+        return None, None
+    name = target.client_key_name or os.environ.get("DOORWARD_CLIENT_KEY_NAME") or None
+    return name, None if name else read_client_key()
+
+
+def _was_bound(before: ProfileEntry | None, target: _Target) -> bool:
+    """Say whether the profile's tokens were bound to a key: that does not become weaker unless somebody says so."""
+    return before is not None and before.dpop_key is not None and before.issuer == target.issuer
 
 
 def _by_name(parameters: tuple[str, ...]) -> dict[str, str]:
@@ -271,6 +292,7 @@ class _Target:
     known_audiences: tuple[str, ...]
     redirect_uri: str | None
     provider: str | None
+    client_key_name: str | None
     proof: _Proof
     secret_method: SecretMethod | None
     insecure_loopback_http: bool
@@ -307,6 +329,7 @@ class _Target:
             known_audiences=self.known_audiences or entry.known_audiences,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
             provider=self.provider or entry.provider,
+            client_key_name=self.client_key_name or entry.client_key_name,
             proof="secret" if self.proof == "secret" else _PROOFS[method],
             secret_method=self.secret_method or kept_method,
             insecure_loopback_http=self.insecure_loopback_http or entry.insecure_loopback_http,

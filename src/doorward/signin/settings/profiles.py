@@ -66,6 +66,7 @@ _SETTINGS: Mapping[str, Callable[[object], Any]] = {
     "client_id": _text,
     "confidential": _truth,
     "secret_method": _text,
+    "client_key_name": _text,
     "scopes": _texts,
     "audience": _text,
     "resource": _text,

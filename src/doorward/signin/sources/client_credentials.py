@@ -15,9 +15,11 @@ from doorward.protocol.token_exchange import (
     parse_token_exchange_response,
 )
 from doorward.signin.registration import Registration, as_scopes, as_secret, read_client_key
+from doorward.signin.settings.client_keys import find_client_key
 from doorward.signin.sources.service import Service
 from doorward.signin.sources.workloads import WorkloadIdentity, read_workload_identity
 from doorward.system import SystemClock, SystemEntropy
+from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +44,8 @@ class ClientCredentials:
         issuer: The issuer URL, exactly as the provider writes it.
         client_id: The client identifier.
         client_secret: The client's secret,
-        client_key: the key it signs its assertions with, or
+        client_key: the key it signs its assertions with,
+        client_key_name: the name of such a key in the vault (``doorward client-key``), or
         proof: the identity that the platform gives it, where the provider trusts that platform.
         secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for; nothing unless given.
@@ -65,6 +68,7 @@ class ClientCredentials:
         *,
         client_secret: Secret | str | None = None,
         client_key: SigningKey | None = None,
+        client_key_name: str | None = None,
         proof: WorkloadIdentity | None = None,
         secret_method: SecretMethod | None = None,
         scopes: Sequence[str] = (),
@@ -75,9 +79,10 @@ class ClientCredentials:
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> None:
+        client_key = find_client_key(client_key, client_key_name, Vault())
         given = [each for each in (client_secret, client_key, proof) if each is not None]
         if not given:
-            message = "A service proves itself: give client_secret, client_key or proof."
+            message = "A service proves itself: give client_secret, client_key, client_key_name or proof."
             raise ConfigurationError(message, field="client_secret")
         if proof is not None and (len(given) > 1 or not isinstance(proof, WorkloadIdentity)):
             message = "proof is a WorkloadIdentity, and stands alone: a service proves itself in one way."
@@ -102,10 +107,10 @@ class ClientCredentials:
         """Read the settings from environment variables, each beginning with ``prefix`` and an underscore.
 
         ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET`` (with ``SECRET_METHOD`` where the client is registered for one), or
-        ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and ``CLIENT_KEY_ID``, or ``WORKLOAD_IDENTITY``
-        (``auto``, ``file:PATH`` or ``env:VARIABLE``) with ``WORKLOAD_AUDIENCE`` and ``WORKLOAD_USE``; and, where
-        wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE``, ``DPOP`` and ``INSECURE_LOOPBACK_HTTP``
-        (``1``).
+        ``CLIENT_KEY_NAME`` (a key in the vault), or ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and
+        ``CLIENT_KEY_ID``, or ``WORKLOAD_IDENTITY`` (``auto``, ``file:PATH`` or ``env:VARIABLE``) with
+        ``WORKLOAD_AUDIENCE`` and ``WORKLOAD_USE``; and, where wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``,
+        ``RESOURCE``, ``DPOP`` and ``INSECURE_LOOPBACK_HTTP`` (``1``).
 
         Raises:
             ConfigurationError: A variable is missing, and ``field`` is its full name, or a value is wrong, and
@@ -123,14 +128,16 @@ class ClientCredentials:
             return value
 
         issuer, client_id = need("ISSUER"), need("CLIENT_ID")
-        key, proof = read_client_key(prefix, environ), read_workload_identity(prefix, environ)
+        key_name, proof = read("CLIENT_KEY_NAME"), read_workload_identity(prefix, environ)
+        key = None if key_name else read_client_key(prefix, environ)
         return cls(
             issuer,
             client_id,
-            client_secret=read("CLIENT_SECRET") if key or proof else need("CLIENT_SECRET"),
+            client_secret=read("CLIENT_SECRET") if key or key_name or proof else need("CLIENT_SECRET"),
             proof=proof,
             secret_method=read("SECRET_METHOD"),  # type: ignore[arg-type] # checked when the registration is made
             client_key=key,
+            client_key_name=key_name,
             scopes=(read("SCOPES") or "").split(),
             audience=read("AUDIENCE"),
             resource=read("RESOURCE"),
