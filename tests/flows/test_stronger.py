@@ -14,8 +14,9 @@ import pytest
 from people import Onlooker, last_address
 
 import doorward
-from doorward.errors import ConfigurationError, InvalidResponse, OAuthError
+from doorward.errors import AlgorithmNotAllowed, ConfigurationError, InvalidResponse, OAuthError
 from doorward.ports import BoundTokenSource
+from doorward.protocol.jwk import SigningKey, generate_signing_key
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -193,6 +194,96 @@ class TestBinding:
         assert (bound["version"], plain["version"]) == (2, 1)
         assert "PRIVATE KEY" in bound["dpop_key"]
         assert not {"dpop_key", "dpop_alg"} & plain.keys()
+
+
+@pytest.mark.usefixtures("person")
+class TestSecurityProfile:
+    def strong(self, issuer: DevIssuer, **rules: Any) -> SigningKey:
+        key = generate_signing_key("ES256", kid="mine")
+        issuer.add_client(
+            "strong", jwks=json.dumps({"keys": [key.public_jwk()]}).encode(), id_token_signed_response_alg="ES256"
+        )
+        issuer.change(**{"pushed_requests": "offered", "dpop": "offered", **rules})
+        return key
+
+    def test_all_of_it_is_used(self, issuer: DevIssuer, sign_in: SignIn, clock: MovedClock) -> None:
+        key = self.strong(issuer)
+        options: dict[str, Any] = {"client_key": key, "security_profile": "fapi2", "prompt": Onlooker(last_address)}
+        session = sign_in("strong", clock=clock, **options)
+        assert issuer.count("par") == 1
+        entry = Vault().get("default")
+        assert (entry.security_profile, entry.dpop_alg) == ("fapi2", "ES256")
+        clock.ahead_s += RENEWED_AFTER_S
+        assert api(issuer, session, session.token()) == 200
+        issuer.change(dpop="not_offered")
+        clock.ahead_s += RENEWED_AFTER_S
+        with pytest.raises(ConfigurationError) as refused:
+            session.token()  # a renewal is held to it too
+        assert refused.value.reason == "fapi2_binding"
+
+    @pytest.mark.parametrize(
+        ("rules", "reason"),
+        [({"pushed_requests": "not_offered"}, "fapi2_par"), ({"dpop": "not_offered"}, "fapi2_binding")],
+        ids=["no PAR", "no DPoP"],
+    )
+    def test_what_the_provider_lacks_is_named(
+        self, issuer: DevIssuer, sign_in: SignIn, rules: dict[str, Any], reason: str
+    ) -> None:
+        key = self.strong(issuer, **rules)
+        with pytest.raises(ConfigurationError) as refused:
+            sign_in("strong", client_key=key, security_profile="fapi2", prompt=Onlooker(last_address))
+        assert (refused.value.field, refused.value.reason) == ("security_profile", reason)
+        assert issuer.count("authorize") == 0
+
+    def test_an_id_token_of_a_weaker_signature_is_refused(self, issuer: DevIssuer, sign_in: SignIn) -> None:
+        key = self.strong(issuer)
+        issuer.add_client("strong", jwks=json.dumps({"keys": [key.public_jwk()]}).encode())  # RS256
+        issuer.add_client("other", id_token_signed_response_alg="ES256")
+        with pytest.raises(AlgorithmNotAllowed):
+            sign_in("strong", client_key=key, security_profile="fapi2", prompt=Onlooker(last_address))
+
+    @pytest.mark.parametrize(
+        ("options", "field", "reason"),
+        [
+            ({"par": "never"}, "par", "against_security_profile"),
+            ({"dpop": "never"}, "dpop", "against_security_profile"),
+            ({"mode": "device"}, "mode", "against_security_profile"),
+            ({"security_profile": "fapi1"}, "security_profile", "unknown_security_profile"),
+            ({}, "security_profile", "fapi2_client"),
+        ],
+        ids=["par", "dpop", "device", "another", "a public client"],
+    )
+    def test_what_can_not_go_together(
+        self, issuer: DevIssuer, sign_in: SignIn, options: dict[str, Any], field: str, reason: str
+    ) -> None:
+        self.strong(issuer)
+        with pytest.raises(ConfigurationError) as refused:
+            sign_in(prompt=Onlooker(last_address), **{"security_profile": "fapi2", **options})
+        assert (refused.value.field, refused.value.reason) == (field, reason)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"client_certificate_key": "key.pem", "client_secret": "s"}, "no_certificate"),
+        ({"client_certificate": "c.pem", "client_secret": "s"}, "two_authentications"),
+        ({"client_certificate": "none.pem"}, "client_certificate_unreadable"),
+    ],
+)
+def test_a_certificate_that_can_not_be_used(issuer: DevIssuer, options: dict[str, str], reason: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        doorward.ClientCredentials(issuer.url, "svc", insecure_loopback_http=True, **options).token()
+    assert refused.value.reason == reason
+
+
+def test_a_provider_that_knows_no_certificates(issuer: DevIssuer, test_ca: Any) -> None:
+    certificate, key = str(test_ca.certificate), str(test_ca.key)
+    service = doorward.ClientCredentials(
+        issuer.url, "svc", client_certificate=certificate, client_certificate_key=key, insecure_loopback_http=True
+    )
+    with pytest.raises(ConfigurationError) as refused:
+        service.token()
+    assert refused.value.reason == "certificate_unsupported"
 
 
 class Behind:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import doorward
-from doorward.errors import DoorwardError
+from doorward.errors import ConfigurationError, DoorwardError
 from doorward.model import Secret
-from doorward.protocol.jwk import generate_signing_key
+from doorward.protocol.jwk import SigningKey, generate_signing_key
 from doorward.protocol.stronger.dpop import PROOF_ALGORITHMS, build_proof, thumbprint
 from doorward.vault.vault import Vault
 
@@ -96,6 +96,47 @@ def test_a_service(oidc_provider: Any, dpop: Any) -> None:
     )
     token = service.token()
     assert service.authorization(token, "GET", "https://x.example")["Authorization"] == f"DPoP {token}"
+
+
+class TestCertificate:
+    """RFC 8705: the client is known by its certificate, at the endpoints that are meant for it."""
+
+    def test_a_service(self, oidc_provider: Any, tmp_path: Path) -> None:
+        certificate = str(oidc_provider.client_certificate)
+        service = doorward.ClientCredentials(oidc_provider.https, "service-certificate", client_certificate=certificate)
+        assert service.token()
+        with pytest.raises(DoorwardError):
+            doorward.ClientCredentials(oidc_provider.https, "service-certificate", client_secret="a guess").token()
+
+    def test_a_person(self, sign_in: Callable[..., doorward.Session], oidc_provider: Any) -> None:
+        session = sign_in("native-certificate", client_certificate=str(oidc_provider.client_certificate))
+        assert session.renew() != ""
+        assert doorward.open_session().renew() != ""
+        entry = Vault().get("default")
+        assert entry.client_authentication == "self_signed_tls_client_auth"
+        assert entry.client_certificate == str(oidc_provider.client_certificate)
+
+
+class TestFapi:
+    def test_with_a_key(self, sign_in: Callable[..., doorward.Session], oidc_provider: Any) -> None:
+        key = SigningKey.from_pem(oidc_provider.client_keys["ES256"], alg="ES256", kid="client-ES256")
+        session = sign_in("fapi-jwt", client_key=key, security_profile="fapi2")
+        status, body = me(oidc_provider, session, session.token())
+        assert (status, body.get("sub")) == (200, "alice")
+        assert session.renew() != ""
+        entry = Vault().get("default")
+        assert (entry.security_profile, entry.dpop_alg) == ("fapi2", "ES256")
+
+    def test_with_a_certificate(self, sign_in: Callable[..., doorward.Session], oidc_provider: Any) -> None:
+        certificate = str(oidc_provider.client_certificate)
+        session = sign_in("fapi-certificate", client_certificate=certificate, security_profile="fapi2")
+        assert session.renew() != ""
+        assert Vault().get("default").dpop_key is None  # bound to the certificate
+
+    def test_a_public_client_is_not_let_in(self, sign_in: Callable[..., doorward.Session]) -> None:
+        with pytest.raises(ConfigurationError) as refused:
+            sign_in("native", security_profile="fapi2")
+        assert refused.value.reason == "fapi2_client"
 
 
 VERIFY = """

@@ -65,6 +65,8 @@ Environment:
   DOORWARD_API_KEY_PEPPER what their digests are keyed with
   DOORWARD_CLIENT_KEY_NAME
                           the key of a client that signs, by its name in the vault; or
+  DOORWARD_CLIENT_CERTIFICATE, DOORWARD_CLIENT_CERTIFICATE_KEY
+                          files of a client's certificate for TLS, and its key
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
                           the same, in a file
   DOORWARD_AUDIT_KEY      the key of an audit log's chain

@@ -24,6 +24,7 @@ from doorward.protocol.metadata import (
     parse_jwks_response,
     parse_metadata_response,
 )
+from doorward.protocol.stronger.fapi import hold_to_fapi2
 from doorward.protocol.userinfo import build_userinfo_request, lacks_claims, parse_userinfo_response
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata
     for request in build_metadata_requests(registration.issuer):
         response = yield from answer_to(request)
         try:
-            return parse_metadata_response(
+            metadata = parse_metadata_response(
                 response,
                 issuer=registration.issuer,
                 now=now,
@@ -80,8 +81,19 @@ def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata
             if not leads_on(response):
                 raise
             first = first or error
+        else:
+            return _for_client(metadata, registration)
     assert first is not None  # noqa: S101 - for type checkers: at least one place was asked
     raise first
+
+
+def _for_client(metadata: ProviderMetadata, registration: Registration) -> ProviderMetadata:
+    """Return what the metadata says to this client, under the profile that it keeps to."""
+    if registration.client_certificate is not None:
+        metadata = metadata.by_certificate()
+    if registration.security_profile is not None:
+        metadata = hold_to_fapi2(metadata, registration.client_for(metadata).authentication)
+    return metadata
 
 
 def fetch_keys(metadata: ProviderMetadata, *, now: float) -> Flow[JwkSet]:

@@ -16,6 +16,7 @@ from doorward.errors import ConfigurationError, InvalidResponse, OAuthError, Sig
 from doorward.model import Pause, Secret
 from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
+from doorward.protocol.stronger.fapi import binds_by_certificate
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
 from doorward.signin.callback import Question, await_callback, let_page_leave, only_a_code_reaches
 from doorward.signin.cooldown import Cooldown
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from doorward.protocol.id_token import IdTokenClaims
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.prompt import Prompt
-    from doorward.signin.registration import Registration
+    from doorward.signin.registration import Registration, Use
     from doorward.vault.lock import FileLock
     from doorward.vault.vault import Vault
 
@@ -135,7 +136,7 @@ class SigningIn:
         if "openid" in self._scopes(metadata):
             metadata.need("jwks_uri")  # nobody shall sign in for an ID token that can't be verified
         client = self.registration.client_for(metadata)
-        binding = Binding(self.registration.dpop, clock=self.clock, entropy=self.entropy)
+        binding = Binding(self._dpop(metadata, client), clock=self.clock, entropy=self.entropy)
         binding.heed(metadata)
         if listener is not None and not self._is_better_by_device(metadata):
             yield from self._by_browser(metadata, client, binding, listener)
@@ -150,8 +151,17 @@ class SigningIn:
     def _scopes(self, metadata: ProviderMetadata) -> tuple[str, ...]:
         return self.registration.scopes_for(metadata.scopes_supported, openid=metadata.openid)
 
+    def _dpop(self, metadata: ProviderMetadata, client: Client) -> Use:
+        """Say whether tokens are bound to a key. By the profile they must be bound; a certificate does it too."""
+        by_key = self.registration.security_profile and not binds_by_certificate(metadata, client.authentication)
+        return "always" if by_key else self.registration.dpop
+
+    @property
+    def _par(self) -> Use:
+        return "always" if self.registration.security_profile else self.registration.par
+
     def _is_better_by_device(self, metadata: ProviderMetadata) -> bool:
-        offered = metadata.device_authorization_endpoint is not None
+        offered = metadata.device_authorization_endpoint is not None and self.registration.security_profile is None
         return offered and self.mode == "auto" and only_a_code_reaches(self.prompt)
 
     def _by_device(self, metadata: ProviderMetadata, client: Client, binding: Binding) -> Flow[None]:
@@ -218,7 +228,7 @@ class SigningIn:
                 dpop_jkt=binding.thumbprint,
                 extra=tuple(with_habits(self.registration.habits, self.parameters, scopes).items()),
             )
-            par = self.registration.par
+            par = self._par
             pushed = yield from push(metadata, client, url, par=par, clock=self.clock, entropy=self.entropy)
             listener.set_authorization_url(pushed)
             question = Question(
@@ -283,6 +293,7 @@ class SigningIn:
         pending: PendingSignIn | None,
     ) -> Flow[None]:
         scopes, userinfo, proofs = self._scopes(metadata), None, binding.proofs
+        certificate = self.registration.client_certificate
         if claims is not None:
             ask = ask_plainly if proofs is None else partial(proofs.ask, token=tokens.access_token)
             userinfo = yield from ask_userinfo(metadata, tokens, claims, scopes, now=self.clock.now(), ask=ask)
@@ -314,6 +325,9 @@ class SigningIn:
             dpop_key=None if proofs is None else proofs.key.to_pem(),
             dpop_alg=None if proofs is None else proofs.key.alg,
             client_key_name=self.client_key_name,
+            client_certificate=None if certificate is None else certificate[0],
+            client_certificate_key=None if certificate is None else certificate[1],
+            security_profile=self.registration.security_profile,
         )
         with self.vault.lock(self.profile) as lock:
             yield from lock.acquire(self.clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)

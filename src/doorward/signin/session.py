@@ -22,7 +22,7 @@ from doorward.model import Secret
 from doorward.protocol.bearer import build_authorization_header
 from doorward.signin.held import Wanted, principal_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
-from doorward.signin.registration import Registration, as_secret, find_client_secret
+from doorward.signin.registration import Registration, as_certificate, as_secret, find_client_secret
 from doorward.signin.settings.client_keys import find_client_key
 from doorward.signin.sign_out import SignOut, revoke
 from doorward.signin.stronger.proofs import KeptProofs
@@ -378,10 +378,16 @@ class Session:
             known_audiences=entry.known_audiences,
             insecure_loopback_http=entry.insecure_loopback_http,
             provider=entry.provider,
+            client_certificate=as_certificate(entry.client_certificate, entry.client_certificate_key),
+            security_profile=entry.security_profile,  # type: ignore[arg-type] # checked when the registration is made
         )
 
     def _transport(self) -> HttpClient:
-        return HttpClient(insecure_loopback_http=self._entry().insecure_loopback_http)
+        entry = self._entry()
+        certificate = as_certificate(entry.client_certificate, entry.client_certificate_key)
+        return HttpClient(insecure_loopback_http=entry.insecure_loopback_http, client_certificate=certificate)
 
     def _async_transport(self) -> AsyncHttpClient:
-        return AsyncHttpClient(insecure_loopback_http=self._entry().insecure_loopback_http)
+        entry = self._entry()
+        certificate = as_certificate(entry.client_certificate, entry.client_certificate_key)
+        return AsyncHttpClient(insecure_loopback_http=entry.insecure_loopback_http, client_certificate=certificate)

@@ -21,6 +21,7 @@ from doorward.signin.registration import (
     DEFAULT_SCOPES,
     Registration,
     as_audiences,
+    as_certificate,
     as_scopes,
     as_secret,
     needed_client_secret,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
     from doorward.signin.interactive import Mode
-    from doorward.signin.registration import SecretMethod, Use
+    from doorward.signin.registration import SecretMethod, SecurityProfile, Use
     from doorward.signin.session import Session
 
 __all__ = ["asign_in", "sign_in"]
@@ -50,6 +51,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
     client_key_name: str | None = None,
+    client_certificate: str | None = None,
+    client_certificate_key: str | None = None,
     secret_method: SecretMethod | None = None,
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
@@ -69,6 +72,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     provider: str | None = None,
     par: Use = "auto",
     dpop: Use = "auto",
+    security_profile: SecurityProfile | None = None,
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
     vault: Vault | None = None,
@@ -85,6 +89,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
         client_key: The key of a client that signs assertions (``private_key_jwt``). Never stored.
         client_key_name: The name of such a key that is kept in the vault (``doorward client-key``). The session keeps
             to it.
+        client_certificate: The file of the client's certificate for TLS (RFC 8705). Its path is kept.
+        client_certificate_key: The file of its key, if that is another.
         secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for, exactly. Left out: the default, as far as the provider lists it.
         audience: The ``audience`` parameter, where the provider wants one.
@@ -114,6 +120,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
         dpop: Whether to have the tokens bound to a key (RFC 9449), so that nobody else can use them: ``"always"``,
             ``"never"``, or ``"auto"`` where the provider gives no others. A program that is given such a token alone
             can't use it either: see ``Session.authorization``.
+        security_profile: ``"fapi2"``: all that the FAPI 2.0 Security Profile asks for, or nobody is signed in.
         insecure_loopback_http: Allow http to loopback addresses, for development.
         cool_down: Refuse to ask again soon after a sign-in that nobody answered (``reason="cooling_down"``). Switch it
             off only where a person has just asked for this sign-in.
@@ -135,7 +142,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     Source: OIDC Core 3.1, RFC 6749 4.1, RFC 7636, RFC 8252, RFC 8628, RFC 9207.
     """
     signing_in = _signing_in(**_completed(locals()))  # nothing else is there yet
-    with HttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
+    with HttpClient(**signing_in.registration.transport) as transport:
         return run(signing_in.flow(), transport, signing_in.clock)
 
 
@@ -146,6 +153,8 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
     client_key_name: str | None = None,
+    client_certificate: str | None = None,
+    client_certificate_key: str | None = None,
     secret_method: SecretMethod | None = None,
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
@@ -165,6 +174,7 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     provider: str | None = None,
     par: Use = "auto",
     dpop: Use = "auto",
+    security_profile: SecurityProfile | None = None,
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
     vault: Vault | None = None,
@@ -173,7 +183,7 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
 ) -> Session:
     """Do as ``sign_in`` does, its async twin: the same arguments, and the event loop is not blocked."""
     signing_in = _signing_in(**(await aside(_completed, locals())))  # nothing else is there yet
-    async with AsyncHttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
+    async with AsyncHttpClient(**signing_in.registration.transport) as transport:
         return await arun(signing_in.flow(), transport, signing_in.clock)
 
 
@@ -200,6 +210,8 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     client_secret: Secret | str | None,
     client_key: SigningKey | None,
     client_key_name: str | None,
+    client_certificate: str | None,
+    client_certificate_key: str | None,
     secret_method: SecretMethod | None,
     scopes: Sequence[str],
     audience: str | None,
@@ -219,6 +231,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     provider: str | None,
     par: Use,
     dpop: Use,
+    security_profile: SecurityProfile | None,
     insecure_loopback_http: bool,
     cool_down: bool,
     vault: Vault | None,
@@ -242,9 +255,14 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         provider=provider,
         par=par,
         dpop=dpop,
+        client_certificate=as_certificate(client_certificate, client_certificate_key),
+        security_profile=security_profile,
     )
     if mode not in ("auto", "browser", "device"):
         raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")
+    if mode == "device" and security_profile is not None:
+        message = "The FAPI 2.0 security profile has no sign-in with a device code: leave mode out."
+        raise ConfigurationError(message, field="mode", reason="against_security_profile")
     if not 1 <= timeout_s <= 3600:  # noqa: PLR2004 - the documented range
         raise ConfigurationError("timeout_s must be between 1 and 3600 seconds.", field="timeout_s")
     if not isinstance(ports, Sequence) or not all(type(port) is int for port in ports):

@@ -121,7 +121,9 @@ def test_what_is_absent_means_what_the_standards_say():
     assert metadata.token_endpoint_auth_methods == ("client_secret_basic",)
     assert metadata.revocation_endpoint_auth_methods is metadata.introspection_endpoint_auth_methods is None
     assert metadata.iss_parameter_supported is metadata.push_required is False
-    assert metadata.proof_algorithms is None
+    assert metadata.proof_algorithms is metadata.challenge_methods is None
+    assert metadata.by_certificate() == metadata
+    assert metadata.certificate_bound_tokens is False
 
 
 def test_what_is_there_is_kept():
@@ -416,3 +418,21 @@ def test_keys_at_a_url_of_their_own():
     assert request == build_jwks_request(parse({"jwks_uri": f"{ISSUER}/k"}))
     document = HttpResponse(200, {"content-type": "application/jwk-set+json"}, b'{"keys": []}')
     assert parse_jwks_response(document, now=0).keys == ()
+
+
+class TestCertificates:
+    """RFC 8705 section 5: a client with a certificate goes to the endpoints that are meant for it."""
+
+    def test_they_have_endpoints_of_their_own(self):
+        aliases = {"token_endpoint": "https://mtls.example.org/token", "authorization_endpoint": "https://x.example"}
+        metadata = parse({"mtls_endpoint_aliases": aliases, "tls_client_certificate_bound_access_tokens": True})
+        assert metadata.token_endpoint == GOOD["token_endpoint"]
+        assert metadata.by_certificate().token_endpoint == "https://mtls.example.org/token"
+        assert metadata.by_certificate().authorization_endpoint == GOOD["authorization_endpoint"]
+        assert metadata.certificate_bound_tokens
+
+    @pytest.mark.parametrize(
+        "aliases", [[], "x", {"token_endpoint": "http://mtls.example.org"}, {"userinfo_endpoint": 7}], ids=str
+    )
+    def test_what_is_no_address(self, aliases):
+        assert refused({"mtls_endpoint_aliases": aliases}).reason == "bad_endpoint"

@@ -34,7 +34,10 @@ def test_the_file_has_a_version_a_kind_and_every_field_with_times_in_utc(make_en
     assert all(value.endswith("Z") for name, value in document.items() if name.endswith("_at"))
 
 
-BOUND = {"dpop_key", "dpop_alg", "client_key_name"}
+BOUND = {
+    *("dpop_key", "dpop_alg", "client_key_name", "client_certificate", "client_certificate_key"),
+    "security_profile",
+}
 
 
 def test_an_entry_with_a_key_is_of_another_version_so_that_no_earlier_release_uses_it(make_entry):

@@ -26,7 +26,7 @@ from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from doorward.protocol.jwk import SigningKey
-    from doorward.signin.registration import SecretMethod
+    from doorward.signin.registration import SecretMethod, SecurityProfile
     from doorward.signin.settings.profiles import NamedProfile
     from doorward.vault.entries import ProfileEntry
 
@@ -39,6 +39,8 @@ _PROOFS: dict[str, _Proof] = {
     "client_secret_basic": "secret",
     "client_secret_post": "secret",
     "private_key_jwt": "key",
+    "tls_client_auth": "none",
+    "self_signed_tls_client_auth": "none",
 }
 
 _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic", "post": "client_secret_post"}
@@ -93,6 +95,9 @@ _WISHES = ("prompt", "login_hint", "acr_values", "ui_locales", "parameters")
 @click.option(
     "--client-key", "client_key_name", metavar="NAME", help="The client proves itself with this key: see client-key."
 )
+@click.option("--client-certificate", metavar="PATH", help="The client proves itself with this certificate in TLS.")
+@click.option("--client-certificate-key", metavar="PATH", help="The key of that certificate, if it is another file.")
+@click.option("--security-profile", type=click.Choice(["fapi2"]), help="Demand all that this profile asks for.")
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
 @click.option(
     "--secret-method",
@@ -124,6 +129,9 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     parameters: tuple[str, ...],
     provider: str | None,
     client_key_name: str | None,
+    client_certificate: str | None,
+    client_certificate_key: str | None,
+    security_profile: SecurityProfile | None,
     par: Use | None,
     dpop: Use | None,
     confidential: bool,
@@ -173,6 +181,9 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         "acr_values": acr_values,
         "ui_locales": ui_locales,
         "parameters": _by_name(parameters),
+        "client_certificate": client_certificate or os.environ.get("DOORWARD_CLIENT_CERTIFICATE"),
+        "client_certificate_key": client_certificate_key or os.environ.get("DOORWARD_CLIENT_CERTIFICATE_KEY"),
+        "security_profile": security_profile,
         "par": par,
         "dpop": dpop,
     }

@@ -14,7 +14,7 @@ from doorward.protocol.token_exchange import (
     build_token_exchange_request,
     parse_token_exchange_response,
 )
-from doorward.signin.registration import Registration, as_scopes, as_secret, read_client_key
+from doorward.signin.registration import Registration, as_certificate, as_scopes, as_secret, read_client_key
 from doorward.signin.settings.client_keys import find_client_key
 from doorward.signin.sources.service import Service
 from doorward.signin.sources.workloads import WorkloadIdentity, read_workload_identity
@@ -45,7 +45,9 @@ class ClientCredentials:
         client_id: The client identifier.
         client_secret: The client's secret,
         client_key: the key it signs its assertions with,
-        client_key_name: the name of such a key in the vault (``doorward client-key``), or
+        client_key_name: the name of such a key in the vault (``doorward client-key``),
+        client_certificate: the file of its certificate for TLS (RFC 8705),
+        client_certificate_key: with that of its key, if it is another, or
         proof: the identity that the platform gives it, where the provider trusts that platform.
         secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for; nothing unless given.
@@ -69,6 +71,8 @@ class ClientCredentials:
         client_secret: Secret | str | None = None,
         client_key: SigningKey | None = None,
         client_key_name: str | None = None,
+        client_certificate: str | None = None,
+        client_certificate_key: str | None = None,
         proof: WorkloadIdentity | None = None,
         secret_method: SecretMethod | None = None,
         scopes: Sequence[str] = (),
@@ -80,9 +84,9 @@ class ClientCredentials:
         entropy: Entropy | None = None,
     ) -> None:
         client_key = find_client_key(client_key, client_key_name, Vault())
-        given = [each for each in (client_secret, client_key, proof) if each is not None]
+        given = [each for each in (client_secret, client_key, client_certificate, proof) if each is not None]
         if not given:
-            message = "A service proves itself: give client_secret, client_key, client_key_name or proof."
+            message = "A service proves itself: give client_secret, client_key, client_certificate or proof."
             raise ConfigurationError(message, field="client_secret")
         if proof is not None and (len(given) > 1 or not isinstance(proof, WorkloadIdentity)):
             message = "proof is a WorkloadIdentity, and stands alone: a service proves itself in one way."
@@ -97,6 +101,7 @@ class ClientCredentials:
             audience=audience,
             resource=resource,
             dpop=dpop,
+            client_certificate=as_certificate(client_certificate, client_certificate_key),
             insecure_loopback_http=insecure_loopback_http,
         )
         self._service = Service.make(registration, proof, clock or SystemClock(), entropy or SystemEntropy())
@@ -108,9 +113,10 @@ class ClientCredentials:
 
         ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET`` (with ``SECRET_METHOD`` where the client is registered for one), or
         ``CLIENT_KEY_NAME`` (a key in the vault), or ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and
-        ``CLIENT_KEY_ID``, or ``WORKLOAD_IDENTITY`` (``auto``, ``file:PATH`` or ``env:VARIABLE``) with
-        ``WORKLOAD_AUDIENCE`` and ``WORKLOAD_USE``; and, where wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``,
-        ``RESOURCE``, ``DPOP`` and ``INSECURE_LOOPBACK_HTTP`` (``1``).
+        ``CLIENT_KEY_ID``, or ``CLIENT_CERTIFICATE`` with ``CLIENT_CERTIFICATE_KEY``, or ``WORKLOAD_IDENTITY``
+        (``auto``, ``file:PATH`` or ``env:VARIABLE``) with ``WORKLOAD_AUDIENCE`` and ``WORKLOAD_USE``; and, where
+        wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE``, ``DPOP`` and ``INSECURE_LOOPBACK_HTTP``
+        (``1``).
 
         Raises:
             ConfigurationError: A variable is missing, and ``field`` is its full name, or a value is wrong, and
@@ -129,15 +135,18 @@ class ClientCredentials:
 
         issuer, client_id = need("ISSUER"), need("CLIENT_ID")
         key_name, proof = read("CLIENT_KEY_NAME"), read_workload_identity(prefix, environ)
+        certificate = read("CLIENT_CERTIFICATE")
         key = None if key_name else read_client_key(prefix, environ)
         return cls(
             issuer,
             client_id,
-            client_secret=read("CLIENT_SECRET") if key or key_name or proof else need("CLIENT_SECRET"),
+            client_secret=read("CLIENT_SECRET") if key or key_name or certificate or proof else need("CLIENT_SECRET"),
             proof=proof,
             secret_method=read("SECRET_METHOD"),  # type: ignore[arg-type] # checked when the registration is made
             client_key=key,
             client_key_name=key_name,
+            client_certificate=certificate,
+            client_certificate_key=read("CLIENT_CERTIFICATE_KEY"),
             scopes=(read("SCOPES") or "").split(),
             audience=read("AUDIENCE"),
             resource=read("RESOURCE"),

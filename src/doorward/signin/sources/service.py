@@ -85,9 +85,7 @@ class Service:
 
     def remember(self, obtain: Callable[[], Flow[TokenSet]], *, what: str) -> Remembered:
         """Return a token in memory that ``obtain`` gets."""
-        return Remembered(
-            obtain, what=what, clock=self.clock, insecure_loopback_http=self.registration.insecure_loopback_http
-        )
+        return Remembered(obtain, what=what, clock=self.clock, transport=self.registration.transport)
 
     def _client(self, metadata: ProviderMetadata) -> Flow[Client]:
         if self.proof is None:

@@ -125,6 +125,9 @@ class Binding:
         self._alg: str | None = None
         self.proofs: Proofs | None = None
 
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "proofs": None}  # a key is not pickled
+
     def heed(self, metadata: ProviderMetadata) -> None:
         """Go by what the provider announces, before anything is asked.
 
