@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["is_interpreter", "without_secrets"]
+__all__ = ["for_a_program", "is_interpreter", "without_secrets"]
 
 _OURS = "DOORWARD_"
+_HARMLESS = ("DOORWARD_HOME", "DOORWARD_PROFILE")
 # Guards and services read them under a prefix of their own, too. The databases' addresses may hold passwords.
 _SECRETS = ("_API_KEYS", "_API_KEYS_DB", "_API_KEY_PEPPER", "_AUDIT_KEY", "_CLIENT_SECRET", "_REVOCATIONS_DB")
 _INTERPRETER = re.compile(r"(python|pypy|graalpy)[\w.-]*", re.IGNORECASE)
@@ -35,4 +36,17 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
         name: value
         for name, value in environment.items()
         if not name.upper().startswith(_OURS) and not name.upper().endswith(_SECRETS)
+    }
+
+
+def for_a_program(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a program that the person named, which may call ``doorward`` again.
+
+    Left out is what begins with ``DOORWARD_``, but the vault's folder and the profile. All else is the person's: a
+    variable such as ``ARM_CLIENT_SECRET`` may be just what that program needs.
+    """
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.upper().startswith(_OURS) or name.upper() in _HARMLESS
     }

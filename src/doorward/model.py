@@ -63,7 +63,7 @@ class HttpRequest(msgspec.Struct, frozen=True):
     the caller stops waiting.
     """
 
-    method: Literal["GET", "HEAD", "POST"]
+    method: Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
     url: str
     purpose: str
     headers: Mapping[str, str] = {}

@@ -15,12 +15,14 @@ import time
 from dataclasses import dataclass, field
 from functools import partial
 
+import aiohttp
 import httpx2
 import pytest
 from loopback_https import Answer, Server, html_page
 from markdown_pages import PAGES, blocks_of
 from pdfs import make_pdf
 
+import doorward
 from doorward.model import Secret
 from doorward.testing import DevIssuer, follow_link
 from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
@@ -30,6 +32,8 @@ PROGRAMS = {page: [block for block in blocks_of(page) if block.language == "pyth
 PROGRAMS = {page: blocks for page, blocks in PROGRAMS.items() if blocks}
 
 CHANGED = {
+    # aiohttp looks for the certificates to trust when it is imported
+    "docs/calling.md": ("ClientSession(", "ClientSession(connector=trusting(), "),
     # a window at a real university; tests/peers/institution/test_in_a_window.py opens it at a real federation
     "docs/institutions.md": (".sign_in()", ".open_session()"),
 }
@@ -42,6 +46,7 @@ class StandIns:
     issuer: DevIssuer
     api: str
     publisher: str
+    asked: list = field(default_factory=list)  # the requests to the API
     names: dict = field(default_factory=dict)
 
     @property
@@ -83,7 +88,7 @@ def stand_ins(test_ca, trust_test_ca, tmp_path, monkeypatch):
         issuer.add_client("nightly", secret="a secret of the test")
         issuer.add_user("alice", email="alice@example.org")
         issuer.sign_in_as("alice")
-        made = StandIns(issuer, f"https://localhost:{api.port}", f"https://sp.localhost:{publisher.port}")
+        made = StandIns(issuer, f"https://localhost:{api.port}", f"https://sp.localhost:{publisher.port}", api.requests)
         keep_institution_session(made.publisher)
         yield made
 
@@ -142,6 +147,16 @@ def test_readme(stand_ins, capsys):
     assert asyncio.run(answer_of(module["app"], "/orders")).status_code == 401
     assert asyncio.run(answer_of(module["app"], "/openapi.json")).status_code == 200
     module["guard"].close()
+
+
+def test_docs_calling(stand_ins, test_ca, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(test_ca.ca))
+    trust = ssl.create_default_context(cafile=test_ca.ca)
+    stand_ins.names["trusting"] = lambda: aiohttp.TCPConnector(ssl=trust)
+    doorward.sign_in(stand_ins.issuer.url, "my-cli", profile="work")
+    run("docs/calling.md", stand_ins)
+    assert len(stand_ins.asked) == 3
+    assert all(request.headers["Authorization"].startswith("Bearer ey") for request in stand_ins.asked)
 
 
 def test_docs_sign_in(stand_ins, monkeypatch):

@@ -96,3 +96,23 @@ def token_of(request: pytest.FixtureRequest) -> Callable[..., str]:
         return source.token(kind) if request.param == "sync" else asyncio.run(source.atoken(kind))
 
     return ask
+
+
+@pytest.fixture
+def work(issuer: DevIssuer, person: Path) -> doorward.Session:
+    """Alice has signed in as profile ``work``, for the audience ``api``."""
+    return doorward.sign_in(
+        issuer.url, "cli", profile="work", insecure_loopback_http=True, timeout_s=60, audience="api"
+    )
+
+
+@pytest.fixture
+def listed(issuer: DevIssuer, doorward_home: Path) -> Callable[..., None]:
+    """Write a doorward.toml with a profile that lists origins, and with more settings."""
+
+    def write(*origins: str, name: str = "work", settings: str = "", more: str = "") -> None:
+        doorward_home.mkdir(exist_ok=True)
+        lines = [f"[profiles.{name}]", f"issuer = '{issuer.url}'", "client_id = 'cli'", "insecure_loopback_http = true"]
+        (doorward_home / "doorward.toml").write_text("\n".join([*lines, f"origins = {list(origins)}", settings, more]))
+
+    return write

@@ -252,7 +252,7 @@ def test_whatever_goes_wrong_the_old_keys_serve(issuer, door_of, clock, enters, 
     issuer.fail(endpoint, kind, times=None)
     clock.ahead_s += HOUR_S
     assert enters(door, token) == "alice"
-    assert door.ring(issuer).failure
+    eventually(lambda: door.ring(issuer).failure)  # on a busy machine it is served before that is noted
 
 
 def test_a_hanging_issuer_is_in_nobodys_way(issuer, door_of, clock, enters):

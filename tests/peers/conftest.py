@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import urllib.request
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ T = TypeVar("T")
 
 _HERE = Path(__file__).parent
 _MODULES = _HERE.parent.parent / ".peers" / "node_modules"
-_START_DEADLINE_S = 30
+_START_DEADLINE_S = 60
 _STOP_DEADLINE_S = 5
 _BROWSER_DEADLINE_S = 60
 _PAGE_DEADLINE_MS = 15_000
@@ -207,6 +208,38 @@ def _provider(command: list[str | Path], log: Path) -> Iterator[bytes]:
                 process.wait(_STOP_DEADLINE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@dataclass(frozen=True)
+class PlainOAuthServer:
+    """The running server that knows OAuth and no OpenID Connect, and the habits of its page.
+
+    Clients (plain_oauth/server.py has them): ``native`` and ``service``. The scopes are ``read`` and ``write``;
+    ``/things`` wants ``read``, and says whose things they are.
+    """
+
+    url: str
+
+    def agree(self, page: Page, url: str) -> None:
+        """Follow ``url`` to the server, and let the client do what it asks for."""
+        page.goto(url)
+        page.get_by_role("button", name="Authorize").click()
+        page.wait_for_url(lambda ended: not ended.startswith(self.url))
+
+    def refuse(self, page: Page, url: str) -> None:
+        """Follow ``url`` to the server, and press Cancel."""
+        page.goto(url)
+        page.get_by_role("button", name="Cancel").click()
+        page.wait_for_url(lambda ended: not ended.startswith(self.url))
+
+
+@pytest.fixture(scope="session")
+def plain_oauth_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlainOAuthServer]:
+    folder = tmp_path_factory.mktemp("plain_oauth")
+    command = [sys.executable, _HERE / "plain_oauth" / "server.py", folder]
+    with _provider(command, folder / "log") as line:
+        assert line, f"the server did not start:\n{(folder / 'log').read_text()}"
+        yield PlainOAuthServer(line.decode().strip())
 
 
 class Chromium:

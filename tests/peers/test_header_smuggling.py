@@ -296,6 +296,23 @@ def test_headers_that_rewrite_a_request_do_not_move_a_guarded_path(server):
     assert reached(server.ask(b"X-Original-URL: /health", b"X-HTTP-Method-Override: OPTIONS")) == []
 
 
+@pytest.mark.parametrize(
+    ("header", "path"),
+    [
+        (b"SCRIPT_NAME: /static", b"/static/admin"),  # which gunicorn takes from a proxy on this machine
+        (b"SCRIPT_NAME: /heal", b"/health"),
+        (b"SCRIPT_NAME: /health", b"/health"),
+        (b"SCRIPT_NAME: /x\r\nSCRIPT_NAME: /static", b"/static/admin"),
+        (b"Script-Name: /static", b"/static/admin"),
+        (b"X-Forwarded-Prefix: /static", b"/static/admin"),
+        (b"PATH_INFO: /admin", b"/health"),
+    ],
+)
+def test_no_header_makes_a_guarded_path_of_a_public_one(server, header, path):
+    for seen in reached(server.ask(header, path=path)):
+        assert (seen["mount"], seen["path"]) == ("", path.decode()), "the application goes by this"
+
+
 def test_a_request_hidden_in_the_body_of_another_needs_its_own_credential(server):
     hidden = b"GET /admin HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     head = b"POST /health HTTP/1.1\r\nHost: x\r\n"

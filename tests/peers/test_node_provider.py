@@ -10,6 +10,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import doorward_cli
 from races import answers, expire, go, workers
 
 import doorward
@@ -339,3 +340,23 @@ class TestOnBehalfOf:
         with pytest.raises(OAuthError) as refused:
             doorward.OnBehalfOf(service, caller, resource="urn:api:jwt").token()
         assert refused.value.error == "invalid_grant"
+
+
+def test_a_session_of_micromegas_goes_on_here(
+    session: doorward.Session, oidc_provider: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = Vault().get("default")
+    token = {"access_token": session.token(), "id_token": session.token("id"), "token_type": "Bearer"}
+    token |= {"refresh_token": entry.refresh_token.reveal(), "expires_at": int(entry.access_token_expires_at)}
+    file = tmp_path / "tokens.json"
+    file.write_text(json.dumps({"issuer": oidc_provider.https, "client_id": "native", "token": token}))
+    monkeypatch.setenv("DOORWARD_HOME", str(tmp_path / "here"))
+    done = doorward_cli("import", "micromegas", str(file))
+    assert done.returncode == 0, done.stderr
+    assert Vault().get("default").claims is None, "nobody has verified what the file says"
+
+    renewed = doorward_cli("token", "--renew")
+    assert renewed.returncode == 0, renewed.stderr
+    assert userinfo(oidc_provider, renewed.stdout.strip())["sub"] == "alice"
+    assert doorward.open_session().principal.subject == "alice"
+    assert refused_by_provider(oidc_provider, "native", token["refresh_token"]) == "invalid_grant", "it was replaced"

@@ -25,6 +25,7 @@ async def application(scope, receive, send):
     principal = scope["doorward.principal"]
     seen = {
         "path": scope["path"],
+        "mount": scope.get("root_path", ""),
         "subject": principal and principal.subject,
         "headers": [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
     }

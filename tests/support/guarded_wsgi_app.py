@@ -15,6 +15,7 @@ def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
     headers = [(name[5:].replace("_", "-").lower(), value) for name, value in environ.items() if name[:5] == "HTTP_"]
     seen = {
         "path": (environ.get("SCRIPT_NAME", "") + environ["PATH_INFO"]).encode("latin-1").decode(errors="replace"),
+        "mount": environ.get("SCRIPT_NAME", ""),
         "subject": principal and principal.subject,
         "headers": headers,
     }

@@ -6,6 +6,7 @@ A command's module is imported only when it is invoked, so that each pays for wh
 from __future__ import annotations
 
 import errno
+import keyword
 import logging
 import re
 import signal
@@ -34,8 +35,12 @@ _COMMANDS = {
     "client-key": ("session", "Keep the key that a client proves itself with, or change it."),
     "whoami": ("session", "Show who you are to the provider."),
     "vault": ("session", "Encrypt what is kept on this computer, and see whether it is."),
+    "exec": ("helpers", "Run a program with a token in its environment."),
+    "curl": ("helpers", "Send a request with a token."),
+    "credential": ("helpers", "Give a token to git, docker, kubectl or AWS, as each asks for it."),
     "export": ("held", "Show everything that is held here, without the secrets."),
     "forget": ("held", "Remove everything that is held here about somebody."),
+    "import": ("held", "Go on with a session that another program has kept."),
     "fetch": ("institution", "Fetch papers by their addresses, and keep what is a PDF."),
     "institution": ("institution", "Sign in at a university or library, with the browser you have."),
     "explain": ("guard", "Say why a guard accepts or refuses a token."),
@@ -91,8 +96,8 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         room, _ = _COMMANDS[cmd_name]
-        module = ".".join(filter(None, (__package__, room, cmd_name.replace("-", "_"))))
-        command: click.Command = import_module(module).command
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
+        command: click.Command = import_module(".".join(filter(None, (__package__, room, module)))).command
         return command
 
     def resolve_command(
@@ -117,7 +122,7 @@ class _LazyGroup(click.Group):
 def application() -> None:
     """Sign in once, keep the session safe, and use it from anywhere.
 
-    Every command takes --json. Start with: doorward login ISSUER --client-id ID
+    Commands that print results take --json. Start with: doorward login ISSUER --client-id ID
     """
 
 

@@ -26,6 +26,9 @@ __all__ = [
     "usage",
 ]
 
+_OTHER_JSON = ("curl", "exec")
+"""Where ``--json`` is not ours: it is the body of a request, or another program's."""
+
 FAILED, USAGE, SIGN_IN_NEEDED, UNAVAILABLE = 1, 2, 3, 4
 
 _EXIT_CODES: tuple[tuple[type[DoorwardError], int], ...] = (
@@ -83,7 +86,7 @@ def error_object(error: DoorwardError) -> dict[str, Any]:
 
 def _report(error: dict[str, Any], arguments: Sequence[str]) -> None:
     """Print to standard output for a program that asked for JSON, else to standard error."""
-    if "--json" in arguments:  # also where the command line could not be parsed
+    if "--json" in arguments and arguments[0] not in _OTHER_JSON:  # also where the command line could not be parsed
         print_json({"error": error})
         return
     line = f"doorward: {error['message']}" if error["code"] != "stopped" else error["message"]

@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # importing `typing` for it would cost 8 ms; type checker
 if TYPE_CHECKING:
     from doorward.model import TokenKind
 
-__all__ = ["main"]
+__all__ = ["docker", "git", "main"]
 
 
 def main() -> int:
@@ -41,6 +41,18 @@ def main() -> int:
 
         return unexpected(error, arguments)
     return status
+
+
+def docker() -> int:
+    """Run as ``docker-credential-doorward``, by which name docker looks for a helper called ``doorward``."""
+    sys.argv[1:1] = ["credential", "docker"]
+    return main()
+
+
+def git() -> int:
+    """Run as ``git-credential-doorward``, by which name git looks for a helper called ``doorward``."""
+    sys.argv[1:1] = ["credential", "git"]
+    return main()
 
 
 def _open_what_is_closed() -> None:

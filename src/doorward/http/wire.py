@@ -39,6 +39,7 @@ __all__ = ["StreamedResponse", "exchange", "exchange_async", "open_stream"]
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 _HEADER_VALUE = re.compile(r"([!-~]([ -~]*[!-~])?)?")  # ASCII on one line, no blank at either end
+_WITH_BODY = ("POST", "PUT", "PATCH")  # where none is sent, they say so (RFC 9110 section 8.6)
 _USER_AGENT = f"doorward/{version('doorward')}"
 
 # For debugging, httpcore2 logs the headers of answers: cookies, and addresses with assertions in them. Of what
@@ -218,7 +219,7 @@ class _Call:
                 "accept-encoding": "identity",
                 "connection": "close",
             },
-            "content": b"" if body is None and self.request.method == "POST" else body,
+            "content": b"" if body is None and self.request.method in _WITH_BODY else body,
             "extensions": {"timeout": {"connect": self.connect_timeout_s}},
         }
 

@@ -40,7 +40,8 @@ class GuardMiddleware:
         app: the application. Every request for it passes here.
         guard: who decides. Its keys are fetched when the first request comes; whoever made it closes it.
         public_paths: what needs no credential, by whatever method: a path, exactly as it is sent, or all below one
-            (``/static/*``). Always the whole path, with the place that the application is mounted at.
+            (``/static/*``). Always the whole path, with the place that the application is mounted at. Where a header of
+            the request says which place that is (``SCRIPT_NAME`` at gunicorn), nothing is public.
         optional_paths: what may be asked for without a credential, as ``public_paths`` names it. A good one is told to
             the application, and a bad one is refused.
         credentials: where the credential may be: ``authorization``, ``header:NAME`` such as ``header:x-api-key``,

@@ -180,7 +180,10 @@ class Session:
         """
         entry = self._entry()
         if entry.claims is None:
-            message = f"Profile {self.profile!r} has no ID token, so it names nobody. Sign in with the scope openid."
+            message = (
+                f"Profile {self.profile!r} has no ID token, so it names nobody. Sign in with the scope openid, if the "
+                "provider speaks OpenID Connect; one that speaks OAuth alone tells nobody's name."
+            )
             raise SignInRequired(message, reason="no_id_token")
         return principal_of(entry, entry.told)
 

@@ -242,7 +242,7 @@ async def test_a_preflight_request_passes_and_brings_nobody_and_nothing(guard):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    claims = [("x-auth-user", "admin"), ("x-http-method-override", "DELETE"), ("x-method-override", "DELETE")]
+    claims = [("x-auth-user", "admin"), ("x-http-method-override", "DELETE"), ("x_method_override", "DELETE")]
     guarded = GuardMiddleware(takes_all, guard)
     sent = await ask(guarded, http_scope(method="OPTIONS", headers=[*PREFLIGHT, ("content-length", "0"), *claims]))
     assert sent[0]["status"] == 200

@@ -73,7 +73,7 @@ def _report_stream(found: StreamVerification, *, as_json: bool) -> int:
         chains = [chain._asdict() for chain in found.chains]
         print_json({"ok": found.ok, "chains": chains, "others": found.others, **_findings(found)})
     elif _print_findings(found, sum(chain.lines for chain in found.chains)):
-        verdict = "Each chain holds" if found.ok else "Not every chain holds"
+        verdict = "Each chain holds" if found.ok else "Not every line holds"
         print_text(f"{verdict}: {len(found.chains)} of them. {found.others} other lines were passed over.")
         for chain in found.chains:
             print_text(f"Chain {chain.chain}: {chain.lines} lines, {chain.first_seq} to {chain.last_seq}.")

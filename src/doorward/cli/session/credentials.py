@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 import click
 
 from doorward.cli.terminal import print_note
 from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailable, printable
 from doorward.model import Secret
-from doorward.signin.registration import find_client_secret, read_client_key
-from doorward.signin.session import Session
+from doorward.signin.handing.tokens import session_of
+from doorward.signin.registration import find_client_secret
 from doorward.signin.settings.os_keyring import keep_secret, read_secret
 
-if TYPE_CHECKING:
-    from doorward.vault.vault import Vault
-
 __all__ = ["client_secret", "say_what_renewals_need", "secret_source", "session_of", "type_secret"]
-
-
-def session_of(profile: str, vault: Vault) -> Session:
-    """Return the session of a profile, with its client's key if it is one that signs.
-
-    Raises:
-        ConfigurationError: That key can't be read.
-        VaultError: The entry can't be read.
-    """
-    entry = vault.get(profile)
-    signs = entry is not None and entry.client_authentication == "private_key_jwt" and not entry.client_key_name
-    return Session(profile, client_key=read_client_key() if signs else None, vault=vault)
 
 
 def secret_source(issuer: str, client_id: str) -> str:

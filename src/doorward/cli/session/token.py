@@ -10,12 +10,10 @@ from doorward.cli.options import json_option, profile_option
 from doorward.cli.session.credentials import session_of
 from doorward.cli.terminal import print_line, print_token
 from doorward.cli.view import instant
-from doorward.errors import ConfigurationError
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from doorward.model import TokenKind
-    from doorward.vault.entries import ProfileEntry
 
 __all__ = ["command"]
 
@@ -41,7 +39,7 @@ def command(*, profile: str, id_token: bool, renew: bool, least_life_s: float, a
     vault, kind = Vault(), _kind(id_token=id_token)
     session = session_of(profile, vault)
     if not id_token:
-        _refuse_bound(vault.get(profile))
+        refuse_bound(vault.get(profile))
     token = session.renew(kind=kind) if renew else ""
     if least_life_s or not renew:
         token = session.token(kind, least_life_s=least_life_s)
@@ -53,17 +51,6 @@ def command(*, profile: str, id_token: bool, renew: bool, least_life_s: float, a
     if entry is not None:
         expires_at = entry.id_token_expires_at if id_token else entry.access_token_expires_at
     print_token(token, expires_at=instant(expires_at), kind=kind, profile=profile)
-
-
-def _refuse_bound(entry: ProfileEntry | None) -> None:
-    """Print no token that nobody can use who is given it alone (decision 18)."""
-    if entry is not None and entry.dpop_key is not None:
-        message = (
-            f"The access token of profile {entry.profile!r} is bound to a key (DPoP): no program that is given it "
-            "alone can use it. Call the API from Python, with the session itself; or, if the provider allows it, sign "
-            "in with --dpop never."
-        )
-        raise ConfigurationError(message, field="--dpop", reason="token_bound")
 
 
 def _kind(*, id_token: bool) -> TokenKind:

@@ -3,7 +3,8 @@
 A line of ours is found wherever it begins: what collects logs may put a date or a name before each line, and a program
 that shares standard output may have left a line of its own unfinished. Its hash says that it is whole. What is no line
 of ours is nobody's business here: one that was damaged is missing from its chain, and that shows. The memory that it
-takes depends on how many chains there are, and on nothing else.
+takes depends on how many chains there are, and on nothing else. A line that does not hold begins none: with a key,
+whoever else can print there makes no chains.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from doorward.guard.audit.chain import MAX_LINE_BYTES, holds, parse_line
 from doorward.guard.audit.findings import ChainCheck, Findings, secret_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from doorward.guard.audit.chain import Line
     from doorward.guard.audit.findings import Finding
     from doorward.model import Secret
@@ -71,19 +74,21 @@ def verify_stream(
     secret, findings, others = secret_bytes(key), Findings(), 0
     chains: dict[str, ChainCheck] = {}
     try:
-        for number, data in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES), b""), 1):
+        for number, data in enumerate(_lines(stream), 1):
             line = _find(data)
             name = "" if line is None else line.members.get("chain")
             if line is None or type(name) is not str or not _NAME.fullmatch(name):
                 others += 1
                 continue
-            _chain(chains, name, findings).take(line, f"chain {name}", number, is_good=holds(line, secret))
+            is_good = holds(line, secret)
+            chain = _chain(chains, name, findings) if is_good or name in chains else ChainCheck(findings)
+            chain.take(line, f"chain {name}", number, is_good=is_good)
             if line.link == expect:  # one that does not hold is a problem by itself
                 expect = None
     except OSError as error:
         message = f"What was collected can't be read: {error.strerror}. See who may read it."
         raise StoreError(message, reason="audit_unreadable") from error
-    if not chains:
+    if not chains and not findings.problems:
         message = "No line is an audit's. Give what a service printed whose audit log goes to standard output."
         raise ConfigurationError(message, field="path", reason="audit_missing")
     for name, chain in chains.items():
@@ -101,6 +106,18 @@ def verify_stream(
         remarks=tuple(findings.remarks),
         more=findings.more,
     )
+
+
+def _lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Give the lines of a stream, and of one that is too long its end: there a line of ours may stand."""
+    line = b""
+    while piece := stream.readline(MAX_LINE_BYTES):
+        line = (line + piece)[-MAX_LINE_BYTES:]
+        if line.endswith(b"\n"):
+            yield line
+            line = b""
+    if line:
+        yield line
 
 
 def _chain(chains: dict[str, ChainCheck], name: str, findings: Findings) -> ChainCheck:

@@ -198,7 +198,7 @@ class Gate:
         stripped = self._stripped  # only now: a credential may stand in one of them
         headers = [header for header in scope["headers"] if not stripped[header[0]]]
         if is_preflight:  # nothing makes another request of it
-            headers = [header for header in headers if not header[0].startswith(_OVERRIDES)]
+            headers = [header for header in headers if not header[0].replace(b"_", b"-").startswith(_OVERRIDES)]
         scope["headers"] = headers
 
     def document(self) -> tuple[bytes, dict[str, str]]:

@@ -2,3 +2,7 @@
 
 No library of a client is known here, and nothing is sent from here.
 """
+
+from doorward.late import late_names
+
+__getattr__, __dir__, __all__ = late_names(__name__)

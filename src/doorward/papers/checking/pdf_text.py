@@ -1,17 +1,20 @@
 """Reads what a PDF says, as a process of its own: ``python -m`` this module, with the file on standard input.
 
 A hostile PDF can make any reader of it busy or large. So this one has limits from the system, and whoever starts it a
-deadline (``reading``). What it found is one JSON object on standard output; it ends with 1 if it found nothing.
+deadline (``reading``). It can also name what the library has other programs for, or files (JBIG2): while it is read,
+no program is started, no file written and no connection made. That holds for what the library does, and is no sandbox
+for code. What it found is one JSON object on standard output; it ends with 1 if it found nothing.
 """
 
 from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import resource
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from pypdf import PageObject, PdfReader
 
-__all__ = ["main", "say"]
+__all__ = ["main", "nothing_else", "say"]
 
 _MEMORY_BYTES = 1 << 30
 _CPU_S = 20
@@ -30,16 +33,47 @@ _LONGEST = 50_000
 _FORMS_DEEP = 2
 
 
+_REFUSED = frozenset(
+    {
+        *("os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen"),
+        *("os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.symlink", "os.truncate"),
+        *("socket.__new__", "socket.getaddrinfo"),
+    }
+)
+"""By the names of Python's audit events."""
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
 def main() -> None:
     """Take on the limits, and read."""
     for limit, most in ((resource.RLIMIT_AS, _MEMORY_BYTES), (resource.RLIMIT_CPU, _CPU_S), (resource.RLIMIT_CORE, 0)):
         with suppress(ValueError, OSError):  # a system that has no such limit, or a lower one already
             resource.setrlimit(limit, (most, most))
     try:
-        said = say(sys.stdin.buffer)
+        with nothing_else():
+            said = say(sys.stdin.buffer)
     except Exception:  # noqa: BLE001 - whatever a library makes of a broken file, it is not readable
         sys.exit(1)
     json.dump(said, sys.stdout)
+
+
+@contextmanager
+def nothing_else() -> Iterator[None]:
+    """Have whatever would start a program, write a file or make a connection meanwhile raise ``PermissionError``.
+
+    For a process that does nothing but read: Python has no way to take such a hook away.
+    """
+    is_reading = True
+
+    def refuse(event: str, arguments: tuple[Any, ...]) -> None:
+        if is_reading and (event in _REFUSED or (event == "open" and arguments[2] & _WRITING)):
+            raise PermissionError(event)
+
+    sys.addaudithook(refuse)
+    try:
+        yield
+    finally:
+        is_reading = False
 
 
 def say(file: BinaryIO) -> dict[str, Any]:

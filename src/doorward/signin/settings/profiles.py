@@ -6,22 +6,32 @@ A team may share the file, so no secret stands in it. What a setting means, and 
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError, printable
+from doorward.protocol.reading.origins import parse_origin
 from doorward.vault.folders import profile_file
 from doorward.vault.settings_file import read_tables, refuse_unknown, wrong
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["NamedProfile", "read_profile", "read_profiles", "unknown_profile"]
+    from doorward.protocol.reading.origins import Origin
+
+__all__ = ["BASIC_USERNAME", "NamedProfile", "read_profile", "read_profiles", "unknown_profile"]
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str) or not value:
         raise TypeError("must be a text")
+    return value
+
+
+def _word(value: object) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[!-9;-~]{1,256}", value):  # RFC 7617 section 2: no colon
+        raise TypeError("must be a word of ASCII without a colon")
     return value
 
 
@@ -88,8 +98,16 @@ _SETTINGS: Mapping[str, Callable[[object], Any]] = {
     "par": _text,
     "dpop": _text,
     "insecure_loopback_http": _truth,
+    "origins": _texts,
+    "basic_username": _word,
 }
-"""Each is the keyword of ``sign_in`` of that name, but ``confidential``: the client has a secret, kept elsewhere."""
+"""Each is the keyword of ``sign_in`` of that name, but ``confidential``: the client has a secret, kept elsewhere.
+
+The last two are for helpers of other programs: where the profile's token may go, and the user name that stands beside
+it where a program sends both.
+"""
+
+BASIC_USERNAME = "oauth2"
 
 
 _SECRETS = {
@@ -102,12 +120,15 @@ _SECRETS = {
 class NamedProfile:
     """A profile of ``doorward.toml``: its name as written, and the keywords of ``sign_in`` that it gives.
 
-    ``confidential``: the client has a secret, which is in ``DOORWARD_CLIENT_SECRET`` or the keyring.
+    ``confidential``: the client has a secret, which is in ``DOORWARD_CLIENT_SECRET`` or the keyring. ``origins``: where
+    helpers of other programs may let its token go.
     """
 
     name: str
     keywords: Mapping[str, Any]
     confidential: bool
+    origins: frozenset[Origin] = frozenset()
+    basic_username: str = BASIC_USERNAME
 
 
 def read_profiles() -> dict[str, NamedProfile]:
@@ -165,4 +186,9 @@ def _read(name: str, table: object) -> NamedProfile:
         except TypeError as error:
             raise wrong(f"{place}.{setting}", str(error), "wrong_value") from None
     confidential = values.pop("confidential", False) or "secret_method" in values
-    return NamedProfile(name, values, confidential)
+    loopback_http = values.get("insecure_loopback_http", False)
+    try:
+        origins = frozenset(parse_origin(each, loopback_http=loopback_http) for each in values.pop("origins", ()))
+    except ConfigurationError as error:
+        raise wrong(f"{place}.origins", f"does not fit: {error.message.removesuffix('.')}", error.reason) from None
+    return NamedProfile(name, values, confidential, origins, values.pop("basic_username", BASIC_USERNAME))

@@ -35,6 +35,8 @@ __all__ = ["Changed", "Holds", "Sealing", "Standing"]
 
 _LOCK_FILE = "seal.lock"
 _LOCK_TIMEOUT_S = 60.0
+_PLAIN_FOR_S = 3600
+"""For so long a change that was broken off leaves entries in plain readable. Then it has to be gone on with first."""
 
 
 class Changed(NamedTuple):
@@ -221,6 +223,7 @@ class Sealing:
         if _state(seal) not in ("plain", "sealed"):
             for key in seal.keys:  # all of them, before the first entry is touched
                 self._keys.root(seal, key.id)
+            seal = self._write(seal)
             seal_file = self._seal_file(seal)
             for file in self._entry_files(sweep=True):
                 self._rewrite(file, seal, seal_file)
@@ -269,6 +272,8 @@ class Sealing:
         return PLAIN if seal_file is None else Seal.from_bytes(seal_file)
 
     def _write(self, seal: Seal) -> Seal:
+        until = int(self._clock.now()) + _PLAIN_FOR_S if seal.plain and seal.keys else 0
+        seal = seal._replace(until=until)
         write_private_file(self._folder, SEAL_FILE, self._seal_file(seal))
         return self._read()
 

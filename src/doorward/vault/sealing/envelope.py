@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import time
 from typing import Any, NamedTuple
 
 from doorward.errors import CorruptEntry, Malformed, VaultError
@@ -71,7 +72,7 @@ def opened(data: bytes, seal_file: bytes | None, *, file: str, keys: Keys = KEYS
             raise VaultError(message, reason="seal_missing")
         return decrypted(keys.root(seal, envelope.key), envelope.nonce, envelope.sealed, bound_to=file)
     if seal.plain:
-        proven(seal, keys)
+        _check_plain(seal, keys)
         return data
     message = (
         "The vault is sealed, and this entry is in plain text: an older Doorward wrote it, or somebody put it there. "
@@ -93,10 +94,22 @@ def closed(data: bytes | memoryview, seal_file: bytes, *, file: str, keys: Keys 
     if not seal.keys:
         return None
     if seal.writes is None:
-        proven(seal, keys)
+        _check_plain(seal, keys)
         return data
     root = keys.root(seal, seal.writes)
     return Envelope(seal.writes, *encrypted(root, data, bound_to=file)).to_bytes(file)
+
+
+def _check_plain(seal: Seal, keys: Keys) -> None:
+    """Make sure that a seal allows plain text, and that it is not one of long ago (decision 17)."""
+    proven(seal, keys)
+    if seal.keys and seal.until <= time():
+        message = (
+            "Sealing or unsealing of this vault was broken off over an hour ago, or somebody put back its seal.json of "
+            "that time. If you began it, go on with it: doorward vault status says how. If not, put seal.json back "
+            "from a backup."
+        )
+        raise VaultError(message, reason="seal_change_old")
 
 
 def proven(seal: Seal, keys: Keys) -> None:

@@ -23,6 +23,7 @@ _KIND = "seal"
 _MOST_MEMORY_KIB = 1 << 20
 _MOST_TURNS = 64
 _MOST_KEYS = 8
+_MOST_SECONDS = 1 << 53
 
 Source = Literal["keyring", "key_file", "passphrase"]
 _SOURCES: tuple[Source, ...] = ("keyring", "key_file", "passphrase")
@@ -46,6 +47,7 @@ class Seal(NamedTuple):
         keys: What entries may be sealed under, the newest first: more than one while they are sealed anew.
         writes: The key that entries are written under; None: they are written in plain, while a seal is taken off.
         plain: Entries may be in plain: while they are sealed for the first time, or the seal is taken off.
+        until: Up to when they may, in epoch seconds. A seal of that moment that somebody kept allows nothing later.
         spare: Keys in the keyring that nothing is sealed under: of a change that was not begun, or is over.
         checks: What each key proves this seal by.
     """
@@ -53,6 +55,7 @@ class Seal(NamedTuple):
     keys: tuple[SealKey, ...] = ()
     writes: str | None = None
     plain: bool = False
+    until: int = 0
     spare: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
 
@@ -175,6 +178,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "keys": _keys,
     "writes": or_none(text),
     "plain": truth,
+    "until": _up_to(_MOST_SECONDS),
     "spare": texts,
     "checks": _checks,
 }

@@ -177,6 +177,26 @@ def test_logs_without_an_audit_are_told(collected):
     assert told.value.reason == "audit_missing"
 
 
+@pytest.mark.parametrize("length", [100, 65_436, 65_530, 131_000, 200_000])
+def test_a_line_that_somebody_left_unfinished_hides_none(length):
+    found = verified(lines(3)[0], b"x" * length, *lines(3)[1:])
+    assert (found.ok, found.chains[0].lines, found.others) == (True, 3, 0)
+
+
+def test_with_a_key_nobody_else_makes_chains(monkeypatch):
+    monkeypatch.setattr(stream_verification, "_MOST_CHAINS", 3)
+    ours = lines(3, key=b"secret")
+    theirs = [lines(1, chain=f"{number:016x}")[0] for number in range(9)]
+    found = verified(*ours, *theirs, key="secret")
+    assert [(chain.chain, chain.lines) for chain in found.chains] == [("0123456789abcdef", 3)]
+    assert kinds(found) == [(f"chain {number:016x}", "changed") for number in range(9)], "and they show"
+
+
+def test_with_another_key_no_line_holds():
+    found = verified(*lines(2, key=b"secret"), key="another")
+    assert (found.ok, found.chains, {what for _, what in kinds(found)}) == (False, (), {"changed"})
+
+
 def test_the_number_of_chains_is_bounded(monkeypatch):
     monkeypatch.setattr(stream_verification, "_MOST_CHAINS", 3)
     some = [lines(1, chain=f"{number:016x}")[0] for number in range(4)]

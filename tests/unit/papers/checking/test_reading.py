@@ -162,6 +162,46 @@ def test_the_reader_has_bounds_from_the_system():
     assert done.stdout.split() == ["1", "True", "bounded"]
 
 
+def test_no_file_of_a_publisher_has_a_program_started(read, tmp_path, monkeypatch):
+    program, mark = tmp_path / "jbig2dec", tmp_path / "started"
+    program.write_text(f"#!/bin/sh\n: > {mark}\nhead -c 100 /dev/zero\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    read(with_stream(WORD, filters=b"/JBIG2Decode"))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        "subprocess.run(['true'])",
+        "os.system('true')",
+        "os.fork()",
+        "os.posix_spawn('/bin/true', ['true'], {})",
+        "os.execv('/bin/true', ['true'])",
+        "open('made', 'w')",
+        "open('made', 'x')",
+        "os.open('made', os.O_CREAT)",
+        "open(sys.executable, 'rb+')",
+        "os.mkdir('made')",
+        "os.unlink('made')",
+        "socket.socket()",
+        "socket.getaddrinfo('localhost', 80)",
+    ],
+)
+def test_while_it_is_read_nothing_else_is_done(tmp_path, act):
+    code = (
+        "import os, socket, subprocess, sys\n"
+        "from doorward.papers.checking.pdf_text import nothing_else\n"
+        f"try:\n with nothing_else(): {act}\nexcept PermissionError: print('refused')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "refused\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_program_that_is_no_interpreter_is_not_started(monkeypatch):
     assert can_read()
     monkeypatch.setattr(sys, "executable", "/opt/app/app")

@@ -46,6 +46,8 @@ def test_a_profile_gives_keywords_of_sign_in(write: Callable[[str], None]) -> No
         secret_method = "client_secret_post"
         insecure_loopback_http = true
         confidential = true
+        origins = ["https://git.example.org", "http://127.0.0.1:8000"]
+        basic_username = "me"
         [institutions.jcu]
         where = "jcu.edu.au"
         """
@@ -54,6 +56,8 @@ def test_a_profile_gives_keywords_of_sign_in(write: Callable[[str], None]) -> No
     assert (named.name, named.confidential) == ("Work", True)
     assert named.keywords["scopes"] == ("openid",)
     assert named.keywords["ports"] == (8400,)
+    assert sorted(map(str, named.origins)) == ["http://127.0.0.1:8000", "https://git.example.org"]
+    assert named.basic_username == "me"
     assert set(named.keywords) <= set(inspect.signature(doorward.sign_in).parameters)
 
 
@@ -76,6 +80,12 @@ def test_a_profile_gives_keywords_of_sign_in(write: Callable[[str], None]) -> No
         (HEAD + "ports = [true]", "profiles.Work.ports", "wrong_value"),
         (HEAD + "timeout_s = true", "profiles.Work.timeout_s", "wrong_value"),
         (HEAD + "max_age_s = 1.5", "profiles.Work.max_age_s", "wrong_value"),
+        (HEAD + "origins = 'https://git.example.org'", "profiles.Work.origins", "wrong_value"),
+        (HEAD + "origins = ['git.example.org']", "profiles.Work.origins", "no_host"),
+        (HEAD + "origins = ['http://127.0.0.1']", "profiles.Work.origins", "not_https"),  # signed in by https
+        (HEAD + "origins = ['https://*.example.org']", "profiles.Work.origins", "wildcard"),
+        (HEAD + "basic_username = 'a:b'", "profiles.Work.basic_username", "wrong_value"),
+        (HEAD + "basic_username = 'a b'", "profiles.Work.basic_username", "wrong_value"),
         (HEAD + "confidential = 'yes'", "profiles.Work.confidential", "wrong_value"),
         (HEAD + HEAD.replace("Work", "WORK"), "profiles.WORK", "given_twice"),
         (HEAD.replace("Work", "'../x'"), "profile", "profile_name"),

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -12,6 +13,8 @@ from doorward.model import Secret
 from doorward.vault.entries import ProfileEntry
 from doorward.vault.glance import fresh_token
 from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
+from doorward.vault.sealing.keys import Keys
+from doorward.vault.sealing.seal import Seal
 from doorward.vault.vault import Vault
 
 NAME = "profile-work.json"
@@ -168,6 +171,34 @@ class TestSomebodyElseWrites:
                 use()
             assert refused.value.reason == reason
         assert content(NAME) == before
+
+    @pytest.mark.parametrize("change", [{"plain": True}, {"plain": True, "writes": None}], ids=["sealing", "unsealing"])
+    def test_a_seal_of_a_change_long_ago_allows_no_plain_text(self, sealed, make_entry, sealing, content, change):
+        seal, keys = Seal.from_bytes(content("seal.json")), Keys()
+        roots = {seal.keys[0].id: keys.root(seal, seal.keys[0].id)}
+        ours, theirs = content(NAME), json.dumps(make_entry(issuer="https://evil.example").to_json()).encode()
+
+        def put_back(until):  # what stood there while the vault was sealed or unsealed, and a folder's history kept
+            content("seal.json", seal._replace(**change, until=int(until)).to_bytes(roots))
+
+        put_back(time.time() - 1)
+        assert sealed.get("work") == make_entry(), "what is sealed still opens"
+        content(NAME, theirs)
+        uses = [lambda: sealed.get("work")]
+        if "writes" in change:
+            uses += [lambda: sealed.put(make_entry(profile="home")), sealed.check_room]
+        for use in uses:
+            with pytest.raises(VaultError) as refused:
+                use()
+            assert refused.value.reason == "seal_change_old"
+        assert content(NAME) == theirs
+        assert sealed.names() == ["work"]
+        content(NAME, ours)
+        put_back(time.time() + 60)
+        assert sealed.get("work") == make_entry()
+        put_back(time.time() - 1)
+        assert (sealing().unseal() if "writes" in change else sealing().seal("key_file")).completed
+        assert sealed.get("work") == make_entry()
 
     @pytest.mark.parametrize("seal", [b"", b"{}", b"[]", b"\xff", b"{" * 9, b" " * 2_000_000])
     def test_a_broken_seal_sets_no_entry_aside(self, sealed, make_entry, content, folder, seal):

@@ -1,0 +1,1 @@
+"""Commands that give a token to other programs: ``exec``, ``curl``, ``credential``."""
