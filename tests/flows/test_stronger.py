@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import pickle
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from command_line import doorward_cli
 from people import Onlooker, last_address
 
 import doorward
@@ -284,6 +286,68 @@ def test_a_provider_that_knows_no_certificates(issuer: DevIssuer, test_ca: Any) 
     with pytest.raises(ConfigurationError) as refused:
         service.token()
     assert refused.value.reason == "certificate_unsupported"
+
+
+@pytest.mark.parametrize("nonces", [False, True])
+class TestWhoeverSendsATokenSendsItsProof:
+    """An API that asks for proofs, and for nonces: DevIssuer's UserInfo endpoint."""
+
+    @pytest.fixture
+    def session(self, issuer: DevIssuer, sign_in: SignIn, nonces: bool) -> doorward.Session:  # noqa: FBT001 - a fixture
+        issuer.change(dpop="required", dpop_nonces=nonces)
+        return sign_in(prompt=Onlooker(last_address))
+
+    def test_httpx(self, issuer: DevIssuer, session: doorward.Session, nonces: bool) -> None:  # noqa: FBT001 - the same
+        import httpx2  # noqa: PLC0415 - each of these libraries is one test's alone
+
+        from doorward.integrations.httpx import BearerAuth  # noqa: PLC0415 - the same
+
+        auth = BearerAuth(session, origins=[issuer.url], insecure_loopback_http=True)
+        with httpx2.Client(auth=auth) as client:
+            for _ in range(2):
+                assert client.get(issuer.endpoint("userinfo")).json()["sub"] == "alice"
+        assert issuer.count("userinfo") == (3 if nonces else 2)  # the nonce is kept
+
+    def test_requests(self, issuer: DevIssuer, session: doorward.Session, nonces: bool) -> None:  # noqa: FBT001 - the same
+        import requests  # noqa: PLC0415 - the same
+
+        from doorward.integrations.requests import BearerAuth  # noqa: PLC0415 - the same
+
+        auth = BearerAuth(session, origins=[issuer.url], insecure_loopback_http=True)
+        for _ in range(2):
+            assert requests.get(issuer.endpoint("userinfo"), auth=auth, timeout=20).json()["sub"] == "alice"
+        assert issuer.count("userinfo") == (3 if nonces else 2)
+
+    def test_aiohttp(self, issuer: DevIssuer, session: doorward.Session, nonces: bool) -> None:  # noqa: FBT001 - the same
+        import aiohttp  # noqa: PLC0415 - the same
+
+        from doorward.integrations.aiohttp import BearerAuth  # noqa: PLC0415 - the same
+
+        async def ask() -> None:
+            auth = BearerAuth(session, origins=[issuer.url], insecure_loopback_http=True)
+            async with aiohttp.ClientSession(middlewares=[auth]) as client:
+                for _ in range(2):
+                    async with client.get(issuer.endpoint("userinfo")) as answer:
+                        assert (await answer.json())["sub"] == "alice"
+
+        asyncio.run(ask())
+        assert issuer.count("userinfo") == (3 if nonces else 2)
+
+    def test_curl(self, issuer: DevIssuer, session: doorward.Session, nonces: bool) -> None:  # noqa: FBT001 - the same
+        done = doorward_cli("curl", "--fail", "--insecure-loopback-http", issuer.endpoint("userinfo"))
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["sub"] == "alice"
+
+    def test_a_program_that_can_not_prove_it_gets_none(
+        self,
+        issuer: DevIssuer,
+        session: doorward.Session,
+        nonces: bool,  # noqa: FBT001 - the same
+    ) -> None:
+        done = doorward_cli("exec", "--", "env")
+        assert done.returncode == 2
+        assert "bound to a key (DPoP)" in " ".join(done.stderr.split())
+        assert session.token() not in done.stdout
 
 
 class Behind:

@@ -10,6 +10,7 @@ from doorward.cli.options import json_option, profile_option
 from doorward.cli.session.credentials import session_of
 from doorward.cli.terminal import print_line, print_token
 from doorward.cli.view import instant
+from doorward.signin.handing.tokens import refuse_bound
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
