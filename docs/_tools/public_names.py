@@ -27,6 +27,8 @@ ROOMS = (
     "doorward.integrations.httpx",
     "doorward.integrations.requests",
     "doorward.integrations.aiohttp",
+    "doorward.integrations.grpc",
+    "doorward.integrations.flight",
     "doorward.integrations.sending",
     "doorward.integrations.asgi",
     "doorward.integrations.fastapi",

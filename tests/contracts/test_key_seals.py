@@ -86,6 +86,24 @@ def test_an_entry_that_says_something_else_opens_nothing(column, value, keys, at
     keys.revoke(made.key_id)
 
 
+def test_a_scope_is_not_made_a_group_nor_a_group_a_scope(keys, attacker):
+    secret, made = keys.create("bot", scopes=["admins"], groups=["eng"])
+    for scopes, groups in ([[], ["admins", "eng"]], [["admins", "eng"], []]):
+        entry = api_keys.c.key_id == made.key_id
+        attacker(sa.update(api_keys).where(entry).values(scopes=json.dumps(scopes), groups=json.dumps(groups)))
+        assert why(check, keys, secret) == "entry_altered"
+
+
+def test_a_digest_is_sealed_with_what_it_proves(keys, attacker):
+    """A digest that somebody could one day find a key for opens nothing where it was put by hand."""
+    _, made = keys.create("root-bot", scopes=["admin"])
+    keys.create("lowly")
+    digest = sa.select(api_keys.c.digest).where(api_keys.c.name == "lowly").scalar_subquery()
+    attacker(sa.update(api_keys).where(api_keys.c.key_id == made.key_id).values(digest=digest))
+    assert keys.show("root-bot").sealed is False
+    assert why(keys.rotate, "root-bot") == "entry_altered"
+
+
 def test_a_key_does_not_take_the_entry_of_another(keys, attacker):
     secret, lowly = keys.create("lowly")
     _, root = keys.create("root-bot", scopes=["admin"])

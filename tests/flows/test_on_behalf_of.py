@@ -125,6 +125,11 @@ def test_a_claimed_end_shortens_but_never_prolongs(
     ended = doorward.OnBehalfOf(service, caller, audience=OTHER, expires_at=clock.now() - 1)
     with pytest.raises(Expired):
         ended.token()
+    longer = doorward.OnBehalfOf(service, caller, audience=OTHER, expires_at=clock.now() + 90_000)
+    assert longer.token()
+    clock.ahead_s += 3601
+    with pytest.raises(Expired):
+        longer.token()
 
 
 def test_a_rejected_token_is_replaced(service: doorward.ClientCredentials, caller: str) -> None:

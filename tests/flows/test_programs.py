@@ -1,4 +1,4 @@
-"""Real programs that run our helpers: git, kubectl, docker, boto3 (S20)."""
+"""Real programs that run our helpers: git, kubectl, docker, boto3, pip (S20)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
+import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +22,6 @@ from sts_answers import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import doorward
     from doorward.testing import DevIssuer
@@ -301,3 +303,61 @@ class TestAws:
         else:
             assert ended(done).split() == ["ASIAEXAMPLE", "planted-secret-access-key", "planted-session-token+/="]
             assert [each.form["WebIdentityToken"] for each in sts.requests] == [session.token("id")]
+
+
+@pytest.fixture
+def index(issuer: DevIssuer, test_ca: Any, tmp_path: Path) -> Iterator[Service]:
+    """A package index that has one package, ``notes``, for who shows a token."""
+    name = "notes-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(tmp_path / name, "w") as wheel:
+        wheel.writestr("notes.py", "")
+        wheel.writestr("notes-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: notes\nVersion: 1.0\n")
+        wheel.writestr("notes-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("notes-1.0.dist-info/RECORD", "")
+    pages = {
+        "/simple/notes/": Answer(200, [("Content-Type", "text/html")], f'<a href="/files/{name}">{name}</a>'.encode()),
+        f"/files/{name}": Answer(200, [], (tmp_path / name).read_bytes()),
+    }
+    service = Service(issuer, test_ca, lambda request: pages.get(request.path, Answer(404)))
+    yield service
+    service.close()
+
+
+class TestPip:
+    @pytest.fixture
+    def pip(self, index: Service, test_ca: Any, tmp_path: Path) -> Callable[[str], Any]:
+        """Have pip fetch the package, with the keyring in its own process or in one that it starts."""
+        (tmp_path / "bin").mkdir()  # pip takes none that is beside itself
+        (tmp_path / "bin" / "keyring").symlink_to(Path(sysconfig.get_path("scripts")) / "keyring")
+
+        def fetch(provider: str, user: str = "") -> subprocess.CompletedProcess[str]:
+            url = index.origin.replace("https://", f"https://{user}") + "/simple"
+            options = ["--keyring-provider", provider, "--no-input", "--no-cache-dir", "--disable-pip-version-check"]
+            what = ["download", "--no-deps", "--index-url", url, "--dest", str(tmp_path / "got"), "notes"]
+            path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+            own = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_RETRIES": "0", "PATH": path}
+            own |= dict.fromkeys(("PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"), str(test_ca.ca))
+            return run(sys.executable, "-m", "pip", *options, *what, **own)
+
+        return fetch
+
+    @pytest.mark.parametrize(("provider", "user"), [("import", ""), ("subprocess", "oauth2@")])
+    def test_fetches_from_an_index_that_is_listed(
+        self, pip: Callable[..., Any], index: Service, work: doorward.Session, listed: Listed, provider: str, user: str
+    ) -> None:
+        assert pip(provider, user).returncode == 1
+        assert index.shown == []
+        listed(index.origin)
+        ended(pip(provider, user))
+        assert set(index.shown) == {work.token()}
+
+    def test_another_user_gets_nothing_and_an_ended_session_says_so(
+        self, pip: Callable[..., Any], index: Service, listed: Listed
+    ) -> None:
+        listed(index.origin)
+        done = pip("import", "alice@")
+        assert "doorward" not in done.stdout + done.stderr
+        done = pip("import")
+        assert done.returncode == 1
+        assert "doorward login --profile work" in " ".join((done.stdout + done.stderr).split())
+        assert index.shown == []

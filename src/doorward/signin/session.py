@@ -364,8 +364,8 @@ class Session:
             )
             raise ConfigurationError(message, field="client_secret")
         key = self._client_key
-        if method == "private_key_jwt" and key is None:
-            key = find_client_key(None, entry.client_key_name, self._vault)
+        if method == "private_key_jwt":
+            key = key or find_client_key(None, entry.client_key_name, self._vault)
         if method == "private_key_jwt" and key is None:
             message = f"The client of profile {self.profile!r} signs its requests. Give its key as client_key."
             raise ConfigurationError(message, field="client_key")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["ask"]
 
 _SERVICE = "doorward"
-_NONE = "keyring.backends.fail"
+_NONE = ("keyring.backends.fail", "doorward.integrations")  # ours for package indexes keeps nothing
 _UNSAFE = ("keyring.backends.null", "keyrings.alt")
 """One keeps nothing, the other keeps plain text or asks for a password of its own."""
 
@@ -37,8 +37,8 @@ def ask(request: Mapping[str, str]) -> dict[str, str]:
     try:
         backend = _first_good(keyring.get_keyring())
         module = type(backend).__module__
-        if module.startswith(_UNSAFE):
-            return {"problem": "unsafe", "what": module}
+        if module.startswith((*_NONE, *_UNSAFE)):
+            return {"problem": "absent" if module.startswith(_NONE) else "unsafe", "what": module}
         secret = _done(backend, request)  # one that is none says so
     except errors.KeyringLocked:
         return {"problem": "locked"}
@@ -52,7 +52,7 @@ def ask(request: Mapping[str, str]) -> dict[str, str]:
 def _first_good(backend: Any) -> Any:
     """Of several keyrings that ``keyring`` would ask in turn, take the first that is one."""
     several = list(getattr(backend, "backends", ()))
-    good = (each for each in several if not type(each).__module__.startswith((_NONE, *_UNSAFE)))
+    good = (each for each in several if not type(each).__module__.startswith((*_NONE, *_UNSAFE)))
     return next(good, several[0] if several else backend)
 
 

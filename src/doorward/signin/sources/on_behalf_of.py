@@ -11,8 +11,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import msgspec
-
 from doorward.errors import ConfigurationError, Expired, InvalidCredential, MissingCredential
 from doorward.model import Secret
 from doorward.protocol.claims import parse_jwt
@@ -173,16 +171,9 @@ class _Question:
         """Return what is remembered of it. What has no end that is known, nobody else finds."""
         if self.ends_at is None:
             return self._new()
-        told = (
-            self.caller.reveal(),
-            self.audience,
-            self.resource,
-            self.scopes,
-            self.token_type,
-            self.grant,
-            self.ends_at,
-        )
-        return self.service.exchanged.get(hashlib.sha256(repr(told).encode()).digest(), self._new)
+        target = (self.audience, self.resource, self.scopes)
+        told = repr((self.caller.reveal(), target, self.token_type, self.grant, self.ends_at))
+        return self.service.exchanged.get(hashlib.sha256(told.encode()).digest(), self._new)
 
     def check_end(self) -> None:
         if self.ends_at is not None and self.ends_at <= self.service.clock.now():
@@ -193,9 +184,7 @@ class _Question:
         return self.service.remember(self._obtain, what=str(self))
 
     def _obtain(self) -> Flow[TokenSet]:
-        tokens = yield from self.service.obtain(self._request, parse_token_exchange_response)
-        ends = [end for end in (tokens.expires_at, self.ends_at) if end is not None]
-        return msgspec.structs.replace(tokens, expires_at=min(ends, default=None))
+        return (yield from self.service.obtain(self._request, parse_token_exchange_response))
 
     def _request(self, metadata: ProviderMetadata, client: Client, *, now: float, jti: str) -> HttpRequest:
         target: dict[str, Any] = {"audience": self.audience, "resource": self.resource, "scopes": self.scopes}

@@ -160,15 +160,30 @@ def make_key_file(path: str, *, vault_folder: str) -> None:
         raise ConfigurationError(message, field=KEY_FILE, reason="key_file_in_vault")
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with open(fd, "wb") as file:
+                file.write(to_base64(os.urandom(ciphers.KEY_BYTES)).encode() + b"\n")
+                file.flush()
+                os.fsync(fd)
+            _sync_folder_of(path)
+        except BaseException:
+            os.unlink(path)  # half a key would never be replaced
+            raise
     except FileExistsError:
         return
     except OSError as error:
         message = f"The key file {printable(path)} can't be made: {error.strerror}."
         raise ConfigurationError(message, field=KEY_FILE, reason="key_file_unwritable") from None
-    with open(fd, "wb") as file:
-        file.write(to_base64(os.urandom(ciphers.KEY_BYTES)).encode() + b"\n")
-        file.flush()
-        os.fsync(fd)
+
+
+def _sync_folder_of(path: str) -> None:
+    """Have a file's name, too, outlive a power cut: the vault is sealed next."""
+    if sys.platform != "win32":
+        folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 _NO_PROOF: dict[Source, str] = {

@@ -244,6 +244,13 @@ def test_a_change_is_seen_at_once_and_counted(keys):
         finish(keys.check(secret.reveal(), now=NOW))
 
 
+def test_a_key_that_was_refused_is_good_as_soon_as_it_is_imported(keys):
+    with pytest.raises(UnknownApiKey):
+        finish(keys.check("abcdefgh", now=NOW))
+    keys.import_keys([{"name": "old", "key": "abcdefgh"}])
+    assert finish(keys.check("abcdefgh", now=NOW)).name == "old"
+
+
 def test_a_key_of_doorwards_own_shape_is_not_imported(keys):
     secret, _ = keys.create("bot")
     with pytest.raises(ConfigurationError) as caught:

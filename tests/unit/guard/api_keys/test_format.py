@@ -7,7 +7,16 @@ import string
 
 import pytest
 
-from doorward.guard.api_keys.format import Pepper, digest_foreign_key, digest_key, is_key_shaped, make_key
+from doorward.guard.api_keys.format import (
+    Digested,
+    Pepper,
+    digest_foreign_key,
+    digest_key,
+    is_key_shaped,
+    is_seal_of,
+    make_key,
+    seal_of,
+)
 from doorward.model import Secret
 from doorward.system import SystemEntropy
 
@@ -101,3 +110,23 @@ def test_an_imported_key_is_none_of_ours():
     assert len(foreign.key_id) == 12
     assert foreign.key_id != digested.key_id
     assert foreign.digest != digested.digest
+
+
+def test_what_a_database_holds_is_good_with_every_doorward_to_come():
+    """Known answers, made by another program: HMAC-SHA256, of which a key's checksum and its digest are parts."""
+    key = "dw_0123456789A_0123456789012345678901234567890123456789abc_XjDSN0e"
+    assert PEPPER.id == "789b4b59"
+    digest = "d589f784f8a140edfcf70b378f657e7ea517c8ee7836dc41"
+    assert digest_key(key, [PEPPER]) == Digested("0123456789A", digest, PEPPER.id)
+    digest = "7ceb86548b35d9a71c894f56582ffa1590653384082b8436"
+    assert digest_foreign_key("planted-key", PEPPER) == Digested("xDWtp9pHOFNk", digest, PEPPER.id)
+    assert seal_of("[]", PEPPER) == "d65856ebdc53f9c8ffdbfbfa0fccfd4279282778e253d7deb32b0bbd9fe9ebe6"
+
+
+def test_nobody_gets_a_seal_by_having_a_key_digested():
+    for text in ("[]", "imported key\0[]"):
+        foreign = digest_foreign_key(text, PEPPER)
+        assert foreign.digest not in seal_of(text, PEPPER)
+    assert is_seal_of("[]", PEPPER, seal_of("[]", PEPPER))
+    for seal in (seal_of("[]", OTHER), seal_of("[1]", PEPPER), "", "\ud800"):
+        assert not is_seal_of("[]", PEPPER, seal)

@@ -82,6 +82,7 @@ def test_one_that_forgets_at_once_is_noticed(keyring: Path, monkeypatch: pytest.
     ("backend", "reason"),
     [
         ("keyring.backends.fail.Keyring", "keyring_absent"),
+        ("doorward.integrations.package_index.PackageIndexKeyring", "keyring_absent"),
         ("keyring.backends.null.Keyring", "keyring_unsafe"),
         ("keyrings.alt.file.PlaintextKeyring", "keyring_unsafe"),
     ],
