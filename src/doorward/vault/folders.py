@@ -10,7 +10,15 @@ import sys
 
 from doorward.errors import ConfigurationError, printable
 
-__all__ = ["config_folder", "data_folder", "institution_file", "profile_file", "unanswered_file", "vault_folder"]
+__all__ = [
+    "config_folder",
+    "data_folder",
+    "institution_file",
+    "key_file",
+    "profile_file",
+    "unanswered_file",
+    "vault_folder",
+]
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _OTHERS = frozenset("._@+-")

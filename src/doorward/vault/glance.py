@@ -51,13 +51,8 @@ def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> tu
 def _is_live(entry: dict[str, Any], profile: str) -> bool:
     version, name = entry["version"], entry["profile"]
     named = isinstance(name, str) and name.lower() == profile.lower()
-    return (
-        named
-        and type(version) is int
-        and version in (1, 2)
-        and entry["kind"] == "profile"
-        and entry["ended_at"] is None
-    )
+    known = type(version) is int and version in (1, 2)
+    return named and known and entry["kind"] == "profile" and entry["ended_at"] is None
 
 
 def _instant(value: object) -> float | None:
