@@ -146,7 +146,7 @@ def test_what_is_no_entry_says_why(document, reason):
     ("field", "value"),
     [
         ("profile", "../work"),
-        ("client_authentication", "tls_client_auth"),
+        ("client_authentication", "client_secret_jwt"),
         ("client_authentication", None),
         ("claims", ["iss", "sub"]),
         ("claims", {"iss": "i"}),
