@@ -220,9 +220,9 @@ class Sealing:
 
     def _finished(self, seal: Seal) -> Seal:
         """Write each entry anew as the seal has it, and drop what is then no longer needed."""
+        for key in seal.keys:  # all prove what was read, before anything rests on it or a seal of ours repeats it
+            self._keys.root(seal, key.id)
         if _state(seal) not in ("plain", "sealed"):
-            for key in seal.keys:  # all of them, before the first entry is touched
-                self._keys.root(seal, key.id)
             seal = self._write(seal)
             seal_file = self._seal_file(seal)
             for file in self._entry_files(sweep=True):
@@ -273,9 +273,9 @@ class Sealing:
 
     def _write(self, seal: Seal) -> Seal:
         until = int(self._clock.now()) + _PLAIN_FOR_S if seal.plain and seal.keys else 0
-        seal = seal._replace(until=until)
-        write_private_file(self._folder, SEAL_FILE, self._seal_file(seal))
-        return self._read()
+        seal_file = self._seal_file(seal._replace(until=until))
+        write_private_file(self._folder, SEAL_FILE, seal_file)
+        return Seal.from_bytes(seal_file)  # not what stands there by now
 
     def _seal_file(self, seal: Seal) -> bytes:
         return seal.to_bytes({key.id: self._root_of(key) for key in seal.keys})

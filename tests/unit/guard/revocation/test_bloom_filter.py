@@ -26,3 +26,12 @@ def test_what_is_added_again_is_not_counted_again():
     for _ in range(3):
         bloom.add(bytes(range(32)))
     assert len(bloom) == 1
+
+
+def test_what_has_one_place_for_two_counts_too():
+    """A filter that counts nothing is taken for an empty one, and is dropped."""
+    kept = BloomFilter(0)
+    kept.add(bytes(32))
+    assert (len(kept), bytes(32) in kept) == (1, True)
+    kept.add(bytes(32))
+    assert len(kept) == 1

@@ -101,3 +101,26 @@ def test_what_was_loaded_for_the_reading_before_does_not_end_the_new_one(restore
     anew.join(HERE_S)
     mirror.close()
     assert all(is_revoked(entries, number) for number in range(30))
+
+
+def test_a_loading_that_fails_is_told_and_everything_is_read_anew():
+    store, clock, entries, told = PagedStore(), Clock(), RevocationList(100), threading.Event()
+    mirror = Mirror(store, entries, clock=clock, changed=lambda: 1, failed=lambda _error: told.set())
+
+    def fails_aside(_position, _last):
+        if threading.current_thread() is threading.main_thread():
+            clock.at += 0.3
+        else:
+            raise OSError("gone")
+
+    store.reading = fails_aside
+    mirror.follow(clock.now())
+    mirror.go_on()
+    assert told.wait(HERE_S)
+    assert not mirror.all_known
+    positions = []
+    store.reading = lambda position, _last: positions.append(position)
+    mirror.follow(clock.now())
+    assert positions == [0, 10, 20]
+    assert mirror.all_known
+    mirror.close()

@@ -192,6 +192,11 @@ def test_a_locked_out_subject_stays_out(revocations):
     assert ends(revocations, issued_at=NOW + 10**9) == "subject_revoked"
 
 
+def test_an_issuer_without_an_instant_is_ended_for_good(revocations):
+    revocations.revoke(issuer=ISSUER)
+    assert ends(revocations, issued_at=NOW + 10**9) == "issuer_revoked"
+
+
 def test_a_later_call_never_narrows_an_earlier_one(revocations, clock):
     revocations.revoke(issuer=ISSUER, subject="alice", before=NOW + 100, until=NOW + 500)
     revocations.revoke(issuer=ISSUER, subject="alice", before=NOW - 100, until=NOW + 50)
@@ -340,6 +345,14 @@ def test_the_first_decision_waits_for_what_was_revoked_elsewhere(mirror, shelf):
     assert mirror.fresh_until > NOW
 
 
+def test_what_was_over_when_it_came_takes_no_room(mirror, shelf):
+    shelf.kept += [
+        Revocation("jti", ISSUER, name, math.inf, until, NOW - 99) for name, until in (("j1", NOW - 1), ("j2", NOW))
+    ]
+    finish(mirror.current(NOW))
+    assert (len(mirror), ends(mirror, jti="j1"), ends(mirror, jti="j2")) == (1, None, "jti_revoked")
+
+
 async def test_tasks_wait_as_threads_do(mirror, shelf):
     shelf.kept.append(subject("alice"))
     await asyncio.gather(*(afinish(mirror.current(NOW)) for _ in range(20)))
@@ -445,6 +458,54 @@ def test_what_found_no_room_and_can_not_be_asked_for_is_an_outage(shelf, clock):
         shelf.error = thrown
         assert refused(decided, mirror, subject="d").status_hint == 503
     mirror.close()
+
+
+class TestAGap:
+    """Much was revoked at once: the first of it is known, and the rest is being loaded."""
+
+    @pytest.fixture
+    def behind(self, mirror, shelf, clock):
+        read, go_on_loading = shelf.read, threading.Event()
+
+        def slowly(position, last):
+            if position > 0:
+                assert go_on_loading.wait(20)
+            clock.at += 0.3  # longer than decisions wait
+            return read(position, last)
+
+        finish(mirror.current(NOW))
+        shelf.read = slowly
+        shelf.kept += [subject(f"s{number}") for number in range(6)]
+        clock.at += 1
+        finish(mirror.current(clock.at))
+        assert not mirror.complete
+        yield mirror
+        go_on_loading.set()
+
+    def test_who_was_looked_at_before_it_opened_is_looked_at_again(self, behind):
+        token = {**TOKEN, "subject": "s5"}
+        assert [behind.check(**token, looked_at=at) for at in (-1, 0, behind.version - 1)] == [False] * 3
+        assert behind.check(**token, looked_at=behind.version)
+        assert decided(behind, subject="s5") == "subject_revoked"
+        assert decided(behind, subject="alice") is None
+
+    def test_while_the_store_fails_it_is_bridged_for_max_stale_s_since_all_was_known(self, behind, shelf):
+        shelf.error = StoreError("The database can't be reached.", reason="database_unreachable")
+        assert finish(behind.ask(NOW + 29.9, **TOKEN)) is False
+        with pytest.raises(StoreError):
+            finish(behind.ask(NOW + 30, **TOKEN))
+
+
+def test_a_list_is_as_old_as_the_beginning_of_its_reading(mirror, shelf, clock):
+    latest = shelf.latest
+
+    def slowly():
+        clock.at += 0.2
+        return latest()
+
+    shelf.latest = slowly
+    finish(mirror.current(NOW))
+    assert (mirror.fresh_since, mirror.fresh_until) == (NOW, NOW + 0.5)
 
 
 def test_many_threads_cause_one_reading(mirror, shelf):

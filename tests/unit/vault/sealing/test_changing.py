@@ -1,5 +1,6 @@
 """Sealing, new keys and unsealing: what each does, refuses, and goes on with. Crashes stand in ``tests/crash``."""
 
+import json
 import os
 import threading
 import time
@@ -7,8 +8,9 @@ from contextlib import suppress
 
 import pytest
 
-from doorward.errors import ConfigurationError, LockTimeout, VaultError
+from doorward.errors import ConfigurationError, LockTimeout, StoreError, UnsafePermissions, VaultError
 from doorward.vault.lock import FileLock
+from doorward.vault.sealing import changing
 from doorward.vault.sealing.changing import Sealing
 from doorward.vault.sealing.keys import Keys, make_key_file
 
@@ -127,6 +129,112 @@ class TestUnseal:
         assert sealed.get("work") == make_entry()
         sealed.put(make_entry(failures=8))
         assert sealed.get("work") == make_entry(failures=8)
+
+
+class TestCutOff:
+    """A change that failed amid its entries: the first was written anew, the second was not."""
+
+    @pytest.fixture
+    def cut_off(self, vault, make_entry, monkeypatch, key_file):
+        vault.put(make_entry(profile="home"))
+        vault.put(make_entry())
+
+        def change(how, *arguments):
+            write = changing.write_private_file
+
+            def failing(folder, name, data):
+                if name == "profile-work.json":
+                    raise StoreError("gone", reason="io")
+                write(folder, name, data)
+
+            with monkeypatch.context() as patched, suppress(StoreError):
+                patched.setattr(changing, "write_private_file", failing)
+                how(*arguments)
+
+        return change
+
+    def test_sealing_is_completed_with_the_key_that_was_begun_with(self, vault, make_entry, sealing, cut_off, content):
+        cut_off(sealing().seal, "key_file")
+        assert sealing().standing()[:4] == ("sealing", "key_file", ("profile-home.json",), ("profile-work.json",))
+        assert vault.get("work") == make_entry()
+        begun = json.loads(content("seal.json"))["writes"]
+        assert sealing().seal("key_file")[1:4] == (1, (), True)
+        assert json.loads(content("seal.json"))["writes"] == begun
+
+    def test_so_is_a_new_key_and_its_kind_is_told(self, vault, make_entry, sealing, cut_off, content, monkeypatch):
+        sealing().seal("key_file")
+        cut_off(sealing(passphrases=(WORDS,)).rotate, "passphrase")
+        begun = json.loads(content("seal.json"))["writes"]
+        assert sealing().standing()[:2] == ("rotating", "passphrase")
+        before = content("profile-home.json")
+        assert sealing(passphrases=(WORDS,)).rotate()[:4] == ("passphrase", 1, (), True)
+        assert json.loads(content("seal.json"))["writes"] == begun
+        assert content("profile-home.json") == before, "it was under the new key"
+        monkeypatch.setenv("DOORWARD_VAULT_PASSPHRASE", WORDS)
+        assert vault.get("work") == make_entry()
+
+    def test_nothing_is_written_while_one_of_its_keys_is_not_at_hand(self, sealing, cut_off, content, monkeypatch):
+        sealing().seal("key_file")
+        cut_off(sealing(passphrases=(WORDS,)).rotate, "passphrase")
+        monkeypatch.delenv("DOORWARD_VAULT_KEY_FILE")
+        before = content("seal.json"), content("profile-work.json")
+        with pytest.raises(ConfigurationError) as refused:
+            sealing(passphrases=(WORDS,)).rotate()
+        assert refused.value.reason == "seal_key_not_given"
+        assert (content("seal.json"), content("profile-work.json")) == before
+
+    def test_taking_the_seal_off_is_completed(self, vault, make_entry, sealing, cut_off, folder):
+        sealing().seal("key_file")
+        cut_off(sealing().unseal)
+        assert sealing().standing()[0] == "unsealing"
+        assert sealing().unseal()[:4] == (None, 1, (), True)
+        assert sorted(os.listdir(folder)) == ["profile-home.json", "profile-work.json"]
+        assert vault.get("work") == make_entry()
+
+
+class TestWhatIsNotOurs:
+    @pytest.mark.parametrize("change", ["rotate", "unseal"])
+    @pytest.mark.parametrize("forged", [{"spare": ["another vault's key"]}, {"plain": True}], ids=str)
+    def test_a_forged_seal_is_not_made_good(self, sealed, sealing, content, change, forged):
+        """Not even by a process that has found the key already: what it repeats in a seal of its own, it proves."""
+        ours = sealing()
+        ours.rotate()
+        forgery = json.dumps({**json.loads(content("seal.json")), **forged}).encode()
+        content("seal.json", forgery)
+        for each in (ours, sealing()):
+            with pytest.raises(VaultError) as refused:
+                getattr(each, change)()
+            assert refused.value.reason == "seal_unproven"
+            assert content("seal.json") == forgery
+
+    def test_a_seal_that_is_exchanged_meanwhile_is_not_taken_for_ours(self, sealed, sealing, content, monkeypatch):
+        write, removed = changing.write_private_file, []
+
+        def exchanged(folder, name, data):
+            if name == "seal.json" and len(json.loads(data)["keys"]) == 1:  # the last step: the old key is gone
+                data = json.dumps({**json.loads(data), "spare": ["another vault's key"]}).encode()
+            write(folder, name, data)
+
+        monkeypatch.setattr(changing, "write_private_file", exchanged)
+        monkeypatch.setattr(changing.os_keyring, "remove", removed.append)
+        assert sealing().rotate().rewritten == 1
+        assert removed == []
+
+    def test_an_entry_from_a_backup_is_left_and_named(self, sealed, sealing, content):
+        backup = content("profile-work.json")
+        sealing().rotate()
+        content("profile-work.json", backup)
+        assert sealing().rotate().left == ("profile-work.json",)
+        assert content("profile-work.json") == backup
+
+    def test_one_that_others_could_have_written_stops_the_change(self, sealed, make_entry, sealing, folder):
+        """It is not left under a key that is then gone: once its mode is right, the change goes on."""
+        os.chmod(os.path.join(folder, "profile-work.json"), 0o666)  # noqa: S103 - it is to be refused
+        with pytest.raises(UnsafePermissions):
+            sealing().rotate()
+        os.chmod(os.path.join(folder, "profile-work.json"), 0o600)
+        assert sealing().rotate()[1:4] == (1, (), True)
+        assert sealed.get("work") == make_entry()
 
 
 class TestOthersAtWork:

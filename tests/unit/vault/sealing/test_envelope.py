@@ -19,6 +19,7 @@ FILE, DATA = "profile-work.json", b'{"planted":1}'
 WORDS = "six words that nobody ever guesses"
 ID = "0123456789abcdef0123456789abcdef"
 ROOT = bytes(range(32))
+FAR = 1 << 40  # when it is too late for plain text
 ARGON2ID = {"salt": "AAECAwQFBgcICQoLDA0ODw==", "memory_kib": 128, "passes": 2, "lanes": 3}
 
 
@@ -29,7 +30,16 @@ def written(document):
 def seal_file(source, check, **numbers):
     key = {"id": ID, "source": source, "salt": "", "memory_kib": 0, "passes": 0, "lanes": 0, **numbers}
     return written(
-        {"version": 1, "kind": "seal", "keys": [key], "writes": ID, "plain": False, "spare": [], "checks": [check]}
+        {
+            "version": 1,
+            "kind": "seal",
+            "keys": [key],
+            "writes": ID,
+            "plain": False,
+            "until": 0,
+            "spare": [],
+            "checks": [check],
+        }
     )
 
 
@@ -39,10 +49,10 @@ def entry_file(**changes):
 
 
 KEPT = {
-    "keyring": ("fR8NPF2V4o/uoRY8zjP/K3sdTd+HPeUIQVoOwY9jRpg=", "Z6lSOVttV6v6iSwuO/c/R873hMZcLymH0qISFJc=", {}),
-    "key_file": ("XX/MxDEUK2Js5Sk+ANrCz0VIt+SHLmFVwbrMK7Tdq20=", "vRN6VLpmTDJkY4GhnhSwqDrnb53WW7K8KA9F4Ms=", {}),
+    "keyring": ("aD0XxkeC78o9m+a8vLdwGbvy09sHJSIMEsx7HhOunkQ=", "Z6lSOVttV6v6iSwuO/c/R873hMZcLymH0qISFJc=", {}),
+    "key_file": ("cxjt7xWEK2QnOJ7mvQ0DpAHgAiPVBVbipVlsKJrH34Y=", "vRN6VLpmTDJkY4GhnhSwqDrnb53WW7K8KA9F4Ms=", {}),
     "passphrase": (
-        "t8fmXatzUX/SmGID4OpWT6Lv9PRGEasz96JxcMOKmRw=",
+        "E1HaxAllEljCkQCRaYTA06DOxu7Fdm61hU3OEoF21Lk=",
         "RkHG2s6l5A0PE/TEQwUT1sozL4Lq8hVc3tWPcK8=",
         ARGON2ID,
     ),
@@ -113,15 +123,24 @@ def test_an_entry_of_another_form_is_refused(keys, changes):
 
 def test_a_key_that_was_found_opens_nothing_by_a_seal_that_it_does_not_prove(keys):
     """A seal may be exchanged while a process runs."""
-    seal = seal_file("keyring", CHECK).replace(b'"spare":[]', b'"spare":["x"]')
-    with_root(keys).new("keyring")
+    check, sealed, _ = KEPT["key_file"]
+    seal = seal_file("key_file", check)
+    assert opened(entry_file(sealed=sealed), seal, file=FILE, keys=keys) == DATA
+    theirs = seal.replace(b'"spare":[]', b'"spare":["x"]')
     ways = (
-        lambda: opened(entry_file(), seal, file=FILE, keys=keys),
-        lambda: closed(DATA, seal, file=FILE, keys=keys),
+        lambda: opened(entry_file(sealed=sealed), theirs, file=FILE, keys=keys),
+        lambda: closed(DATA, theirs, file=FILE, keys=keys),
     )
     for way in ways:
-        with pytest.raises(VaultError):
+        with pytest.raises(VaultError) as refused:
             way()
+        assert refused.value.reason == "seal_unproven"
+
+
+def test_an_entry_under_a_key_that_the_seal_does_not_name_is_not_opened(keys):
+    with pytest.raises(VaultError) as refused:
+        opened(entry_file(key="another"), seal_file("keyring", CHECK), file=FILE, keys=with_root(keys))
+    assert refused.value.reason == "seal_key_unknown"
 
 
 class TestWhoeverCanWriteThere:
@@ -133,12 +152,11 @@ class TestWhoeverCanWriteThere:
 
     @pytest.fixture
     def document(self, roots):
-        keys = tuple(SealKey(name, "keyring") for name in roots)
+        keys = tuple(SealKey(name, "key_file") for name in roots)
         return json.loads(Seal(keys=keys, writes="new").to_bytes(roots))
 
     @pytest.fixture
-    def knowing(self, roots):
-        keys = Keys()
+    def knowing(self, roots, keys):
         for name, root in roots.items():
             keys.remember(name, root)
         return keys
@@ -150,15 +168,16 @@ class TestWhoeverCanWriteThere:
 
     @pytest.mark.parametrize("writes", ["old", None])
     def test_what_is_written_under_can_not_be_changed(self, document, knowing, writes):
-        document |= {"writes": writes, "plain": writes is None}
-        with pytest.raises(VaultError):
+        document |= {"writes": writes, "plain": writes is None, "until": FAR}
+        with pytest.raises(VaultError) as refused:
             closed(DATA, written(document), file=FILE, keys=knowing)
+        assert refused.value.reason == "seal_unproven"
 
     def test_a_plain_entry_opens_by_no_seal_of_theirs(self, document, knowing):
-        document["plain"] = True
+        document |= {"plain": True, "until": FAR}
         with pytest.raises(VaultError) as refused:
             opened(DATA, written(document), file=FILE, keys=knowing)
-        assert refused.value.reason != "plain_in_sealed_vault", "it says that it may be in plain"
+        assert refused.value.reason == "seal_unproven"
 
     def test_each_key_proves_for_itself(self, document, knowing, roots):
         old = Envelope("old", *encrypted(roots["old"], DATA, bound_to=FILE)).to_bytes(FILE)

@@ -4,9 +4,10 @@ import os
 
 import pytest
 
-from doorward.errors import ConfigurationError, StoreError, VaultError
+from doorward.errors import StoreError, VaultError
 from doorward.vault.sealing import gate
 from doorward.vault.sealing.gate import check_writable, read_entry, write_entry
+from doorward.vault.sealing.keys import make_key_file
 from doorward.vault.sealing.seal import PLAIN
 
 NAME = "profile-work.json"
@@ -55,11 +56,14 @@ class TestAReader:
         meanwhile(getattr(sealing(), change))
         assert sealed.get("work") == make_entry()
 
-    def test_what_does_not_pass_is_looked_at_no_more(self, sealed, monkeypatch, meanwhile):
-        monkeypatch.delenv("DOORWARD_VAULT_KEY_FILE")
+    def test_what_does_not_pass_is_looked_at_no_more(self, sealed, tmp_path, monkeypatch, meanwhile):
+        """With a passphrase each look would cost a second."""
+        make_key_file(str(tmp_path / "another.key"), vault_folder=sealed.folder)
+        monkeypatch.setenv("DOORWARD_VAULT_KEY_FILE", str(tmp_path / "another.key"))
         looks = meanwhile(lambda: None)
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(VaultError) as refused:
             sealed.get("work")
+        assert refused.value.reason == "seal_unproven"
         assert looks == [NAME]
 
     def test_what_never_passes_is_told_in_the_end(self, sealed, content, folder, meanwhile):

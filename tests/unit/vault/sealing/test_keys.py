@@ -111,6 +111,21 @@ class TestAKeyFile:
             make_key_file(str(tmp_path / "link" / "vault.key"), vault_folder=folder)
         assert refused.value.reason == "key_file_in_vault"
 
+    def test_one_that_nobody_names_is_asked_for(self, sealed, monkeypatch):
+        monkeypatch.delenv("DOORWARD_VAULT_KEY_FILE")
+        with pytest.raises(ConfigurationError) as refused:
+            sealed.get("work")
+        assert (refused.value.reason, refused.value.field) == ("seal_key_not_given", "DOORWARD_VAULT_KEY_FILE")
+
+    def test_another_one_opens_nothing_and_writes_nothing(self, sealed, make_entry, tmp_path, monkeypatch):
+        make_key_file(str(tmp_path / "another.key"), vault_folder=sealed.folder)
+        monkeypatch.setenv("DOORWARD_VAULT_KEY_FILE", str(tmp_path / "another.key"))
+        for use in (lambda: sealed.get("work"), lambda: sealed.put(make_entry(profile="home"))):
+            with pytest.raises(VaultError) as refused:
+                use()
+            assert refused.value.reason == "seal_unproven"
+        assert sealed.names() == ["work"]
+
     def test_where_none_can_be_made_it_is_said(self, tmp_path, folder):
         with pytest.raises(ConfigurationError) as refused:
             make_key_file(str(tmp_path / "no" / "such" / "folder" / "vault.key"), vault_folder=folder)
