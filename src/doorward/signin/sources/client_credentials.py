@@ -199,7 +199,8 @@ class ClientCredentials:
 
         As ``Session.authorization``.
         """
-        return self._service.binding.headers(Secret(token), method, url, nonce=nonce)
+        binding = self._service.binding
+        return binding.headers(Secret(token), method, url, nonce=nonce)
 
     @staticmethod
     def _check(kind: TokenKind) -> None:
