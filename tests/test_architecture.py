@@ -115,6 +115,7 @@ def test_all_is_exactly_what_a_module_offers(name):
 
 def test_the_public_face_is_this():
     assert set(importlib.import_module("doorward").__all__) == {
+        "BoundTokenSource",
         "ClientCredentials",
         "DoorwardError",
         "OnBehalfOf",

@@ -7,6 +7,7 @@ from doorward import testing as testing
 from doorward.errors import DoorwardError as DoorwardError
 from doorward.model import Principal as Principal
 from doorward.model import Secret as Secret
+from doorward.ports import BoundTokenSource as BoundTokenSource
 from doorward.ports import TokenSource as TokenSource
 from doorward.signin.session import Session as Session
 from doorward.signin.session import open_session as open_session

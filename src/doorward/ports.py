@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar, runtime_checkabl
 from doorward.model import HttpRequest, HttpResponse, Pause
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from doorward.model import TokenKind
 
 __all__ = [
@@ -75,10 +77,10 @@ class TokenSource(Protocol):
 
 @runtime_checkable
 class BoundTokenSource(TokenSource, Protocol):
-    """A source whose tokens are good only together with a proof that their key is at hand (DPoP, RFC 9449)."""
+    """A source whose tokens may be good only together with a proof that their key is at hand (DPoP, RFC 9449)."""
 
     def authorization(self, token: str, method: str, url: str, *, nonce: str | None = None) -> Mapping[str, str]:
-        """Return the headers Authorization and DPoP for one request.
+        """Return the headers of one request that carry the token: Authorization, and DPoP where it is bound.
 
         Args:
             token: One that this source gave.

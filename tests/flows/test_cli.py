@@ -392,6 +392,18 @@ class TestToken:
         assert done.returncode == 2
         assert "does not live for the 80000 s of --least-life" in " ".join(done.stderr.split())
 
+    @pytest.mark.parametrize("options", [(), ("--renew",), ("--json",)])
+    def test_one_that_is_bound_to_a_key_is_not_printed(
+        self, issuer: DevIssuer, person: Path, options: tuple[str, ...]
+    ) -> None:
+        issuer.change(dpop="offered")
+        assert login(issuer, "--dpop", "always").returncode == 0
+        refused = doorward_cli("token", *options)
+        assert refused.returncode == 2
+        assert "bound to a key (DPoP)" in " ".join((refused.stderr + refused.stdout).split())
+        assert not TOKEN.search(refused.stdout)
+        assert TOKEN.match(doorward_cli("token", "--id").stdout)
+
     @pytest.mark.peer
     def test_a_vault_that_can_not_be_written_is_read(
         self, signed_in: DevIssuer, doorward_home: Path, read_only_mount: Callable[[Path], list[str]]

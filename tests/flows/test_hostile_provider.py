@@ -81,6 +81,10 @@ InvalidResponse negative_duration:
     token_expires_in_negative
 OAuthError invalid_request:
     pushed_error_with_200
+InvalidResponse token_not_bound:
+    proof_unbound
+OAuthError oauth_error:
+    proof_nonce_missing proof_nonce_malformed proof_nonce_loop
 OAuthError invalid_grant:
     token_error_with_200 callback_code_unknown
 CallbackRejected iss_missing:
@@ -252,6 +256,9 @@ def test_a_lie_is_refused_by_its_own_error(
         assert (entry.access_token, entry.id_token, entry.claims) == (kept.access_token, kept.id_token, kept.claims)
         assert entry.ended_at is None
     else:
+        if lie.startswith("proof_"):
+            issuer.change(dpop="required", dpop_nonces=True)
+            options["dpop"] = "always"
         if lie.startswith("pushed_"):
             issuer.change(pushed_requests="offered")
         issuer.misbehave(lie)

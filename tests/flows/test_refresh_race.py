@@ -41,6 +41,25 @@ def test_however_many_ask_there_is_one_refresh(
     assert issuer.count("token", grant_type="refresh_token") == 1
 
 
+@pytest.mark.slow
+def test_of_tokens_that_are_bound_to_a_key_there_is_one_refresh_too(
+    issuer: DevIssuer, clock: MovedClock, person: Path
+) -> None:
+    issuer.change(dpop="required")
+    doorward.sign_in(issuer.url, "cli", insecure_loopback_http=True, timeout_s=60, clock=clock)
+    key = Vault().get("default").dpop_key
+    expire()
+    with workers(10, each=8) as started:
+        go(started)
+        told = [answer for worker in started for answer in answers(worker)]
+
+    assert len(told) == 8 * 10
+    assert len(set(told)) == 1
+    assert told[0].startswith("token ")
+    assert issuer.count("token", grant_type="refresh_token") == 1
+    assert Vault().get("default").dpop_key == key
+
+
 @pytest.fixture
 def sealed(session: doorward.Session, doorward_home: Path, monkeypatch: pytest.MonkeyPatch) -> Sealing:
     """The vault of that session, sealed; what changes its seal."""

@@ -63,7 +63,8 @@ class Place:
             for value in (getattr(entry, field.name) for field in dataclasses.fields(entry))
             if isinstance(value, doorward.Secret)
         }
-        return {CLIENT_SECRET, *self.client.made, *self.provider.made, *held}
+        lines = {line for value in held for line in value.splitlines() if not line.startswith("-----")}
+        return {CLIENT_SECRET, *self.client.made, *self.provider.made, *held, *lines}
 
     def sign_in(self, **options: Any) -> doorward.Session:
         return doorward.sign_in(
@@ -79,14 +80,17 @@ class Place:
         )
 
 
-@pytest.fixture
-def place(caplog: pytest.LogCaptureFixture) -> Iterator[Place]:
+@pytest.fixture(params=["bearer", "bound"])
+def place(request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture) -> Iterator[Place]:
+    """Tokens as they usually are, and tokens that are bound to a key (DPoP)."""
     caplog.set_level(logging.DEBUG)
     clock, provider = MovedClock(), Planting("provider")
     with DevIssuer(clock=clock, entropy=provider) as issuer:
         issuer.add_client("web", secret=CLIENT_SECRET)
         issuer.add_user("alice", email="alice@example.org")
         issuer.sign_in_as("alice")
+        if request.param == "bound":
+            issuer.change(dpop="required")
         yield Place(issuer, clock, Planting("client"), provider)
 
 

@@ -15,12 +15,14 @@ import sys
 import urllib.request
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
 from chromium_person import Person
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 if TYPE_CHECKING:
@@ -59,7 +61,9 @@ class OidcProvider:
     """The running provider: two issuers, and the habits of its sign-in pages.
 
     Clients (oidc/provider.mjs has them all): ``native``, ``native-ps256``, ``native-es256``, ``native-eddsa``,
-    ``confidential-basic``, ``confidential-post``, ``confidential-jwt``, ``service-basic``, ``service-post``,
+    ``native-bound`` and ``nonce-bound`` (DPoP, without and with nonces), ``native-pushed`` (PAR alone),
+    ``native-certificate``, ``fapi-certificate``, ``fapi-jwt``, ``service-certificate``, ``confidential-basic``,
+    ``confidential-post``, ``confidential-jwt``, ``service-basic``, ``service-post``,
     ``service-jwt``, ``resource-server``. A secret is the client's name with ``-secret`` behind it. The ``-jwt`` clients
     sign with ``client_keys`` (algorithm → PEM), under the ``kid`` ``client-ALGORITHM``. Redirects go to ``/callback``.
     """
@@ -67,6 +71,7 @@ class OidcProvider:
     http: str
     https: str
     client_keys: dict[str, bytes]
+    client_certificate: Path
 
     @contextlib.contextmanager
     def access_token_ttl(self, seconds: int) -> Iterator[None]:
@@ -130,6 +135,26 @@ def _private_pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | r
     )
 
 
+def _self_signed(folder: Path) -> Path:
+    """A file with a certificate that nobody has signed but its own key, and that key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a client")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=30))
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "client.pem"
+    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + _private_pem(key))
+    return path
+
+
 @pytest.fixture(scope="session")
 def oidc_provider(
     test_ca: Authority,
@@ -144,10 +169,12 @@ def oidc_provider(
         "ES256": _private_pem(ec.generate_private_key(ec.SECP256R1())),
         "EdDSA": _private_pem(ed25519.Ed25519PrivateKey.generate()),
     }
+    client_certificate = _self_signed(tmp_path_factory.mktemp("client"))
     settings = {
         "modules": str(_MODULES),
         "certificate": str(test_ca.certificate),
         "key": str(test_ca.key),
+        "clientCertificate": client_certificate.read_text(),
         "clientKeys": {algorithm: pem.decode() for algorithm, pem in client_keys.items()},
     }
     log = tmp_path_factory.mktemp("provider") / "log"
@@ -156,7 +183,7 @@ def oidc_provider(
         # In one full run node said nothing for half a minute, and nobody knows why: it is given a second try.
         line = ending.enter_context(_provider(command, log)) or ending.enter_context(_provider(command, log))
         assert line, f"the provider did not start:\n{log.read_text()}"
-        yield OidcProvider(**json.loads(line), client_keys=client_keys)
+        yield OidcProvider(**json.loads(line), client_keys=client_keys, client_certificate=client_certificate)
 
 
 @contextlib.contextmanager

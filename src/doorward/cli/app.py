@@ -34,6 +34,7 @@ _COMMANDS = {
     "status": ("session", "Show who is signed in, and for how long."),
     "token": ("session", "Print a token that is good for a while."),
     "secret": ("session", "Keep a client's secret in the keyring, or forget it."),
+    "client-key": ("session", "Keep the key that a client proves itself with, or change it."),
     "whoami": ("session", "Show who you are to the provider."),
     "doctor": ("doctor", "Look at what a sign-in stands on, and say what helps."),
     "vault": ("session", "Encrypt what is kept on this computer, and see whether it is."),
@@ -70,8 +71,12 @@ Environment:
   DOORWARD_CLIENT_SECRET  a confidential client's secret
   DOORWARD_KEYS_DB        the database of API keys, where --db is not given
   DOORWARD_API_KEY_PEPPER what their digests are keyed with
+  DOORWARD_CLIENT_KEY_NAME
+                          the key of a client that signs, by its name in the vault; or
+  DOORWARD_CLIENT_CERTIFICATE, DOORWARD_CLIENT_CERTIFICATE_KEY
+                          files of a client's certificate for TLS, and its key
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
-                          the key of a client that signs
+                          the same, in a file
   DOORWARD_AUDIT_KEY      the key of an audit log's chain
   DOORWARD_RECORD         the file for a record of what Doorward does here
   DOORWARD_BROWSER        the browser to sign in at an institution with
@@ -104,7 +109,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         room, text = _COMMANDS[cmd_name]
-        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        module = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name.replace("-", "_")
         command: click.Command = import_module(".".join(filter(None, (__package__, room, module)))).command
         command.short_help = text  # as the shell shows it beside the name
         return command

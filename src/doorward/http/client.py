@@ -47,9 +47,10 @@ class HttpClient:
         total_timeout_s: for the whole of a request, from name resolution to the last byte of the response.
         insecure_http_url: allow http to this one URL, for a network that protects it otherwise.
         ca_file: trust the CAs in this file of PEM, and no others.
+        client_certificate: the files of the certificate and of the key that prove who we are to a server that asks.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, and each has a default
         self,
         *,
         insecure_loopback_http: bool = False,
@@ -57,9 +58,15 @@ class HttpClient:
         total_timeout_s: float = 30.0,
         insecure_http_url: str | None = None,
         ca_file: str | None = None,
+        client_certificate: tuple[str, str] | None = None,
     ) -> None:
         self._settings = ClientSettings(
-            insecure_loopback_http, connect_timeout_s, total_timeout_s, insecure_http_url, ca_file
+            insecure_loopback_http,
+            connect_timeout_s,
+            total_timeout_s,
+            insecure_http_url,
+            ca_file,
+            client_certificate,
         )
 
     def send(self, request: HttpRequest, *, timeout_s: float | None = None) -> HttpResponse:
@@ -126,9 +133,16 @@ class AsyncHttpClient:
     """Sends requests from asyncio. Arguments, rules and errors are those of ``HttpClient``."""
 
     def __init__(
-        self, *, insecure_loopback_http: bool = False, connect_timeout_s: float = 10.0, total_timeout_s: float = 30.0
+        self,
+        *,
+        insecure_loopback_http: bool = False,
+        connect_timeout_s: float = 10.0,
+        total_timeout_s: float = 30.0,
+        client_certificate: tuple[str, str] | None = None,
     ) -> None:
-        self._settings = ClientSettings(insecure_loopback_http, connect_timeout_s, total_timeout_s)
+        self._settings = ClientSettings(
+            insecure_loopback_http, connect_timeout_s, total_timeout_s, client_certificate=client_certificate
+        )
 
     async def send(self, request: HttpRequest) -> HttpResponse:
         """Send ``request`` like ``HttpClient.send``. Cancelling closes the connection."""
@@ -146,6 +160,7 @@ class AsyncHttpClient:
             insecure_loopback_http=settings.insecure_loopback_http,
             connect_timeout_s=settings.connect_timeout_s,
             total_timeout_s=settings.total_timeout_s,
+            client_certificate=settings.client_certificate,
         )
 
     async def aclose(self) -> None:

@@ -23,6 +23,7 @@ class ClientSettings:
     total_timeout_s: float
     insecure_http_url: str | None = None
     ca_file: str | None = None
+    client_certificate: tuple[str, str] | None = None
     _trust: list[ssl.SSLContext] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -37,7 +38,10 @@ class ClientSettings:
         """Whom TLS trusts, read once: without a lock, which a fork might leave held for ever in the child."""
         if self._trust:
             return self._trust[0]
-        from doorward.http.trust import trust_context, trust_just  # noqa: PLC0415 - heavy; the first request needs it
+        from doorward.http.trust import present, trust_context, trust_just  # noqa: PLC0415 - heavy, for the first request
 
-        self._trust.append(trust_context() if self.ca_file is None else trust_just(self.ca_file))
+        context = trust_context() if self.ca_file is None else trust_just(self.ca_file)
+        if self.client_certificate is not None:
+            present(context, *self.client_certificate)
+        self._trust.append(context)
         return self._trust[0]

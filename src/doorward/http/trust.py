@@ -20,7 +20,7 @@ from doorward.errors import ConfigurationError, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["trust_context", "trust_just"]
+__all__ = ["present", "trust_context", "trust_just"]
 
 _VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
@@ -63,6 +63,28 @@ def trust_just(ca_file: str) -> ssl.SSLContext:
         message = f"The file of CAs {printable(ca_file)} has no readable certificates ({_why(error)}). Mend it."
         raise ConfigurationError(message, field="ca_file", reason="trust_unreadable") from None
     return context
+
+
+def present(context: ssl.SSLContext, certificate_file: str, key_file: str) -> None:
+    """Have ``context`` prove who we are to servers that ask: with a certificate and its key, in files of PEM.
+
+    Raises:
+        ConfigurationError: field ``client_certificate``; reason ``client_certificate_unreadable``.
+    """
+    try:
+        context.load_cert_chain(certificate_file, key_file, password=_no_password)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        why = _why(error) if isinstance(error, OSError) else "the key is encrypted"
+        message = (
+            f"The client certificate {printable(certificate_file)} and its key {printable(key_file)} can't be used "
+            f"({why}). Name a file of PEM for each, with a key that is not encrypted and belongs to the certificate."
+        )
+        raise ConfigurationError(message, field="client_certificate", reason="client_certificate_unreadable") from None
+
+
+def _no_password() -> str:
+    """Answer in place of the prompt that OpenSSL would show on the terminal."""
+    raise ValueError("encrypted")
 
 
 def _why(error: OSError) -> str:

@@ -169,6 +169,7 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
     audience: str | None = None,
     resource: str | None = None,
     max_age_s: int | None = None,
+    dpop_jkt: str | None = None,
     extra: Sequence[tuple[str, str]] = (),
 ) -> tuple[str, PendingSignIn]:
     """Build the URL to open in the browser, and what its callback will be held against.
@@ -184,6 +185,7 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         audience: For which API the tokens shall be (Auth0, Authelia and others).
         resource: The same, as a URI (RFC 8707).
         max_age_s: How long ago the person may have signed in at the provider.
+        dpop_jkt: The thumbprint of the key that the code is bound to (RFC 9449 section 10).
         extra: Further parameters, such as ``authorization_parameters`` gives; none that is set already.
 
     Raises:
@@ -211,6 +213,7 @@ def build_authorization_request(  # noqa: PLR0913 - the request's parameters, by
         "audience": audience,
         "resource": resource,
         "max_age": None if max_age_s is None else str(max_age_s),
+        "dpop_jkt": dpop_jkt,
     }
     parameters = {
         "response_type": "code",

@@ -25,8 +25,8 @@ _VSCHAR = re.compile(r"[\x21-\x7e]+")
 _QUOTABLE = re.compile(r"[\x20\x21\x23-\x5b\x5d-\x7e]*")
 
 
-def build_authorization_header(token: Secret) -> str:
-    """Return the value of an Authorization header (RFC 6750 section 2.1).
+def build_authorization_header(token: Secret, *, scheme: Literal["Bearer", "DPoP"] = "Bearer") -> str:
+    """Return the value of an Authorization header (RFC 6750 section 2.1; RFC 9449 section 7.1).
 
     Raises:
         Malformed: The token has characters that no header can hold.
@@ -34,7 +34,7 @@ def build_authorization_header(token: Secret) -> str:
     if not _VSCHAR.fullmatch(token.reveal()):
         message = "The token has spaces or control characters and can't be sent in a header. Get a new one."
         raise Malformed(message, reason="unsendable_token")
-    return f"Bearer {token.reveal()}"
+    return f"{scheme} {token.reveal()}"
 
 
 def parse_authorization_header(*values: str | None) -> str:

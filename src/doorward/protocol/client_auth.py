@@ -30,11 +30,16 @@ __all__ = [
     "PrivateKeyJwt",
     "SecretBasic",
     "SecretPost",
+    "TlsCertificate",
     "build_form_request",
     "choose_authentication",
 ]
 
 _ASSERTION_LIFE_S = 60
+_BY_TLS: tuple[Literal["tls_client_auth", "self_signed_tls_client_auth"], ...] = (
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+)
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _CLIENT_ID = re.compile(r"[\x20-\x7e]{1,2048}")
 
@@ -78,7 +83,16 @@ class ClientAssertion:
     method: ClassVar[Literal["private_key_jwt"]] = "private_key_jwt"
 
 
-ClientAuthentication: TypeAlias = NoAuthentication | SecretBasic | SecretPost | PrivateKeyJwt | ClientAssertion
+@dataclass(frozen=True, slots=True)
+class TlsCertificate:
+    """``tls_client_auth`` or ``self_signed_tls_client_auth``: the proof is in TLS, none in the request (RFC 8705)."""
+
+    method: Literal["tls_client_auth", "self_signed_tls_client_auth"] = "tls_client_auth"
+
+
+ClientAuthentication: TypeAlias = (
+    NoAuthentication | SecretBasic | SecretPost | PrivateKeyJwt | ClientAssertion | TlsCertificate
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +109,11 @@ class Client:
 
 
 def choose_authentication(
-    supported: tuple[str, ...] | None, *, client_secret: Secret | None, signing_key: SigningKey | None
+    supported: tuple[str, ...] | None,
+    *,
+    client_secret: Secret | None,
+    signing_key: SigningKey | None,
+    certificate: bool = False,
 ) -> ClientAuthentication:
     """Choose how to authenticate: with what the person gave, in a way the provider announces.
 
@@ -103,6 +121,7 @@ def choose_authentication(
         supported: ``token_endpoint_auth_methods_supported``; None is what RFC 8414 says it means, basic.
         client_secret: The secret of a confidential client. A client that proves itself may still be a native one.
         signing_key: The key of a client that signs assertions.
+        certificate: The client has a certificate for TLS.
 
     Raises:
         ConfigurationError: Both were given, the secret is none, or the provider does not take it.
@@ -111,6 +130,8 @@ def choose_authentication(
     if client_secret is not None and signing_key is not None:
         message = "Give a client secret or a signing key, not both: a client proves itself in one way."
         raise ConfigurationError(message, field="client_secret", reason="two_authentications")
+    if certificate:
+        return _by_certificate(methods)
     if signing_key is not None:
         if "private_key_jwt" in methods:
             return PrivateKeyJwt(signing_key)
@@ -127,6 +148,14 @@ def choose_authentication(
         return SecretPost(client_secret)
     message = "The provider does not take client secrets: leave the secret out, or use a signing key."
     raise ConfigurationError(message, field="client_secret", reason="secret_unsupported")
+
+
+def _by_certificate(methods: tuple[str, ...]) -> TlsCertificate:
+    for method in _BY_TLS:
+        if method in methods:
+            return TlsCertificate(method)
+    message = "The provider knows no client by its certificate (tls_client_auth): prove who it is in another way."
+    raise ConfigurationError(message, field="client_certificate", reason="certificate_unsupported")
 
 
 def build_form_request(  # noqa: PLR0913 - all of one request, half by keyword

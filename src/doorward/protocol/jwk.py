@@ -15,6 +15,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from doorward.errors import ConfigurationError, InvalidResponse, Malformed, UnknownKey
+from doorward.model import Secret
 from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.jwa import ALGORITHMS, OTHER_NAMES, Algorithm, PrivateKey, PublicKey
 from doorward.protocol.key_material import CURVES, MIN_RSA_BITS, READERS, is_name, optional_text, unusable
@@ -257,6 +258,13 @@ class SigningKey:
                 reason="pem_kind_unsupported",
             )
         return cls(kid, alg, private_key)
+
+    def to_pem(self) -> Secret:
+        """Return the private key as ``from_pem`` reads it, to be kept."""
+        from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as in ``from_pem``
+
+        form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        return Secret(self.private_key.private_bytes(*form).decode())
 
     def public_jwk(self) -> dict[str, Any]:
         """Return the public half as it stands in a JWK Set."""

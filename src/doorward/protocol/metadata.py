@@ -78,6 +78,12 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     userinfo_endpoint: str | None = None
     pushed_authorization_request_endpoint: str | None = None
     push_required: bool = False
+    certificate_bound_tokens: bool = False
+    certificate_endpoints: Mapping[str, str] = {}
+    """Where clients go that have a certificate for TLS, if elsewhere (RFC 8705 section 5)."""
+    challenge_methods: tuple[str, ...] | None = None
+    proof_algorithms: tuple[str, ...] | None = None
+    """What it takes DPoP proofs by; None if it knows nothing of them."""
     scopes_supported: tuple[str, ...] | None = None
     grant_types_supported: tuple[str, ...] | None = None
     id_token_signing_algorithms: frozenset[str] = frozenset({"RS256"})
@@ -88,6 +94,10 @@ class ProviderMetadata(msgspec.Struct, frozen=True):
     openid: bool = True
     """It speaks OpenID Connect: who signs in there can be known. Others give access tokens and nothing else."""
     flaws: Mapping[str, str] = {}
+
+    def by_certificate(self) -> ProviderMetadata:
+        """Return the same for a client that has a certificate for TLS."""
+        return msgspec.structs.replace(self, **self.certificate_endpoints)
 
     def need(self, name: str) -> str:
         """Return an endpoint that there must be.
@@ -191,7 +201,8 @@ def parse_metadata_response(  # noqa: PLR0913 - keyword-only
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``no_metadata``,
             ``issuer_mismatch``, ``wrong_member_type``; ``missing_member`` and ``bad_endpoint`` of the token endpoint.
 
-    Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9126 section 5, RFC 9207 section 3.
+    Source: OIDC Discovery 1.0 sections 3 and 4.3, RFC 8414 sections 2 and 3.3, RFC 9126 section 5, RFC 9207 section 3,
+        RFC 9449 section 5.1.
     """
     answer = _read(response, issuer=issuer, now=now, template=accepted_issuer_template)
     endpoints, flaws = _endpoints(answer, _ENDPOINTS, loopback_http=insecure_loopback_http)
@@ -201,6 +212,10 @@ def parse_metadata_response(  # noqa: PLR0913 - keyword-only
         issuer=answer.text("issuer"),
         **endpoints,
         flaws=flaws,
+        certificate_bound_tokens=answer.flag("tls_client_certificate_bound_access_tokens"),
+        certificate_endpoints=_certificate_endpoints(answer, loopback_http=insecure_loopback_http),
+        challenge_methods=answer.texts("code_challenge_methods_supported"),
+        proof_algorithms=answer.texts("dpop_signing_alg_values_supported"),
         push_required=answer.flag("require_pushed_authorization_requests"),
         scopes_supported=scopes,
         grant_types_supported=answer.texts("grant_types_supported"),
@@ -302,6 +317,20 @@ def _endpoints(answer: Answer, names: Iterable[str], *, loopback_http: bool) -> 
         {name: url for name, url in given.items() if not flaws[name]},
         {name: flaw for name, flaw in flaws.items() if flaw},
     )
+
+
+def _certificate_endpoints(answer: Answer, *, loopback_http: bool) -> Mapping[str, str]:
+    """Return the endpoints for clients with a certificate. One that can't be used is an error: it would be asked."""
+    given = answer.body.get("mtls_endpoint_aliases")
+    if given is None:
+        return {}
+    names = [name for name in _ENDPOINTS if name not in {"authorization_endpoint", "jwks_uri", "end_session_endpoint"}]
+    if isinstance(given, dict):
+        endpoints, flaws = _endpoints(Answer(answer.purpose, given), names, loopback_http=loopback_http)
+        if not flaws:
+            return endpoints
+    message = "In the provider's metadata, mtls_endpoint_aliases holds what is no address. Tell the provider."
+    raise InvalidResponse(message, reason="bad_endpoint")
 
 
 def _needed(metadata: ProviderMetadata | IssuerMetadata, name: str) -> str:

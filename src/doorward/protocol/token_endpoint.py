@@ -197,8 +197,8 @@ def build_device_token_request(  # noqa: PLR0913 - keyword-only, most of it
     return _token_request(metadata, client, fields, now=now, jti=jti)
 
 
-def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: float) -> TokenSet:
-    """Return the tokens of a successful answer.
+def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: float, bound: bool = False) -> TokenSet:
+    """Return the tokens of a successful answer, of the type that was asked for.
 
     An answer that names no ``token_type`` means Bearer, which is how its token is used here and nowhere otherwise.
 
@@ -206,16 +206,21 @@ def parse_token_response(response: HttpResponse, *, request: HttpRequest, now: f
         response: The answer.
         request: What it answers: it names the endpoint in messages, and its secrets are kept out of them.
         now: Epoch seconds, from which ``expires_in`` counts.
+        bound: The request had a DPoP proof, so that the token is to be bound to its key.
 
     Raises:
         ProviderUnavailable, OAuthError, InvalidResponse: See ``responses.read_object``; ``missing_member``,
-            ``wrong_member_type``, ``negative_duration``, ``unsupported_token_type``.
+            ``wrong_member_type``, ``negative_duration``, ``unsupported_token_type``, ``token_not_bound``.
 
-    Source: RFC 6749 sections 5.1 and 5.2, OIDC Core section 3.1.3.3.
+    Source: RFC 6749 sections 5.1 and 5.2, RFC 9449 section 5, OIDC Core section 3.1.3.3.
     """
     answer = Answer.read(response, request=request, now=now)
     token_type = answer.optional_text("token_type")
-    if token_type is not None and token_type.lower() != "bearer":
+    kind = "bearer" if token_type is None else token_type.lower()
+    if bound and kind != "dpop":
+        message = f"The token from {request.purpose} is not bound to our key (DPoP), though that was asked for."
+        raise InvalidResponse(f"{message} Tell the provider, or sign in with dpop='never'.", reason="token_not_bound")
+    if not bound and kind != "bearer":
         message = f"The token from {request.purpose} is no bearer token, and others can't be used. Tell the provider."
         raise InvalidResponse(message, reason="unsupported_token_type")
     life_s = answer.optional_seconds("expires_in", most=_LONGEST_LIFE_S)
@@ -261,7 +266,7 @@ def parse_device_authorization_response(
 
 
 def parse_device_token_response(
-    response: HttpResponse, *, request: HttpRequest, now: float
+    response: HttpResponse, *, request: HttpRequest, now: float, bound: bool = False
 ) -> TokenSet | DevicePending:
     """Return the tokens, or that the person has not approved yet.
 
@@ -276,7 +281,7 @@ def parse_device_token_response(
     if slow_down is not None:
         return slow_down
     try:
-        return parse_token_response(response, request=request, now=now)
+        return parse_token_response(response, request=request, now=now, bound=bound)
     except OAuthError as error:
         match error.error:
             case "authorization_pending":
@@ -337,7 +342,8 @@ def renewed_by_signing_in(error: OAuthError) -> bool:
     """
     if error.error in {"invalid_request", "invalid_scope"}:
         return "refresh" in error.description.lower()
-    return error.error not in {"invalid_client", "invalid_target", "unauthorized_client", "unsupported_grant_type"}
+    meant = {"invalid_client", "invalid_target", "unauthorized_client", "unsupported_grant_type"}
+    return error.error not in meant | {"invalid_dpop_proof", "use_dpop_nonce"}
 
 
 def needs_interaction(error: OAuthError) -> bool:

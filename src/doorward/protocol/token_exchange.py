@@ -90,7 +90,9 @@ def build_jwt_bearer_request(  # noqa: PLR0913 - the request's parameters, by ke
     return _request(metadata, client, fields, now=now, jti=jti)
 
 
-def parse_token_exchange_response(response: HttpResponse, *, request: HttpRequest, now: float) -> TokenSet:
+def parse_token_exchange_response(
+    response: HttpResponse, *, request: HttpRequest, now: float, bound: bool = False
+) -> TokenSet:
     """Return the access token of an answer to a token exchange.
 
     Raises:
@@ -98,7 +100,7 @@ def parse_token_exchange_response(response: HttpResponse, *, request: HttpReques
 
     Source: RFC 8693 section 2.2.1. An answer that leaves ``issued_token_type`` out gives what was asked for.
     """
-    tokens = parse_token_response(response, request=request, now=now)
+    tokens = parse_token_response(response, request=request, now=now, bound=bound)
     issued = Answer.read(response, request=request, now=now).optional_text("issued_token_type")
     if issued is not None and issued not in _USABLE:
         message = "The provider exchanged the token for another kind than an access token. Tell the provider."

@@ -17,11 +17,13 @@ from doorward.signin.exchanges import answer_to
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from doorward.model import HttpRequest
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.client_auth import Client
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.prompt import Prompt
     from doorward.signin.registration import Registration
+    from doorward.signin.stronger.proofs import Binding
 
 __all__ = ["obtain_tokens_by_device"]
 
@@ -33,6 +35,7 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
     registration: Registration,
     metadata: ProviderMetadata,
     client: Client,
+    binding: Binding,
     *,
     max_age_s: int | None,
     parameters: Mapping[str, str],
@@ -73,22 +76,19 @@ def obtain_tokens_by_device(  # noqa: PLR0913 - what is asked, and the outside i
     response = yield from answer_to(request)
     authorization = parse_device_authorization_response(response, request=request, now=clock.now())
     prompt.device_code(authorization)
+
+    def question() -> HttpRequest:
+        now, jti = clock.now(), entropy.token_urlsafe(16)
+        code = authorization.device_code
+        return build_device_token_request(metadata, client, code, code_verifier=code_verifier, now=now, jti=jti)
+
     deadline = clock.monotonic() + min(timeout_s, authorization.expires_at - clock.now())
     interval_s = authorization.interval_s
     outage: UnavailableError | None = None
     while clock.monotonic() + interval_s < deadline:
         yield Pause(interval_s)
-        request = build_device_token_request(
-            metadata,
-            client,
-            authorization.device_code,
-            code_verifier=code_verifier,
-            now=clock.now(),
-            jti=entropy.token_urlsafe(16),
-        )
         try:
-            response = yield from answer_to(request)
-            answer = parse_device_token_response(response, request=request, now=clock.now())
+            answer = yield from binding.obtain(question, parse_device_token_response)
         except UnavailableError as error:
             outage, interval_s = error, max(interval_s * 2, error.retry_after_s or 0)
             continue

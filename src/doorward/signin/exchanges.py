@@ -24,10 +24,11 @@ from doorward.protocol.metadata import (
     parse_jwks_response,
     parse_metadata_response,
 )
+from doorward.protocol.stronger.fapi import hold_to_fapi2
 from doorward.protocol.userinfo import build_userinfo_request, lacks_claims, parse_userinfo_response
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from doorward.model import HttpRequest, HttpResponse, Secret, TokenSet
     from doorward.ports import Flow
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "answer_to",
+    "ask_plainly",
     "ask_userinfo",
     "discover",
     "fetch_keys",
@@ -67,7 +69,7 @@ def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata
     for request in build_metadata_requests(registration.issuer):
         response = yield from answer_to(request)
         try:
-            return parse_metadata_response(
+            metadata = parse_metadata_response(
                 response,
                 issuer=registration.issuer,
                 now=now,
@@ -79,8 +81,19 @@ def discover(registration: Registration, *, now: float) -> Flow[ProviderMetadata
             if not leads_on(response):
                 raise
             first = first or error
+        else:
+            return _for_client(metadata, registration)
     assert first is not None  # noqa: S101 - for type checkers: at least one place was asked
     raise first
+
+
+def _for_client(metadata: ProviderMetadata, registration: Registration) -> ProviderMetadata:
+    """Return what the metadata says to this client, under the profile that it keeps to."""
+    if registration.client_certificate is not None:
+        metadata = metadata.by_certificate()
+    if registration.security_profile is not None:
+        metadata = hold_to_fapi2(metadata, registration.client_for(metadata).authentication)
+    return metadata
 
 
 def fetch_keys(metadata: ProviderMetadata, *, now: float) -> Flow[JwkSet]:
@@ -103,14 +116,26 @@ def verify_id_token(
     return verify_jwt(jwt, (yield from fetch_keys(metadata, now=now)), algorithms=algorithms)
 
 
-def ask_userinfo(
-    metadata: ProviderMetadata, tokens: TokenSet, proven: IdTokenClaims, scopes: Collection[str], *, now: float
+def ask_plainly(build: Callable[[], HttpRequest]) -> Flow[tuple[HttpRequest, HttpResponse]]:
+    """Send a request as it is built. ``Proofs.ask`` is the other way."""
+    request = build()
+    return request, (yield from answer_to(request))
+
+
+def ask_userinfo(  # noqa: PLR0913 - what is asked, and how
+    metadata: ProviderMetadata,
+    tokens: TokenSet,
+    proven: IdTokenClaims,
+    scopes: Collection[str],
+    *,
+    now: float,
+    ask: Callable[[Callable[[], HttpRequest]], Flow[tuple[HttpRequest, HttpResponse]]] = ask_plainly,
 ) -> Flow[Mapping[str, Any] | None]:
     """Fetch what the ID token lacks of what was asked for. It is for display: without it, a sign-in is as good."""
     if metadata.userinfo_endpoint is None or not lacks_claims(proven.claims, scopes):
         return None
     try:
-        response = yield from answer_to(build_userinfo_request(metadata, tokens.access_token))
+        _, response = yield from ask(lambda: build_userinfo_request(metadata, tokens.access_token))
         return parse_userinfo_response(response, subject=proven.subject, now=now)
     except (UnavailableError, ProviderError) as error:
         _log.warning("Nothing was taken from the UserInfo endpoint of %s: %s", metadata.issuer, error.reason)

@@ -8,6 +8,7 @@ is ``sign_in``'s business.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
@@ -15,13 +16,14 @@ from doorward.errors import ConfigurationError, InvalidResponse, OAuthError, Sig
 from doorward.model import Pause, Secret
 from doorward.protocol.authorization import build_authorization_request
 from doorward.protocol.id_token import validate_id_token
+from doorward.protocol.stronger.fapi import binds_by_certificate
 from doorward.protocol.token_endpoint import build_code_request, parse_token_response
 from doorward.record.noting import noting
 from doorward.signin.callback import Question, await_callback, let_page_leave, only_a_code_reaches
 from doorward.signin.cooldown import Cooldown
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.exchanges import (
-    answer_to,
+    ask_plainly,
     ask_userinfo,
     discover,
     issuer_of,
@@ -33,20 +35,21 @@ from doorward.signin.loopback.listener import CallbackListener
 from doorward.signin.providers import with_habits
 from doorward.signin.refresh import LOCK_TIMEOUT_S
 from doorward.signin.session import Session
+from doorward.signin.stronger.proofs import Binding
 from doorward.signin.stronger.pushing import must_push, push
 from doorward.vault.entries import ProfileEntry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.model import TokenSet
+    from doorward.model import HttpRequest, TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.authorization import PendingSignIn, ValidatedCallback
     from doorward.protocol.client_auth import Client
     from doorward.protocol.id_token import IdTokenClaims
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.prompt import Prompt
-    from doorward.signin.registration import Registration
+    from doorward.signin.registration import Registration, Use
     from doorward.vault.lock import FileLock
     from doorward.vault.vault import Vault
 
@@ -65,6 +68,7 @@ class SigningIn:
     """One sign-in: what is asked for, checked already, and the outside it happens in."""
 
     registration: Registration
+    client_key_name: str | None
     profile: str
     mode: Mode
     ports: tuple[int, ...]
@@ -87,7 +91,7 @@ class SigningIn:
         return Session(
             self.profile,
             client_secret=self.registration.client_secret,
-            client_key=self.registration.client_key,
+            client_key=None if self.client_key_name else self.registration.client_key,  # by its name, it may change
             vault=self.vault,
             clock=self.clock,
             entropy=self.entropy,
@@ -110,6 +114,9 @@ class SigningIn:
             and entry.created_at >= self.started_at
             and (entry.issuer, entry.client_id) == (self.registration.issuer, self.registration.client_id)
             and (entry.audience, entry.resource) == (self.registration.audience, self.registration.resource)
+            and (
+                self.registration.dpop == "auto" or (entry.dpop_key is not None) == (self.registration.dpop == "always")
+            )
             and set(self.registration.scopes_for(entry.scopes, openid="openid" in entry.scopes)) <= set(entry.scopes)
         )
 
@@ -134,28 +141,40 @@ class SigningIn:
         if "openid" in self._scopes(metadata):
             metadata.need("jwks_uri")  # nobody shall sign in for an ID token that can't be verified
         client = self.registration.client_for(metadata)
+        binding = Binding(self._dpop(metadata, client), clock=self.clock, entropy=self.entropy)
+        binding.heed(metadata)
         if listener is not None and not self._is_better_by_device(metadata):
-            yield from self._by_browser(metadata, client, listener)
+            yield from self._by_browser(metadata, client, binding, listener)
             return
         try:
-            yield from self._by_device(metadata, client)
+            yield from self._by_device(metadata, client, binding)
         except OAuthError as error:
             if listener is None or error.error not in _NO_DEVICE_FLOW:
                 raise
-            yield from self._by_browser(metadata, client, listener)
+            yield from self._by_browser(metadata, client, binding, listener)
 
     def _scopes(self, metadata: ProviderMetadata) -> tuple[str, ...]:
         return self.registration.scopes_for(metadata.scopes_supported, openid=metadata.openid)
 
+    def _dpop(self, metadata: ProviderMetadata, client: Client) -> Use:
+        """Say whether tokens are bound to a key. By the profile they must be bound; a certificate does it too."""
+        by_key = self.registration.security_profile and not binds_by_certificate(metadata, client.authentication)
+        return "always" if by_key else self.registration.dpop
+
+    @property
+    def _par(self) -> Use:
+        return "always" if self.registration.security_profile else self.registration.par
+
     def _is_better_by_device(self, metadata: ProviderMetadata) -> bool:
-        offered = metadata.device_authorization_endpoint is not None
+        offered = metadata.device_authorization_endpoint is not None and self.registration.security_profile is None
         return offered and self.mode == "auto" and only_a_code_reaches(self.prompt)
 
-    def _by_device(self, metadata: ProviderMetadata, client: Client) -> Flow[None]:
+    def _by_device(self, metadata: ProviderMetadata, client: Client, binding: Binding) -> Flow[None]:
         tokens = yield from obtain_tokens_by_device(
             self.registration,
             metadata,
             client,
+            binding,
             max_age_s=self.max_age_s,
             parameters=self.parameters,
             prompt=self.prompt,
@@ -164,7 +183,7 @@ class SigningIn:
             entropy=self.entropy,
         )
         claims = yield from self._prove(tokens, metadata, nonce=None)
-        yield from self._save(tokens, claims, client, metadata, pending=None)
+        yield from self._save(tokens, claims, client, metadata, binding, pending=None)
 
     def _listener(self) -> CallbackListener:
         asked = urlsplit(self.redirect_uri)
@@ -190,7 +209,9 @@ class SigningIn:
                 return
             yield Pause(_PORT_LOOK_S)
 
-    def _by_browser(self, metadata: ProviderMetadata, client: Client, listener: CallbackListener) -> Flow[None]:
+    def _by_browser(
+        self, metadata: ProviderMetadata, client: Client, binding: Binding, listener: CallbackListener
+    ) -> Flow[None]:
         """Authorization code flow. The browser learns of success only when the session is saved."""
         yield from self._open(listener)
         with listener:
@@ -209,9 +230,10 @@ class SigningIn:
                 audience=self.registration.audience,
                 resource=self.registration.resource,
                 max_age_s=self.max_age_s,
+                dpop_jkt=binding.thumbprint,
                 extra=tuple(with_habits(self.registration.habits, self.parameters, scopes).items()),
             )
-            par = self.registration.par
+            par = self._par
             pushed = yield from push(metadata, client, url, par=par, clock=self.clock, entropy=self.entropy)
             listener.set_authorization_url(pushed)
             question = Question(
@@ -226,24 +248,23 @@ class SigningIn:
             callback, validated = yield from await_callback(
                 listener, pending, question, deadline=deadline, clock=self.clock
             )
-            tokens = yield from self._redeem(validated, metadata, client)
+            tokens = yield from self._redeem(validated, metadata, client, binding)
             claims = yield from self._prove(tokens, metadata, nonce=pending.nonce)
-            yield from self._save(tokens, claims, client, metadata, pending=pending)
+            yield from self._save(tokens, claims, client, metadata, binding, pending=pending)
             if callback is not None:
                 callback.succeed()
                 yield from let_page_leave(listener)
 
-    def _redeem(self, validated: ValidatedCallback, metadata: ProviderMetadata, client: Client) -> Flow[TokenSet]:
-        request = build_code_request(
-            metadata,
-            client,
-            validated,
-            now=self.clock.now(),
-            jti=self.entropy.token_urlsafe(16),
-            resource=self.registration.resource,
-        )
-        response = yield from answer_to(request)
-        return parse_token_response(response, request=request, now=self.clock.now())
+    def _redeem(
+        self, validated: ValidatedCallback, metadata: ProviderMetadata, client: Client, binding: Binding
+    ) -> Flow[TokenSet]:
+        def question() -> HttpRequest:
+            now, jti = self.clock.now(), self.entropy.token_urlsafe(16)
+            return build_code_request(
+                metadata, client, validated, now=now, jti=jti, resource=self.registration.resource
+            )
+
+        return (yield from binding.obtain(question, parse_token_response))
 
     def _prove(self, tokens: TokenSet, metadata: ProviderMetadata, *, nonce: str | None) -> Flow[IdTokenClaims | None]:
         """Validate the ID token; None only where none was asked for: then one that can't be verified is dropped."""
@@ -266,18 +287,21 @@ class SigningIn:
                 known_audiences=self.registration.expected_audiences,
             )
 
-    def _save(
+    def _save(  # noqa: PLR0913 - all that a sign-in has come to
         self,
         tokens: TokenSet,
         claims: IdTokenClaims | None,
         client: Client,
         metadata: ProviderMetadata,
+        binding: Binding,
         *,
         pending: PendingSignIn | None,
     ) -> Flow[None]:
-        scopes, userinfo = self._scopes(metadata), None
+        scopes, userinfo, proofs = self._scopes(metadata), None, binding.proofs
+        certificate = self.registration.client_certificate
         if claims is not None:
-            userinfo = yield from ask_userinfo(metadata, tokens, claims, scopes, now=self.clock.now())
+            ask = ask_plainly if proofs is None else partial(proofs.ask, token=tokens.access_token)
+            userinfo = yield from ask_userinfo(metadata, tokens, claims, scopes, now=self.clock.now(), ask=ask)
         entry = ProfileEntry(
             profile=self.profile,
             issuer=self.registration.issuer,
@@ -303,6 +327,12 @@ class SigningIn:
             claims=None if claims is None else dict(claims.claims),
             userinfo=userinfo,
             refresh_token=tokens.refresh_token,
+            dpop_key=None if proofs is None else proofs.key.to_pem(),
+            dpop_alg=None if proofs is None else proofs.key.alg,
+            client_key_name=self.client_key_name,
+            client_certificate=None if certificate is None else certificate[0],
+            client_certificate_key=None if certificate is None else certificate[1],
+            security_profile=self.registration.security_profile,
         )
         with self.vault.lock(self.profile) as lock:
             yield from lock.acquire(self.clock, timeout_s=LOCK_TIMEOUT_S, unless=lambda: None)

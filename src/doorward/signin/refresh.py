@@ -34,17 +34,18 @@ from doorward.protocol.token_endpoint import (
     salvage_refresh_token,
 )
 from doorward.record.noting import noting
-from doorward.signin.exchanges import answer_to, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
+from doorward.signin.exchanges import ask_plainly, discover, fetch_keys, issuer_of, telling_clock_skew, verify_id_token
 from doorward.signin.held import who_of
 from doorward.signin.providers import STANDARD
 
 if TYPE_CHECKING:
-    from doorward.model import Secret, TokenSet
+    from doorward.model import HttpRequest, Secret, TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.id_token import IdTokenClaims
     from doorward.protocol.jwk import JwkSet
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.registration import Registration
+    from doorward.signin.stronger.proofs import Proofs
     from doorward.vault.entries import ProfileEntry
     from doorward.vault.vault import Vault
 
@@ -60,8 +61,14 @@ _FIRST_BACKOFF_S = 2.0
 _LONGEST_BACKOFF_S = 300.0
 
 
-def refresh(
-    entry: ProfileEntry, registration: Registration, *, vault: Vault, clock: Clock, entropy: Entropy
+def refresh(  # noqa: PLR0913 - what is renewed, and the outside it happens in
+    entry: ProfileEntry,
+    registration: Registration,
+    *,
+    vault: Vault,
+    clock: Clock,
+    entropy: Entropy,
+    proofs: Proofs | None = None,
 ) -> Flow[ProfileEntry]:
     """Ask for new tokens and save them.
 
@@ -71,6 +78,7 @@ def refresh(
         vault: Where to save.
         clock: For lifetimes and backoff.
         entropy: For client assertions.
+        proofs: Of the key that the entry's tokens are bound to.
 
     Returns:
         The entry as saved.
@@ -91,7 +99,7 @@ def refresh(
         )
         raise ProviderUnavailable(message, reason="backing_off", retry_after_s=wait_s)
     with noting("renewal", profile=entry.profile, **who_of(entry)):
-        return (yield from _Refresh(entry, registration, vault, clock, entropy).flow())
+        return (yield from _Refresh(entry, registration, vault, clock, entropy, proofs).flow())
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,7 @@ class _Refresh:
     vault: Vault
     clock: Clock
     entropy: Entropy
+    proofs: Proofs | None
 
     def flow(self) -> Flow[ProfileEntry]:
         self._put(self.entry)  # a vault that can't be written is found out before the refresh token is spent
@@ -145,20 +154,25 @@ class _Refresh:
     def _ask(self, metadata: ProviderMetadata, *, redirect_uri: str | None) -> Flow[TokenSet]:
         entry = self.entry
         assert entry.refresh_token is not None  # noqa: S101 - the caller's part of the contract
-        request = build_refresh_request(
-            metadata,
-            self.registration.client_for(metadata),
-            entry.refresh_token,
-            now=self.clock.now(),
-            jti=self.entropy.token_urlsafe(16),
-            scopes=entry.scopes if self.registration.habits.scope_on_refresh else None,
-            redirect_uri=redirect_uri,
-            audience=entry.audience,
-            resource=entry.resource,
-        )
-        response = yield from answer_to(msgspec.structs.replace(request, irrevocable=True))
+        refresh_token = entry.refresh_token
+
+        def question() -> HttpRequest:
+            request = build_refresh_request(
+                metadata,
+                self.registration.client_for(metadata),
+                refresh_token,
+                now=self.clock.now(),
+                jti=self.entropy.token_urlsafe(16),
+                scopes=entry.scopes if self.registration.habits.scope_on_refresh else None,
+                redirect_uri=redirect_uri,
+                audience=entry.audience,
+                resource=entry.resource,
+            )
+            return msgspec.structs.replace(request, irrevocable=True)
+
+        request, response = yield from (self.proofs.ask if self.proofs else ask_plainly)(question)
         try:
-            return parse_token_response(response, request=request, now=self.clock.now())
+            return parse_token_response(response, request=request, now=self.clock.now(), bound=self.proofs is not None)
         except InvalidResponse as error:
             rotated = salvage_refresh_token(response)
             if rotated is not None:  # the answer is of no use, but the old refresh token is gone all the same

@@ -9,7 +9,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 from doorward.errors import ConfigurationError, KeyringLocked, KeyringUnavailable, printable
 from doorward.keyring.problems import NO_KEYRING
@@ -30,8 +30,11 @@ __all__ = [
     "DEFAULT_SCOPES",
     "Registration",
     "SecretMethod",
+    "SecurityProfile",
+    "Transport",
     "Use",
     "as_audiences",
+    "as_certificate",
     "as_scopes",
     "as_secret",
     "find_client_secret",
@@ -43,8 +46,18 @@ _log = logging.getLogger("doorward.registration")
 
 SecretMethod = Literal["client_secret_basic", "client_secret_post"]
 
+SecurityProfile = Literal["fapi2"]
+
 Use = Literal["auto", "always", "never"]
 """When to use what makes a sign-in stronger (decision 18)."""
+
+
+class Transport(TypedDict):
+    """What an HTTP client is made with."""
+
+    insecure_loopback_http: bool
+    client_certificate: tuple[str, str] | None
+
 
 DEFAULT_SCOPES = ("openid", "email", "profile", "offline_access")
 """Asked for when the caller names no scopes; those that the provider does not list are then left out."""
@@ -68,6 +81,9 @@ class Registration:
         insecure_loopback_http: Allow http for loopback addresses, for development.
         provider: Whose habits to follow where the host does not tell, one of ``providers.PROVIDERS``.
         par: When to push authorization requests (RFC 9126).
+        dpop: When to bind tokens to a key (RFC 9449).
+        client_certificate: The files of the client's certificate for TLS, and of its key (RFC 8705).
+        security_profile: ``"fapi2"`` demands all that the FAPI 2.0 Security Profile asks for.
 
     Raises:
         ConfigurationError: A field is wrong; ``field`` names it.
@@ -85,6 +101,9 @@ class Registration:
     insecure_loopback_http: bool = False
     provider: str | None = None
     par: Use = "auto"
+    dpop: Use = "auto"
+    client_certificate: tuple[str, str] | None = None
+    security_profile: SecurityProfile | None = None
 
     def __post_init__(self) -> None:
         check_issuer_url(self.issuer, insecure_loopback_http=self.insecure_loopback_http)
@@ -95,9 +114,14 @@ class Registration:
         if self.client_secret is not None and self.client_key is not None:
             message = "Give client_secret or client_key, not both: a client proves itself in one way."
             raise ConfigurationError(message, field="client_key")
-        if self.par not in get_args(Use):
-            message = "par must be 'auto', 'always' or 'never'."
-            raise ConfigurationError(message, field="par", reason="bad_use")
+        if self.client_certificate is not None and (self.client_secret is not None or self.client_key is not None):
+            message = "Give client_certificate or another proof, not both: a client proves itself in one way."
+            raise ConfigurationError(message, field="client_certificate", reason="two_authentications")
+        self._check_profile()
+        for name, use in {"par": self.par, "dpop": self.dpop}.items():
+            if use not in get_args(Use):
+                message = f"{name} must be 'auto', 'always' or 'never'."
+                raise ConfigurationError(message, field=name, reason="bad_use")
         if self.secret_method not in (None, "client_secret_basic", "client_secret_post"):
             message = "secret_method must be 'client_secret_basic' or 'client_secret_post', or left out."
             raise ConfigurationError(message, field="secret_method")
@@ -111,10 +135,27 @@ class Registration:
             message = "scopes must be non-empty words of printable ASCII, such as ('openid', 'email')."
             raise ConfigurationError(message, field="scopes")
 
+    def _check_profile(self) -> None:
+        if self.security_profile not in (None, "fapi2"):
+            message = "security_profile must be 'fapi2', or left out."
+            raise ConfigurationError(message, field="security_profile", reason="unknown_security_profile")
+        for name, use in {"par": self.par, "dpop": self.dpop}.items():
+            if self.security_profile is not None and use == "never":
+                message = f"{name}='never' is not what the FAPI 2.0 security profile allows: leave it out."
+                raise ConfigurationError(message, field=name, reason="against_security_profile")
+
     @property
     def habits(self) -> Habits:
         """What this provider wants beyond the standard."""
         return habits_of(self.issuer, self.provider)
+
+    @property
+    def transport(self) -> Transport:
+        """What an HTTP client is made with that asks in this client's name."""
+        return {
+            "insecure_loopback_http": self.insecure_loopback_http,
+            "client_certificate": self.client_certificate,
+        }
 
     @property
     def expected_audiences(self) -> tuple[str, ...]:
@@ -139,7 +180,10 @@ class Registration:
             method = SecretBasic if self.secret_method == SecretBasic.method else SecretPost
             return Client(self.client_id, method(self.client_secret))
         authentication = choose_authentication(
-            metadata.token_endpoint_auth_methods, client_secret=self.client_secret, signing_key=self.client_key
+            metadata.token_endpoint_auth_methods,
+            client_secret=self.client_secret,
+            signing_key=self.client_key,
+            certificate=self.client_certificate is not None,
         )
         return Client(self.client_id, authentication)
 
@@ -159,6 +203,21 @@ def as_scopes(scopes: Sequence[str]) -> tuple[str, ...]:
         message = "scopes must be several strings, such as ['openid', 'email'], not one."
         raise ConfigurationError(message, field="scopes", reason="scopes_one_string")
     return tuple(scopes)
+
+
+def as_certificate(certificate: str | None, key: str | None) -> tuple[str, str] | None:
+    """Take the paths of a certificate and its key as callers may give them; one file may hold both.
+
+    Raises:
+        ConfigurationError: There is a key and no certificate.
+    """
+    if certificate is None and key is not None:
+        message = "client_certificate_key is the key of a certificate: give client_certificate too."
+        raise ConfigurationError(message, field="client_certificate", reason="no_certificate")
+    if certificate is None:
+        return None
+    path = str(Path(certificate).absolute())
+    return path, path if key is None else str(Path(key).absolute())
 
 
 def as_audiences(names: Sequence[str]) -> tuple[str, ...]:

@@ -18,12 +18,16 @@ from doorward.errors import (
 )
 from doorward.http.client import AsyncHttpClient, HttpClient
 from doorward.http.exchange import arun, aside, run
+from doorward.model import Secret
+from doorward.protocol.bearer import build_authorization_header
 from doorward.record.noting import noting
 from doorward.signin.held import Wanted, principal_of, who_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
-from doorward.signin.registration import Registration, as_secret, find_client_secret
+from doorward.signin.registration import Registration, as_certificate, as_secret, find_client_secret
+from doorward.signin.settings.client_keys import find_client_key
 from doorward.signin.settings.profiles import how_to_sign_in
 from doorward.signin.sign_out import SignOut, revoke
+from doorward.signin.stronger.proofs import KeptProofs
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
 
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from doorward.errors import DoorwardError
-    from doorward.model import Principal, Secret, TokenKind
+    from doorward.model import Principal, TokenKind
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.jwk import SigningKey
     from doorward.vault.entries import ProfileEntry
@@ -91,6 +95,7 @@ class Session:
         self._clock = clock or SystemClock()
         self._entropy = entropy or SystemEntropy()
         self._vault = vault or Vault(clock=self._clock)
+        self._proofs = KeptProofs(clock=self._clock, entropy=self._entropy)
 
     def __repr__(self) -> str:
         return f"Session({self.profile!r})"
@@ -135,6 +140,29 @@ class Session:
     async def arenew(self, rejected: str | None = None, kind: TokenKind = "access") -> str:
         """Do as ``renew`` does, for asyncio."""
         return await self._arun(self._other_than(rejected, kind))
+
+    def authorization(self, token: str, method: str, url: str, *, nonce: str | None = None) -> Mapping[str, str]:
+        """Return the headers that have an API accept ``token``: with a proof of the key that it is bound to, if it is.
+
+        A proof is good for one request. If the API answers 401 with ``use_dpop_nonce``, ask again with the nonce.
+
+        Args:
+            token: What ``token`` or ``renew`` has just given.
+            method: The request's method.
+            url: Its absolute URL.
+            nonce: The last ``DPoP-Nonce`` that this API gave.
+
+        Raises:
+            SignInRequired: There is no session.
+            VaultError: The vault can't be used as it is.
+
+        Source: RFC 6750 section 2.1, RFC 9449 sections 7.1 and 9.
+        """
+        entry, given = self._entry(), Secret(token)
+        proofs = None if given == entry.id_token else self._proofs.of(entry)
+        if proofs is None:
+            return {"Authorization": build_authorization_header(given)}
+        return proofs.headers(given, method, url, nonce=nonce)
 
     @property
     def claims(self) -> Mapping[str, Any]:
@@ -269,7 +297,14 @@ class Session:
         if token is None:
             self._check_refreshable(entry, wanted)
             registration = self._registration(entry)
-            entry = yield from refresh(entry, registration, vault=self._vault, clock=self._clock, entropy=self._entropy)
+            entry = yield from refresh(
+                entry,
+                registration,
+                vault=self._vault,
+                clock=self._clock,
+                entropy=self._entropy,
+                proofs=self._proofs.of(entry),
+            )
             now = self._clock.now()
             token = wanted.usable(entry, now=now, at_least_s=0)  # however short the life the provider gave it
             if token is not None and wanted.usable(entry, now=now, at_least_s=wanted.least_life_s) is None:
@@ -337,14 +372,17 @@ class Session:
                 "client_secret or in DOORWARD_CLIENT_SECRET, or keep it in the keyring: doorward secret set."
             )
             raise ConfigurationError(message, field="client_secret")
-        if method == "private_key_jwt" and self._client_key is None:
+        key = self._client_key
+        if method == "private_key_jwt":
+            key = key or find_client_key(None, entry.client_key_name, self._vault)
+        if method == "private_key_jwt" and key is None:
             message = f"The client of profile {self.profile!r} signs its requests. Give its key as client_key."
             raise ConfigurationError(message, field="client_key")
         return Registration(
             issuer=entry.issuer,
             client_id=entry.client_id,
             client_secret=secret,
-            client_key=self._client_key,
+            client_key=key,
             secret_method=secret_method,
             scopes=entry.scopes,
             audience=entry.audience,
@@ -352,10 +390,16 @@ class Session:
             known_audiences=entry.known_audiences,
             insecure_loopback_http=entry.insecure_loopback_http,
             provider=entry.provider,
+            client_certificate=as_certificate(entry.client_certificate, entry.client_certificate_key),
+            security_profile=entry.security_profile,  # type: ignore[arg-type] # checked when the registration is made
         )
 
     def _transport(self) -> HttpClient:
-        return HttpClient(insecure_loopback_http=self._entry().insecure_loopback_http)
+        entry = self._entry()
+        certificate = as_certificate(entry.client_certificate, entry.client_certificate_key)
+        return HttpClient(insecure_loopback_http=entry.insecure_loopback_http, client_certificate=certificate)
 
     def _async_transport(self) -> AsyncHttpClient:
-        return AsyncHttpClient(insecure_loopback_http=self._entry().insecure_loopback_http)
+        entry = self._entry()
+        certificate = as_certificate(entry.client_certificate, entry.client_certificate_key)
+        return AsyncHttpClient(insecure_loopback_http=entry.insecure_loopback_http, client_certificate=certificate)

@@ -21,10 +21,12 @@ from doorward.signin.registration import (
     DEFAULT_SCOPES,
     Registration,
     as_audiences,
+    as_certificate,
     as_scopes,
     as_secret,
     needed_client_secret,
 )
+from doorward.signin.settings.client_keys import find_client_key
 from doorward.signin.settings.profiles import read_profile
 from doorward.system import SystemClock, SystemEntropy
 from doorward.vault.vault import Vault
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from doorward.ports import Clock, Entropy
     from doorward.protocol.jwk import SigningKey
     from doorward.signin.interactive import Mode
-    from doorward.signin.registration import SecretMethod, Use
+    from doorward.signin.registration import SecretMethod, SecurityProfile, Use
     from doorward.signin.session import Session
 
 __all__ = ["asign_in", "sign_in"]
@@ -48,6 +50,9 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     *,
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
+    client_key_name: str | None = None,
+    client_certificate: str | None = None,
+    client_certificate_key: str | None = None,
     secret_method: SecretMethod | None = None,
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
@@ -66,6 +71,8 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     parameters: Mapping[str, str] | None = None,
     provider: str | None = None,
     par: Use = "auto",
+    dpop: Use = "auto",
+    security_profile: SecurityProfile | None = None,
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
     vault: Vault | None = None,
@@ -80,6 +87,10 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
         client_id: The client identifier registered there.
         client_secret: The secret of a confidential client. Never stored.
         client_key: The key of a client that signs assertions (``private_key_jwt``). Never stored.
+        client_key_name: The name of such a key that is kept in the vault (``doorward client-key``). The session keeps
+            to it.
+        client_certificate: The file of the client's certificate for TLS (RFC 8705). Its path is kept.
+        client_certificate_key: The file of its key, if that is another.
         secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for, exactly. Left out: the default, as far as the provider lists it.
         audience: The ``audience`` parameter, where the provider wants one.
@@ -106,6 +117,10 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
             ``"keycloak"``, … The session keeps to it.
         par: Whether to push the authorization request (RFC 9126): ``"auto"`` where the provider offers it, ``"always"``
             or ``"never"``.
+        dpop: Whether to have the tokens bound to a key (RFC 9449), so that nobody else can use them: ``"always"``,
+            ``"never"``, or ``"auto"`` where the provider gives no others. A program that is given such a token alone
+            can't use it either: see ``Session.authorization``.
+        security_profile: ``"fapi2"``: all that the FAPI 2.0 Security Profile asks for, or nobody is signed in.
         insecure_loopback_http: Allow http to loopback addresses, for development.
         cool_down: Refuse to ask again soon after a sign-in that nobody answered (``reason="cooling_down"``). Switch it
             off only where a person has just asked for this sign-in.
@@ -127,7 +142,7 @@ def sign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     Source: OIDC Core 3.1, RFC 6749 4.1, RFC 7636, RFC 8252, RFC 8628, RFC 9207.
     """
     signing_in = _signing_in(**_completed(locals()))  # nothing else is there yet
-    with HttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
+    with HttpClient(**signing_in.registration.transport) as transport:
         return run(signing_in.flow(), transport, signing_in.clock)
 
 
@@ -137,6 +152,9 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     *,
     client_secret: Secret | str | None = None,
     client_key: SigningKey | None = None,
+    client_key_name: str | None = None,
+    client_certificate: str | None = None,
+    client_certificate_key: str | None = None,
     secret_method: SecretMethod | None = None,
     scopes: Sequence[str] = DEFAULT_SCOPES,
     audience: str | None = None,
@@ -155,6 +173,8 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
     parameters: Mapping[str, str] | None = None,
     provider: str | None = None,
     par: Use = "auto",
+    dpop: Use = "auto",
+    security_profile: SecurityProfile | None = None,
     insecure_loopback_http: bool = False,
     cool_down: bool = True,
     vault: Vault | None = None,
@@ -163,7 +183,7 @@ async def asign_in(  # noqa: PLR0913 - keyword-only, and each has a default
 ) -> Session:
     """Do as ``sign_in`` does, its async twin: the same arguments, and the event loop is not blocked."""
     signing_in = _signing_in(**(await aside(_completed, locals())))  # nothing else is there yet
-    async with AsyncHttpClient(insecure_loopback_http=signing_in.registration.insecure_loopback_http) as transport:
+    async with AsyncHttpClient(**signing_in.registration.transport) as transport:
         return await arun(signing_in.flow(), transport, signing_in.clock)
 
 
@@ -189,6 +209,9 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     client_id: str,
     client_secret: Secret | str | None,
     client_key: SigningKey | None,
+    client_key_name: str | None,
+    client_certificate: str | None,
+    client_certificate_key: str | None,
     secret_method: SecretMethod | None,
     scopes: Sequence[str],
     audience: str | None,
@@ -207,6 +230,8 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     parameters: Mapping[str, str] | None,
     provider: str | None,
     par: Use,
+    dpop: Use,
+    security_profile: SecurityProfile | None,
     insecure_loopback_http: bool,
     cool_down: bool,
     vault: Vault | None,
@@ -214,11 +239,13 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
     entropy: Entropy | None,
 ) -> SigningIn:
     """Check what was asked at either door."""
+    clock = clock or SystemClock()
+    vault = vault or Vault(clock=clock)
     registration = Registration(
         issuer=issuer,
         client_id=client_id,
         client_secret=as_secret(client_secret),
-        client_key=client_key,
+        client_key=find_client_key(client_key, client_key_name, vault),
         secret_method=secret_method,
         scopes=as_scopes(scopes),
         audience=audience,
@@ -227,9 +254,15 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         insecure_loopback_http=insecure_loopback_http,
         provider=provider,
         par=par,
+        dpop=dpop,
+        client_certificate=as_certificate(client_certificate, client_certificate_key),
+        security_profile=security_profile,
     )
     if mode not in ("auto", "browser", "device"):
         raise ConfigurationError("mode must be 'auto', 'browser' or 'device'.", field="mode")
+    if mode == "device" and security_profile is not None:
+        message = "The FAPI 2.0 security profile has no sign-in with a device code: leave mode out."
+        raise ConfigurationError(message, field="mode", reason="against_security_profile")
     if not 1 <= timeout_s <= 3600:  # noqa: PLR2004 - the documented range
         raise ConfigurationError("timeout_s must be between 1 and 3600 seconds.", field="timeout_s")
     if not isinstance(ports, Sequence) or not all(type(port) is int for port in ports):
@@ -247,9 +280,9 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
             "http://127.0.0.1/callback."
         )
         raise ConfigurationError(message, field="redirect_uri", reason="redirect_uri_not_loopback")
-    clock = clock or SystemClock()
     return SigningIn(
         registration=registration,
+        client_key_name=client_key_name,
         profile=profile,
         mode=mode,
         ports=tuple(ports),
@@ -265,7 +298,7 @@ def _signing_in(  # noqa: PLR0913 - what the two doors take, a test holds them t
         ),
         cool_down=cool_down and not in_notebook(),  # there a person runs the cell again
         prompt=speaker,
-        vault=vault or Vault(clock=clock),
+        vault=vault,
         clock=clock,
         entropy=entropy or SystemEntropy(),
         started_at=clock.now(),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["ProfileEntry"]
 
 _KIND = "profile"
+_STRONGER = 2
+"""Version of an entry that needs more than a refresh token: what knows version 1 alone must leave it as it is."""
 _HIDDEN = "<secret>"
 _SECRET = ("token", "secret", "password", "nonce", "credential", "private")
 """What the name of a claim holds whose value may be a secret."""
@@ -29,6 +31,12 @@ _METHODS: tuple[ClientAuthenticationMethod, ...] = (
     "client_secret_basic",
     "client_secret_post",
     "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+)
+_STRONGER_MEMBERS = (
+    *("dpop_key", "dpop_alg", "client_key_name", "client_certificate", "client_certificate_key"),
+    "security_profile",
 )
 
 
@@ -52,6 +60,10 @@ class ProfileEntry:
         known_audiences: Whom the ID token may be meant for as well, though it does not say who asked for it (``azp``).
         userinfo: What the provider's UserInfo endpoint said of the same person at the sign-in.
         ended_at: When the provider ended the session; a person has to sign in again.
+        dpop_key: What the tokens are bound to (DPoP), as PEM, and ``dpop_alg`` what it signs with.
+        client_key_name: The name, in the vault, of the key that the client proves itself with.
+        client_certificate: The file of its certificate for TLS, and ``client_certificate_key`` that of its key.
+        security_profile: What the sign-in was held to, and renewals are.
         retry_at: No refresh is tried before, after ``failures`` that failed in a row, in whatever process.
     """
 
@@ -85,6 +97,16 @@ class ProfileEntry:
     failures: int = 0
     known_audiences: tuple[str, ...] = ()
     userinfo: Mapping[str, Any] | None = field(default=None, repr=False)
+    dpop_key: Secret | None = None
+    dpop_alg: str | None = None
+    client_key_name: str | None = None
+    client_certificate: str | None = None
+    client_certificate_key: str | None = None
+    security_profile: str | None = None
+
+    @property
+    def _is_for_any_release(self) -> bool:
+        return not any(getattr(self, name) for name in _STRONGER_MEMBERS)
 
     @property
     def told(self) -> Mapping[str, Any]:
@@ -127,7 +149,7 @@ class ProfileEntry:
         return {**document, **told}
 
     def _to_json(self, show: Callable[[Secret], str]) -> dict[str, Any]:
-        document: dict[str, Any] = {"version": VERSION, "kind": _KIND}
+        document: dict[str, Any] = {"version": VERSION if self._is_for_any_release else _STRONGER, "kind": _KIND}
         for name in _READERS:
             value = getattr(self, name)
             if name in _LATER and not value:
@@ -150,7 +172,7 @@ class ProfileEntry:
         Raises:
             CorruptEntry: It is not what ``to_json`` gives; ``reason="newer_version"`` if a newer Doorward wrote it.
         """
-        return cls(**read_fields(document, kind=_KIND, readers=_READERS, later=_LATER))
+        return cls(**read_fields(document, kind=_KIND, readers=_READERS, later=_LATER, newest=_STRONGER))
 
 
 def _masked(value: Any, name: str = "") -> Any:
@@ -219,7 +241,13 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "failures": count,
     "known_audiences": texts,
     "userinfo": or_none(_object),
+    "dpop_key": or_none(secret),
+    "dpop_alg": or_none(text),
+    "client_key_name": or_none(text),
+    "client_certificate": or_none(text),
+    "client_certificate_key": or_none(text),
+    "security_profile": or_none(text),
 }
 
-_LATER = frozenset({"known_audiences", "provider", "redirect_uri_on_refresh", "userinfo"})
+_LATER = frozenset({"known_audiences", "provider", "redirect_uri_on_refresh", "userinfo", *_STRONGER_MEMBERS})
 """Members that files of earlier releases lack."""

@@ -18,7 +18,12 @@ VERSION = 1
 
 
 def read_fields(
-    document: object, *, kind: str, readers: Mapping[str, Callable[[object], Any]], later: Collection[str] = ()
+    document: object,
+    *,
+    kind: str,
+    readers: Mapping[str, Callable[[object], Any]],
+    later: Collection[str] = (),
+    newest: int = VERSION,
 ) -> dict[str, Any]:
     """Read the members of an entry from decoded JSON that may hold anything.
 
@@ -28,6 +33,7 @@ def read_fields(
         readers: Each member's name, and what turns its value into ours or raises ``TypeError``, ``ValueError`` or
             ``ConfigurationError``.
         later: The members that came with a later release: files of an earlier one lack them.
+        newest: The highest version of this kind that can be read.
 
     Raises:
         CorruptEntry: A member is missing, wrong or unknown; ``reason="newer_version"`` if a newer Doorward wrote it.
@@ -37,7 +43,7 @@ def read_fields(
     version = document.get("version")
     if type(version) is not int or version < 1:
         raise CorruptEntry("The file has no version that was ever in use.", reason="wrong_version")
-    if version > VERSION:
+    if version > newest:
         raise CorruptEntry("The file was written by a newer Doorward.", reason="newer_version")
     unknown = document.keys() - readers.keys() - {"version", "kind"}
     if unknown:

@@ -10,7 +10,15 @@ import sys
 
 from doorward.errors import ConfigurationError, printable
 
-__all__ = ["config_folder", "data_folder", "institution_file", "profile_file", "unanswered_file", "vault_folder"]
+__all__ = [
+    "config_folder",
+    "data_folder",
+    "institution_file",
+    "key_file",
+    "profile_file",
+    "unanswered_file",
+    "vault_folder",
+]
 
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 _OTHERS = frozenset("._@+-")
@@ -63,6 +71,15 @@ def institution_file(name: str) -> str:
         ConfigurationError: Not such a name.
     """
     return _entry_file("institution", name)
+
+
+def key_file(name: str) -> str:
+    """Return the name of a client key's file. The rules are those for the name of a profile.
+
+    Raises:
+        ConfigurationError: Not such a name.
+    """
+    return _entry_file("key", name)
 
 
 def unanswered_file(profile: str) -> str:

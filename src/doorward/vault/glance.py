@@ -40,6 +40,8 @@ def fresh_token(folder: str, profile: str, kind: TokenKind, *, now: float) -> tu
         entry = None if data is None else json.loads(data.decode(), object_pairs_hook=_unique)
         if not isinstance(entry, dict) or not _is_live(entry, profile):
             return None
+        if kind == "access" and entry.get("dpop_key") is not None:  # nobody can use it who is given it alone
+            return None
         token, issued_at, expires_at = (entry[f"{kind}_token{suffix}"] for suffix in ("", "_issued_at", "_expires_at"))
         until = _instant(expires_at)
         fresh = is_fresh(_instant(issued_at), until, now=now, bounded=entry["refresh_token"] is not None)
@@ -74,7 +76,8 @@ def may_be_recorded(environ: Mapping[str, str] = os.environ) -> bool:
 def _is_live(entry: dict[str, Any], profile: str) -> bool:
     version, name = entry["version"], entry["profile"]
     named = isinstance(name, str) and name.lower() == profile.lower()
-    return named and type(version) is int and version == 1 and entry["kind"] == "profile" and entry["ended_at"] is None
+    known = type(version) is int and version in (1, 2)
+    return named and known and entry["kind"] == "profile" and entry["ended_at"] is None
 
 
 def _instant(value: object) -> float | None:

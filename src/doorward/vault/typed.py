@@ -6,7 +6,14 @@ from typing import Any, Literal, Protocol, TypeVar
 
 __all__ = ["ClientAuthenticationMethod", "Entry", "LockPurpose"]
 
-ClientAuthenticationMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt"]
+ClientAuthenticationMethod = Literal[
+    "none",
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+]
 
 LockPurpose = Literal["refresh", "sign_in", "set_aside"]
 

@@ -8,7 +8,7 @@ from doorward.errors import ConfigurationError, printable
 from doorward.system import SystemClock
 from doorward.vault.entries import ProfileEntry
 from doorward.vault.files import check_room
-from doorward.vault.folders import institution_file, profile_file, unanswered_file, vault_folder
+from doorward.vault.folders import institution_file, key_file, profile_file, unanswered_file, vault_folder
 from doorward.vault.sealing.gate import check_writable
 from doorward.vault.shelf import Kind, Shelf
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from doorward.ports import Clock
     from doorward.vault.institution_entries import InstitutionEntry
+    from doorward.vault.kinds.client_keys import ClientKeyEntry
     from doorward.vault.lock import FileLock
     from doorward.vault.typed import LockPurpose
 
@@ -48,8 +49,23 @@ _INSTITUTIONS = Kind(
 )
 
 
+def _client_key_from_json(document: object) -> ClientKeyEntry:
+    from doorward.vault.kinds.client_keys import ClientKeyEntry  # noqa: PLC0415 - the same
+
+    return ClientKeyEntry.from_json(document)
+
+
+_CLIENT_KEYS = Kind(
+    noun="key",
+    file_of=key_file,
+    name_of=lambda entry: entry.name,
+    read=_client_key_from_json,
+    sign_in_again="make another one of the name {}",
+)
+
+
 class Vault:
-    """The entries of one folder: profiles by its own methods, institutions by ``institutions``.
+    """The entries of one folder: profiles by its own methods, others by ``institutions`` and ``client_keys``.
 
     Threads may share a vault, processes a folder.
 
@@ -66,7 +82,7 @@ class Vault:
             message = f"{printable(folder)!r} can't be the folder of a vault. Give an absolute path."
             raise ConfigurationError(message, field="folder", reason="folder_not_absolute")
         self._folder = folder
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
 
     def __repr__(self) -> str:
         return f"Vault({self._folder!r})"
@@ -79,12 +95,22 @@ class Vault:
     @property
     def institutions(self) -> Shelf[InstitutionEntry]:
         """The entries of institutions."""
-        return Shelf(_INSTITUTIONS, self.folder, self._clock)
+        return Shelf(_INSTITUTIONS, self.folder, self.clock)
+
+    @property
+    def client_keys(self) -> Shelf[ClientKeyEntry]:
+        """The keys that clients prove themselves with."""
+        return Shelf(_CLIENT_KEYS, self.folder, self.clock)
+
+    @property
+    def shelves(self) -> tuple[Shelf[ProfileEntry], Shelf[InstitutionEntry], Shelf[ClientKeyEntry]]:
+        """All that there are: what is done to the whole vault is done to each."""
+        return self.profiles, self.institutions, self.client_keys
 
     @property
     def profiles(self) -> Shelf[ProfileEntry]:
         """The entries of profiles."""
-        return Shelf(_PROFILES, self.folder, self._clock)
+        return Shelf(_PROFILES, self.folder, self.clock)
 
     def get(self, profile: str) -> ProfileEntry | None:
         """Return the entry of a profile, None if there is none. Raises what ``Shelf.get`` does."""

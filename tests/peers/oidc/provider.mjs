@@ -5,7 +5,7 @@
 // Prints one line of JSON, {"http": ISSUER, "https": ISSUER}, when it listens, and ends when its standard input does, so
 // that it can't outlive the tests. POST /test/ttl?seconds=N sets the life of access tokens, POST /test/rotate[?drop=1]
 // signs with new keys (and forgets the old ones), GET /test/token-requests counts the requests to the token endpoint.
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import * as http from 'node:http';
 import * as https from 'node:https';
@@ -25,6 +25,8 @@ const APIS = { 'urn:api:jwt': 'RS256', 'urn:api:ps256': 'PS256', 'urn:api:es256'
 let generation = 0;
 let keys = newKeys();
 let accessTokenTtl = 300;
+let mtls = '';
+const nonceSecret = randomBytes(32);
 const tokenRequests = { http: 0, https: 0 };
 
 function newKeys() {
@@ -44,6 +46,9 @@ const service = (client_id, more = {}) => ({ client_id, grant_types: ['client_cr
 const secret = (name, method) => ({ client_secret: `${name}-secret`, token_endpoint_auth_method: method });
 const clientKeys = Object.entries(settings.clientKeys).map(([alg, pem]) => (
   { ...createPublicKey(pem).export({ format: 'jwk' }), alg, use: 'sig', kid: `client-${alg}` }));
+const certificate = new X509Certificate(settings.clientCertificate);
+const byCertificate = { token_endpoint_auth_method: 'self_signed_tls_client_auth', tls_client_certificate_bound_access_tokens: true,
+  jwks: { keys: [{ ...certificate.publicKey.export({ format: 'jwk' }), use: 'sig', kid: 'cert', x5c: [certificate.raw.toString('base64')] }] } };
 const signed = { token_endpoint_auth_method: 'private_key_jwt', jwks: { keys: clientKeys } };
 
 const clients = [
@@ -51,12 +56,20 @@ const clients = [
   person('native-ps256', { ...open, id_token_signed_response_alg: 'PS256' }),
   person('native-es256', { ...open, id_token_signed_response_alg: 'ES256' }),
   person('native-eddsa', { ...open, id_token_signed_response_alg: 'EdDSA' }),
+  person('native-bound', { ...open, dpop_bound_access_tokens: true }),
+  person('nonce-bound', { ...open, dpop_bound_access_tokens: true }),
+  person('native-pushed', { ...open, require_pushed_authorization_requests: true }),
   person('confidential-basic', secret('confidential-basic', 'client_secret_basic')),
   person('confidential-post', secret('confidential-post', 'client_secret_post')),
   person('confidential-jwt', signed),
   service('service-basic', secret('service-basic', 'client_secret_basic')),
   service('service-post', secret('service-post', 'client_secret_post')),
   service('service-jwt', signed),
+  service('service-certificate', byCertificate),
+  person('native-certificate', byCertificate),
+  person('fapi-certificate', { ...byCertificate, id_token_signed_response_alg: 'PS256' }),
+  person('fapi-jwt', { ...signed, id_token_signed_response_alg: 'ES256', dpop_bound_access_tokens: true }),
+  service('service-bound', { ...secret('service-bound', 'client_secret_basic'), dpop_bound_access_tokens: true }),
   service('api', { ...secret('api', 'client_secret_basic'), grant_types: [TOKEN_EXCHANGE] }),
   service('resource-server', { ...secret('resource-server', 'client_secret_basic'), grant_types: [] }), // introspects only
 ];
@@ -74,6 +87,10 @@ const configuration = (adapter, scheme) => ({
     email: `${sub}@example.test`, email_verified: true, groups: ['users'] }) }),
   issueRefreshToken: (ctx, client, code) => client.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
   rotateRefreshToken: true, // every use rotates; a used one presented again revokes the whole grant
+  discovery: { mtls_endpoint_aliases: {
+    token_endpoint: `${mtls}/token`, userinfo_endpoint: `${mtls}/me`, pushed_authorization_request_endpoint: `${mtls}/request`,
+  } },
+  clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none', 'self_signed_tls_client_auth'],
   pkce: { required: () => true },
   ttl: { AccessToken: () => accessTokenTtl, ClientCredentials: () => accessTokenTtl, IdToken: 300, RefreshToken: 86400,
     AuthorizationCode: 60, DeviceCode: 300, Grant: 86400, Session: 86400, Interaction: 600 },
@@ -85,6 +102,13 @@ const configuration = (adapter, scheme) => ({
     revocation: { enabled: true },
     rpInitiatedLogout: { enabled: true },
     userinfo: { enabled: true },
+    dPoP: { enabled: true, nonceSecret, requireNonce: (ctx) => Boolean(ctx.oidc.client?.clientId.startsWith('nonce')) },
+    pushedAuthorizationRequests: { enabled: true },
+    fapi: { enabled: true, profile: (ctx, client) => (client?.clientId.startsWith('fapi') ? '2.0' : undefined) },
+    mTLS: {
+      enabled: true, certificateBoundAccessTokens: true, selfSignedTlsClientAuth: true,
+      getCertificate: (ctx) => ctx.req.socket.getPeerX509Certificate?.()?.toString(),
+    },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => undefined,
@@ -139,6 +163,8 @@ const listen = (server) => new Promise((resolve) => { server.listen(0, '127.0.0.
 const tls = { cert: readFileSync(settings.certificate), key: readFileSync(settings.key) };
 // Two host names keep the two issuers' cookies apart: cookies ignore ports.
 issuers.http = `http://127.0.0.1:${await listen(http.createServer(handler('http')))}`;
+// Clients with a certificate go to another port, so that no browser is ever asked for one.
+mtls = `https://localhost:${await listen(https.createServer({ ...tls, requestCert: true, rejectUnauthorized: false }, handler('https')))}`;
 issuers.https = `https://localhost:${await listen(https.createServer(tls, handler('https')))}`;
 build();
 process.stdin.on('end', () => process.exit()).resume();

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from doorward.errors import ConfigurationError
-from doorward.http.trust import trust_context, trust_just
+from doorward.http.trust import present, trust_context, trust_just
 
 
 def subjects(context):
@@ -89,3 +89,24 @@ def test_a_fork_while_another_thread_reads_whom_to_trust(tmp_path):
 
 def test_a_file_of_cas_alone_is_trusted_where_one_is_given(test_ca):
     assert len(trust_just(str(test_ca.ca)).get_ca_certs()) == 1
+
+
+def test_what_proves_who_we_are_is_read_and_never_asked_for(test_ca, tmp_path):
+    context = trust_context({})
+    present(context, str(test_ca.certificate), str(test_ca.key))
+    encrypted = tmp_path / "encrypted.pem"
+    command = [shutil.which("openssl"), "pkcs8", "-topk8", "-in", str(test_ca.key), "-passout", "pass:x", "-out"]
+    subprocess.run([*command, str(encrypted)], check=True, capture_output=True)
+    other = tmp_path / "other.pem"
+    command = [shutil.which("openssl"), "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out"]
+    subprocess.run([*command, str(other)], check=True, capture_output=True)
+    for certificate, key in [
+        (test_ca.certificate, encrypted),
+        (test_ca.certificate, other),
+        (test_ca.certificate, tmp_path / "none"),
+        (tmp_path / "none", test_ca.key),
+        (test_ca.key, test_ca.key),
+    ]:
+        with pytest.raises(ConfigurationError) as refused:
+            present(context, str(certificate), str(key))
+        assert (refused.value.field, refused.value.reason) == ("client_certificate", "client_certificate_unreadable")

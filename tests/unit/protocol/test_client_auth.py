@@ -16,6 +16,7 @@ from doorward.protocol.client_auth import (
     PrivateKeyJwt,
     SecretBasic,
     SecretPost,
+    TlsCertificate,
     build_form_request,
     choose_authentication,
 )
@@ -150,3 +151,25 @@ def test_no_choice(supported, secret, key, field, reason):
         choose_authentication(supported, client_secret=secret, signing_key=key)
     assert (caught.value.field, caught.value.reason) == (field, reason)
     assert "nted" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("supported", "method"),
+    [
+        (("self_signed_tls_client_auth",), "self_signed_tls_client_auth"),
+        (("private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"), "tls_client_auth"),
+    ],
+)
+def test_a_certificate_is_shown_in_tls_and_nowhere_else(supported, method):
+    chosen = choose_authentication(supported, client_secret=None, signing_key=None, certificate=True)
+    assert chosen == TlsCertificate(method)
+    request = build(chosen)
+    assert form(request)["client_id"] == ["app:1"]
+    assert "authorization" not in request.headers
+
+
+@pytest.mark.parametrize("supported", [None, (), ("private_key_jwt", "none")])
+def test_a_provider_that_knows_no_certificates(supported):
+    with pytest.raises(ConfigurationError) as refused:
+        choose_authentication(supported, client_secret=None, signing_key=None, certificate=True)
+    assert (refused.value.field, refused.value.reason) == ("client_certificate", "certificate_unsupported")

@@ -121,6 +121,9 @@ def test_what_is_absent_means_what_the_standards_say():
     assert metadata.token_endpoint_auth_methods == ("client_secret_basic",)
     assert metadata.revocation_endpoint_auth_methods is metadata.introspection_endpoint_auth_methods is None
     assert metadata.iss_parameter_supported is metadata.push_required is False
+    assert metadata.proof_algorithms is metadata.challenge_methods is None
+    assert metadata.by_certificate() == metadata
+    assert metadata.certificate_bound_tokens is False
 
 
 def test_what_is_there_is_kept():
@@ -135,11 +138,13 @@ def test_what_is_there_is_kept():
             "introspection_endpoint_auth_methods_supported": ["private_key_jwt"],
             "authorization_response_iss_parameter_supported": True,
             "require_pushed_authorization_requests": True,
+            "dpop_signing_alg_values_supported": ["ES256"],
             "code_challenge_method_supported": "misspelt, and of no use",
         }
     )
     assert {getattr(metadata, name) for name in ENDPOINTS} == {f"{ISSUER}/x"}
     assert metadata.push_required
+    assert metadata.proof_algorithms == ("ES256",)
     assert (metadata.scopes_supported, metadata.grant_types_supported) == (("openid",), ("authorization_code",))
     assert metadata.id_token_signing_algorithms == {"RS512", "EdDSA"} <= ASYMMETRIC_ALGORITHMS
     assert metadata.token_endpoint_auth_methods == ("client_secret_post",)
@@ -428,3 +433,21 @@ def test_an_issuer_that_may_hold_a_password_is_not_repeated(issuer):
     with pytest.raises(ConfigurationError) as caught:
         check_issuer_url(issuer)
     assert "planted" not in str(caught.value)
+
+
+class TestCertificates:
+    """RFC 8705 section 5: a client with a certificate goes to the endpoints that are meant for it."""
+
+    def test_they_have_endpoints_of_their_own(self):
+        aliases = {"token_endpoint": "https://mtls.example.org/token", "authorization_endpoint": "https://x.example"}
+        metadata = parse({"mtls_endpoint_aliases": aliases, "tls_client_certificate_bound_access_tokens": True})
+        assert metadata.token_endpoint == GOOD["token_endpoint"]
+        assert metadata.by_certificate().token_endpoint == "https://mtls.example.org/token"
+        assert metadata.by_certificate().authorization_endpoint == GOOD["authorization_endpoint"]
+        assert metadata.certificate_bound_tokens
+
+    @pytest.mark.parametrize(
+        "aliases", [[], "x", {"token_endpoint": "http://mtls.example.org"}, {"userinfo_endpoint": 7}], ids=str
+    )
+    def test_what_is_no_address(self, aliases):
+        assert refused({"mtls_endpoint_aliases": aliases}).reason == "bad_endpoint"

@@ -65,8 +65,8 @@ def answer(body, status=200, **headers):
     return HttpResponse(status, {"content-type": "application/json", **headers}, json.dumps(body).encode())
 
 
-def parse(body, **headers):
-    return parse_token_response(answer(body, **headers), request=REQUEST, now=NOW)
+def parse(body, *, bound=False, **headers):
+    return parse_token_response(answer(body, **headers), request=REQUEST, now=NOW, bound=bound)
 
 
 def refused(call, *args, **kwargs):
@@ -167,6 +167,14 @@ class TestTokens:
     @pytest.mark.parametrize("token_type", ["DPoP", "mac", "N_A", "", "Bearer "])
     def test_only_bearer(self, token_type):
         assert refused(parse, TOKENS | {"token_type": token_type}).reason == "unsupported_token_type"
+
+    @pytest.mark.parametrize("token_type", ["DPoP", "dpop"])
+    def test_a_token_that_was_asked_for_with_a_proof(self, token_type):
+        assert parse(TOKENS | {"token_type": token_type}, bound=True)
+
+    @pytest.mark.parametrize("token_type", [None, "", "Bearer", "mac", "DPoP "])
+    def test_a_token_that_is_not_bound_though_a_proof_was_sent(self, token_type):
+        assert refused(parse, TOKENS | {"token_type": token_type}, bound=True).reason == "token_not_bound"
 
     def test_what_must_be_there(self):
         assert refused(parse, TOKENS | {"access_token": None}).reason == "missing_member"

@@ -17,6 +17,7 @@ from doorward.secret import Secret
 from doorward.signin.device import obtain_tokens_by_device
 from doorward.signin.prompt import TerminalPrompt
 from doorward.signin.registration import Registration
+from doorward.signin.stronger.proofs import Binding
 from doorward.system import SystemClock, SystemEntropy
 
 ISSUER = "https://id.example.org"
@@ -40,6 +41,7 @@ def drive(*answers, timeout_s=500, max_age_s=None, **parameters):
         Registration(ISSUER, "cli"),
         METADATA,
         Client("cli"),
+        Binding("auto", clock=clock, entropy=SystemEntropy()),
         max_age_s=max_age_s,
         parameters=parameters,
         prompt=TerminalPrompt(),

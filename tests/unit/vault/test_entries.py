@@ -29,9 +29,24 @@ def test_an_entry_without_anything_optional_is_a_round_trip():
 def test_the_file_has_a_version_a_kind_and_every_field_with_times_in_utc(make_entry):
     document = make_entry().to_json()
     assert (document["version"], document["kind"]) == (1, "profile")
-    assert document.keys() - {"version", "kind"} == {field.name for field in dataclasses.fields(ProfileEntry)}
+    assert document.keys() - {"version", "kind"} == {field.name for field in dataclasses.fields(ProfileEntry)} - BOUND
     assert document["created_at"] == "2026-11-21T22:25:39.500000Z"
     assert all(value.endswith("Z") for name, value in document.items() if name.endswith("_at"))
+
+
+BOUND = {
+    *("dpop_key", "dpop_alg", "client_key_name", "client_certificate", "client_certificate_key"),
+    "security_profile",
+}
+
+
+def test_an_entry_with_a_key_is_of_another_version_so_that_no_earlier_release_uses_it(make_entry):
+    """It would send the token without a proof. What it finds is of a newer release, and stays where it is."""
+    entry = dataclasses.replace(make_entry(), dpop_key=Secret("planted-key"), dpop_alg="ES256")
+    document = entry.to_json()
+    assert document["version"] == 2
+    assert ProfileEntry.from_json(json.loads(json.dumps(document))) == entry
+    assert "planted-key" not in f"{entry} {entry.masked()}"
 
 
 LATER = {"known_audiences": (), "provider": None, "redirect_uri_on_refresh": False, "userinfo": None}
@@ -116,7 +131,7 @@ def test_masking_leaves_the_rest(make_entry):
         ({"kind": "profile", "version": 1.0}, "wrong_version"),
         ({"kind": "profile", "version": 0}, "wrong_version"),
         ({"kind": "profile", "version": "1"}, "wrong_version"),
-        ({"kind": "profile", "version": 2}, "newer_version"),
+        ({"kind": "profile", "version": 3}, "newer_version"),
         ({"kind": "profile", "version": 1}, "missing_field"),
         ({"kind": "profile", "version": 1, "client_secret": "x"}, "unknown_field"),
     ],
@@ -131,7 +146,7 @@ def test_what_is_no_entry_says_why(document, reason):
     ("field", "value"),
     [
         ("profile", "../work"),
-        ("client_authentication", "tls_client_auth"),
+        ("client_authentication", "client_secret_jwt"),
         ("client_authentication", None),
         ("claims", ["iss", "sub"]),
         ("claims", {"iss": "i"}),

@@ -72,7 +72,8 @@ class TestAGoodFile:
     @pytest.mark.parametrize(
         "change",
         [
-            {"version": 2},
+            {"version": 3},
+            {"version": 2, "dpop_key": "a key"},
             {"version": True},
             {"version": 1.0},
             {"kind": "institution"},

@@ -148,7 +148,7 @@ class TestCorruptFiles:
         assert corrupt.value.reason == "wrong_profile"
 
     def test_one_of_a_newer_version_stays_for_the_newer_program(self, vault, folder, make_entry):
-        document = json.dumps({**make_entry().to_json(), "version": 2, "sealed": "…"}).encode()
+        document = json.dumps({**make_entry().to_json(), "version": 3, "sealed": "…"}).encode()
         write_file(folder, "profile-work.json", document)
         for _ in range(2):
             with pytest.raises(VaultError, match="newer") as refused:
@@ -157,7 +157,7 @@ class TestCorruptFiles:
             assert not isinstance(refused.value, CorruptEntry)
         assert os.listdir(folder) == ["profile-work.json"]
 
-    @pytest.mark.parametrize("version", [1, 2])
+    @pytest.mark.parametrize("version", [1, 3])
     def test_what_a_writer_puts_there_just_before_it_is_set_aside_is_put_back(self, folder, make_entry, version):
         """Whether we can read it or only a newer Doorward can."""
         good = json.dumps({**make_entry().to_json(), "version": version}, separators=(",", ":")).encode()

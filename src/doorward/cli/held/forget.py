@@ -181,7 +181,7 @@ def _forget_secret(client: Client, needed: set[Client]) -> tuple[str, str | None
 
 def _drop_seal(vault: Vault) -> str | None:
     try:
-        problem = Sealing(vault.folder, (vault.profiles, vault.institutions)).drop()
+        problem = Sealing(vault.folder, vault.shelves).drop()
     except DoorwardError as error:
         return error.message
     return None if problem is None else f"The seal is removed. Its key may still be in the keyring: {problem}"

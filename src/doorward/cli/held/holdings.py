@@ -78,7 +78,8 @@ def chosen(vault: Vault, *, profile: str | None, institution: str | None, every:
 def all_holdings(vault: Vault) -> list[Holding]:
     """Return everything of which anything is held, were it a lock that somebody who was killed has left."""
     found = []
-    for noun, shelf in (("profile", vault.profiles), ("institution", vault.institutions)):
+    shelves: tuple[Shelf[Any], ...] = vault.shelves
+    for noun, shelf in zip(("profile", "institution", "key"), shelves, strict=True):
         names = {*shelf.held_names(), *shelf.locked_names()} | (named_clients().keys() if noun == "profile" else set())
         found += [Holding(noun, name, shelf) for name in sorted(names)]
     return found

@@ -25,7 +25,8 @@ from doorward.system import SystemClock
 from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from doorward.signin.registration import SecretMethod
+    from doorward.protocol.jwk import SigningKey
+    from doorward.signin.registration import SecretMethod, SecurityProfile
     from doorward.signin.settings.profiles import NamedProfile
     from doorward.vault.entries import ProfileEntry
 
@@ -38,6 +39,8 @@ _PROOFS: dict[str, _Proof] = {
     "client_secret_basic": "secret",
     "client_secret_post": "secret",
     "private_key_jwt": "key",
+    "tls_client_auth": "none",
+    "self_signed_tls_client_auth": "none",
 }
 
 _SECRET_METHODS: dict[str | None, SecretMethod] = {"basic": "client_secret_basic", "post": "client_secret_post"}
@@ -84,6 +87,17 @@ _WISHES = ("prompt", "login_hint", "acr_values", "ui_locales", "parameters")
     type=click.Choice(get_args(Use)),
     help="Push the authorization request to the provider: auto, where it offers that.",
 )
+@click.option(
+    "--dpop",
+    type=click.Choice(get_args(Use)),
+    help="Have the tokens bound to a key: auto, where the provider gives no others. 'doorward token' prints none then.",
+)
+@click.option(
+    "--client-key", "client_key_name", metavar="NAME", help="The client proves itself with this key: see client-key."
+)
+@click.option("--client-certificate", metavar="PATH", help="The client proves itself with this certificate in TLS.")
+@click.option("--client-certificate-key", metavar="PATH", help="The key of that certificate, if it is another file.")
+@click.option("--security-profile", type=click.Choice(["fapi2"]), help="Demand all that this profile asks for.")
 @click.option("--confidential", is_flag=True, help="The client has a secret; see above.")
 @click.option(
     "--secret-method",
@@ -114,7 +128,12 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     ui_locales: str | None,
     parameters: tuple[str, ...],
     provider: str | None,
+    client_key_name: str | None,
+    client_certificate: str | None,
+    client_certificate_key: str | None,
+    security_profile: SecurityProfile | None,
     par: Use | None,
+    dpop: Use | None,
     confidential: bool,
     secret_method: str | None,
     insecure_loopback_http: bool,
@@ -128,7 +147,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     --scope, --port, --known-audience and --parameter may be given more than once.
 
     A client's secret is never an argument. With --confidential it is read from DOORWARD_CLIENT_SECRET or the keyring,
-    else you are asked for it. A client's key comes from DOORWARD_CLIENT_KEY_FILE.
+    else you are asked for it. A client's key is one that client-key keeps, or comes from DOORWARD_CLIENT_KEY_FILE.
     """
     vault, clock = Vault(), SystemClock()
     profiles = read_profiles()
@@ -147,6 +166,7 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         known_audiences=known_audiences,
         redirect_uri=redirect_uri,
         provider=provider,
+        client_key_name=client_key_name,
         proof="secret" if confidential or secret_method else "key",
         secret_method=_SECRET_METHODS.get(secret_method),
         insecure_loopback_http=insecure_loopback_http,
@@ -161,7 +181,11 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         "acr_values": acr_values,
         "ui_locales": ui_locales,
         "parameters": _by_name(parameters),
+        "client_certificate": client_certificate or os.environ.get("DOORWARD_CLIENT_CERTIFICATE"),
+        "client_certificate_key": client_certificate_key or os.environ.get("DOORWARD_CLIENT_CERTIFICATE_KEY"),
+        "security_profile": security_profile,
         "par": par,
+        "dpop": dpop,
     }
     asked: dict[str, Any] = {name: value for name, value in given.items() if value not in (None, (), {})}
     before = _held(vault, profile)
@@ -176,13 +200,15 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
     if not by_secret and os.environ.get("DOORWARD_CLIENT_SECRET"):
         print_note("DOORWARD_CLIENT_SECRET is set, but not used: give --confidential if this client has a secret.")
     secret, source = client_secret(target.issuer, target.client_id) if by_secret else (None, "")
-    key = read_client_key() if target.proof == "key" else None
+    key_name, key = _client_key(target)
+    asked.setdefault("dpop", "always" if _was_bound(before, target) else "auto")
     with speaker:
         sign_in(
             target.issuer,
             target.client_id,
             client_secret=secret,
             client_key=key,
+            client_key_name=key_name,
             secret_method=target.secret_method if by_secret else None,
             scopes=target.scopes or DEFAULT_SCOPES,
             audience=target.audience,
@@ -214,6 +240,19 @@ def command(  # noqa: PLR0913 - the options of the command, all by keyword
         print_json(entry_object(entry, now=clock.now()))
     else:
         print_text(signed_in_line(entry, now=clock.now()))
+
+
+def _client_key(target: _Target) -> tuple[str | None, SigningKey | None]:
+    """Find the key of a client that may have one: its name in the vault, or itself."""
+    if target.proof != "key":
+        return None, None
+    name = target.client_key_name or os.environ.get("DOORWARD_CLIENT_KEY_NAME") or None
+    return name, None if name else read_client_key()
+
+
+def _was_bound(before: ProfileEntry | None, target: _Target) -> bool:
+    """Say whether the profile's tokens were bound to a key: that does not become weaker unless somebody says so."""
+    return before is not None and before.dpop_key is not None and before.issuer == target.issuer
 
 
 def _by_name(parameters: tuple[str, ...]) -> dict[str, str]:
@@ -251,6 +290,7 @@ class _Target:
     known_audiences: tuple[str, ...]
     redirect_uri: str | None
     provider: str | None
+    client_key_name: str | None
     proof: _Proof
     secret_method: SecretMethod | None
     insecure_loopback_http: bool
@@ -287,6 +327,7 @@ class _Target:
             known_audiences=self.known_audiences or entry.known_audiences,
             redirect_uri=self.redirect_uri or _without_port(entry.redirect_uri),
             provider=self.provider or entry.provider,
+            client_key_name=self.client_key_name or entry.client_key_name,
             proof="secret" if self.proof == "secret" else _PROOFS[method],
             secret_method=self.secret_method or kept_method,
             insecure_loopback_http=self.insecure_loopback_http or entry.insecure_loopback_http,

@@ -11,6 +11,7 @@ from doorward.cli.session.credentials import session_of
 from doorward.cli.terminal import print_line, print_token
 from doorward.cli.view import instant
 from doorward.record.noting import note_use
+from doorward.signin.handing.tokens import refuse_bound
 from doorward.signin.held import who_of
 from doorward.vault.vault import Vault
 
@@ -43,6 +44,8 @@ def command(*, profile: str, id_token: bool, renew: bool, least_life_s: float, a
     """  # noqa: D301 - click's mark for lines to be left alone
     vault, kind = Vault(), _kind(id_token=id_token)
     session = session_of(profile, vault)
+    if not id_token:
+        refuse_bound(vault.get(profile))
     token = session.renew(kind=kind) if renew else ""
     if least_life_s or not renew:
         token = session.token(kind, least_life_s=least_life_s)

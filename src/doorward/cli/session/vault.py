@@ -146,7 +146,7 @@ def _unseal(*, as_json: bool) -> None:
 
 
 def _sealing(vault: Vault, keys: Keys | None = None) -> Sealing:
-    return Sealing(vault.folder, (vault.profiles, vault.institutions), keys=keys)
+    return Sealing(vault.folder, vault.shelves, keys=keys)
 
 
 def _chosen(

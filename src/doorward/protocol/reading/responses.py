@@ -241,7 +241,7 @@ def _secrets_of(request: HttpRequest) -> re.Pattern[str]:
     found = {value for name, value in form if name not in _PUBLIC_FIELDS}
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     secret = base64.b64decode(credentials).decode().partition(":")[2] if scheme == "Basic" else ""
-    found |= {credentials, secret, unquote_plus(secret)}
+    found |= {credentials, secret, unquote_plus(secret), request.headers.get("dpop", "")}
     found |= {quote(value, safe="") for value in found}
     longest_first = sorted((value for value in found if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first)) or _NOTHING)

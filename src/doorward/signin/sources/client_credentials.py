@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from doorward.errors import ConfigurationError
+from doorward.model import Secret
 from doorward.protocol.client_auth import Client, ClientAssertion
 from doorward.protocol.token_endpoint import build_client_credentials_request
 from doorward.protocol.token_exchange import (
@@ -14,20 +14,22 @@ from doorward.protocol.token_exchange import (
     build_token_exchange_request,
     parse_token_exchange_response,
 )
-from doorward.signin.registration import Registration, as_scopes, as_secret, read_client_key
-from doorward.signin.sources.service import Exchanged, Service
+from doorward.signin.registration import Registration, as_certificate, as_scopes, as_secret, read_client_key
+from doorward.signin.settings.client_keys import find_client_key
+from doorward.signin.sources.service import Service
 from doorward.signin.sources.workloads import WorkloadIdentity, read_workload_identity
 from doorward.system import SystemClock, SystemEntropy
+from doorward.vault.vault import Vault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from doorward.model import HttpRequest, Secret, TokenKind, TokenSet
+    from doorward.model import HttpRequest, TokenKind, TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.jwk import SigningKey
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.protocol.token_exchange import SubjectTokenType
-    from doorward.signin.registration import SecretMethod
+    from doorward.signin.registration import SecretMethod, Use
 
 __all__ = ["ClientCredentials", "service_of"]
 
@@ -42,12 +44,17 @@ class ClientCredentials:
         issuer: The issuer URL, exactly as the provider writes it.
         client_id: The client identifier.
         client_secret: The client's secret,
-        client_key: the key it signs its assertions with, or
+        client_key: the key it signs its assertions with,
+        client_key_name: the name of such a key in the vault (``doorward client-key``),
+        client_certificate: the file of its certificate for TLS (RFC 8705),
+        client_certificate_key: with that of its key, if it is another, or
         proof: the identity that the platform gives it, where the provider trusts that platform.
         secret_method: ``"client_secret_basic"`` or ``"client_secret_post"``; left out, what the provider lists first.
         scopes: What to ask for; nothing unless given.
         audience: The ``audience`` parameter, where the provider wants one.
         resource: The ``resource`` parameter (RFC 8707).
+        dpop: Whether to have the tokens bound to a key (RFC 9449): ``"always"``, ``"never"``, or ``"auto"`` where the
+            provider gives no others. The key is in memory, one for each object.
         insecure_loopback_http: Allow http to loopback addresses, for development.
         clock: For tests.
         entropy: For tests.
@@ -63,18 +70,23 @@ class ClientCredentials:
         *,
         client_secret: Secret | str | None = None,
         client_key: SigningKey | None = None,
+        client_key_name: str | None = None,
+        client_certificate: str | None = None,
+        client_certificate_key: str | None = None,
         proof: WorkloadIdentity | None = None,
         secret_method: SecretMethod | None = None,
         scopes: Sequence[str] = (),
         audience: str | None = None,
         resource: str | None = None,
+        dpop: Use = "auto",
         insecure_loopback_http: bool = False,
         clock: Clock | None = None,
         entropy: Entropy | None = None,
     ) -> None:
-        given = [each for each in (client_secret, client_key, proof) if each is not None]
+        client_key = find_client_key(client_key, client_key_name, Vault())
+        given = [each for each in (client_secret, client_key, client_certificate, proof) if each is not None]
         if not given:
-            message = "A service proves itself: give client_secret, client_key or proof."
+            message = "A service proves itself: give client_secret, client_key, client_certificate or proof."
             raise ConfigurationError(message, field="client_secret")
         if proof is not None and (len(given) > 1 or not isinstance(proof, WorkloadIdentity)):
             message = "proof is a WorkloadIdentity, and stands alone: a service proves itself in one way."
@@ -88,9 +100,11 @@ class ClientCredentials:
             scopes=as_scopes(scopes),
             audience=audience,
             resource=resource,
+            dpop=dpop,
+            client_certificate=as_certificate(client_certificate, client_certificate_key),
             insecure_loopback_http=insecure_loopback_http,
         )
-        self._service = Service(registration, proof, clock or SystemClock(), entropy or SystemEntropy())
+        self._service = Service.make(registration, proof, clock or SystemClock(), entropy or SystemEntropy())
         self._held = self._service.remember(self._obtain, what=repr(self))
 
     @classmethod
@@ -98,9 +112,11 @@ class ClientCredentials:
         """Read the settings from environment variables, each beginning with ``prefix`` and an underscore.
 
         ``ISSUER``, ``CLIENT_ID``; ``CLIENT_SECRET`` (with ``SECRET_METHOD`` where the client is registered for one), or
-        ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and ``CLIENT_KEY_ID``, or ``WORKLOAD_IDENTITY``
+        ``CLIENT_KEY_NAME`` (a key in the vault), or ``CLIENT_KEY_FILE`` (a PEM file) with ``CLIENT_KEY_ALG`` and
+        ``CLIENT_KEY_ID``, or ``CLIENT_CERTIFICATE`` with ``CLIENT_CERTIFICATE_KEY``, or ``WORKLOAD_IDENTITY``
         (``auto``, ``file:PATH`` or ``env:VARIABLE``) with ``WORKLOAD_AUDIENCE`` and ``WORKLOAD_USE``; and, where
-        wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE`` and ``INSECURE_LOOPBACK_HTTP`` (``1``).
+        wanted, ``SCOPES`` (separated by spaces), ``AUDIENCE``, ``RESOURCE``, ``DPOP`` and ``INSECURE_LOOPBACK_HTTP``
+        (``1``).
 
         Raises:
             ConfigurationError: A variable is missing, and ``field`` is its full name, or a value is wrong, and
@@ -118,17 +134,23 @@ class ClientCredentials:
             return value
 
         issuer, client_id = need("ISSUER"), need("CLIENT_ID")
-        key, proof = read_client_key(prefix, environ), read_workload_identity(prefix, environ)
+        key_name, proof = read("CLIENT_KEY_NAME"), read_workload_identity(prefix, environ)
+        certificate = read("CLIENT_CERTIFICATE")
+        key = None if key_name else read_client_key(prefix, environ)
         return cls(
             issuer,
             client_id,
-            client_secret=read("CLIENT_SECRET") if key or proof else need("CLIENT_SECRET"),
+            client_secret=read("CLIENT_SECRET") if key or key_name or certificate or proof else need("CLIENT_SECRET"),
             proof=proof,
             secret_method=read("SECRET_METHOD"),  # type: ignore[arg-type] # checked when the registration is made
             client_key=key,
+            client_key_name=key_name,
+            client_certificate=certificate,
+            client_certificate_key=read("CLIENT_CERTIFICATE_KEY"),
             scopes=(read("SCOPES") or "").split(),
             audience=read("AUDIENCE"),
             resource=read("RESOURCE"),
+            dpop=read("DPOP") or "auto",  # type: ignore[arg-type] # the same
             insecure_loopback_http=read("INSECURE_LOOPBACK_HTTP") == "1",
         )
 
@@ -136,7 +158,7 @@ class ClientCredentials:
         return self._service
 
     def __setstate__(self, service: Service) -> None:
-        self._service = replace(service, exchanged=Exchanged())
+        self._service = Service.make(service.registration, service.proof, service.clock, service.entropy)
         self._held = self._service.remember(self._obtain, what=repr(self))
 
     def __repr__(self) -> str:
@@ -172,6 +194,14 @@ class ClientCredentials:
         """Do as ``renew`` does, for asyncio."""
         return await self._held.atoken(rejected)
 
+    def authorization(self, token: str, method: str, url: str, *, nonce: str | None = None) -> Mapping[str, str]:
+        """Return the headers that have an API accept ``token``: with a proof of the key that it is bound to, if it is.
+
+        As ``Session.authorization``.
+        """
+        binding = self._service.binding
+        return binding.headers(Secret(token), method, url, nonce=nonce)
+
     @staticmethod
     def _check(kind: TokenKind) -> None:
         if kind != "access":
@@ -179,8 +209,7 @@ class ClientCredentials:
             raise ConfigurationError(message, field="kind")
 
     def _obtain(self) -> Flow[TokenSet]:
-        request, response = yield from self._service.ask(self._request)
-        return parse_token_exchange_response(response, request=request, now=self._service.clock.now())
+        return (yield from self._service.obtain(self._request, parse_token_exchange_response))
 
     def _request(self, metadata: ProviderMetadata, client: Client, *, now: float, jti: str) -> HttpRequest:
         asked, proof = self._service.registration, self._service.proof

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from doorward.errors import ConfigurationError, Expired, InvalidCredential, MissingCredential
+from doorward.model import Secret
 from doorward.protocol.claims import parse_jwt
 from doorward.protocol.token_exchange import (
     JWT_BEARER,
@@ -24,9 +25,9 @@ from doorward.signin.registration import as_scopes, as_secret
 from doorward.signin.sources.client_credentials import ClientCredentials, service_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from doorward.model import HttpRequest, Secret, TokenKind, TokenSet
+    from doorward.model import HttpRequest, TokenKind, TokenSet
     from doorward.ports import Flow
     from doorward.protocol.client_auth import Client
     from doorward.protocol.metadata import ProviderMetadata
@@ -137,6 +138,10 @@ class OnBehalfOf:
         self._check("access")
         return await self._held.atoken(rejected)
 
+    def authorization(self, token: str, method: str, url: str, *, nonce: str | None = None) -> Mapping[str, str]:
+        """Return the headers that have that API accept ``token``. As ``Session.authorization``."""
+        return self._question.service.binding.headers(Secret(token), method, url, nonce=nonce)
+
     def _check(self, kind: TokenKind) -> None:
         if kind != "access":
             message = "On behalf of somebody there is an access token only. Ask for kind 'access'."
@@ -179,8 +184,7 @@ class _Question:
         return self.service.remember(self._obtain, what=str(self))
 
     def _obtain(self) -> Flow[TokenSet]:
-        request, response = yield from self.service.ask(self._request)
-        return parse_token_exchange_response(response, request=request, now=self.service.clock.now())
+        return (yield from self.service.obtain(self._request, parse_token_exchange_response))
 
     def _request(self, metadata: ProviderMetadata, client: Client, *, now: float, jti: str) -> HttpRequest:
         target: dict[str, Any] = {"audience": self.audience, "resource": self.resource, "scopes": self.scopes}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from doorward.model import TokenSet
     from doorward.ports import Clock, Flow
+    from doorward.signin.registration import Transport
 
 __all__ = ["Remembered"]
 
@@ -34,16 +35,14 @@ class Remembered:
         obtain: The flow that gets a token.
         what: Whose it is, for the log: a ``repr``.
         clock: For lifetimes and waiting.
-        insecure_loopback_http: Allow http to loopback addresses.
+        transport: What HTTP clients are made with.
     """
 
-    def __init__(
-        self, obtain: Callable[[], Flow[TokenSet]], *, what: str, clock: Clock, insecure_loopback_http: bool
-    ) -> None:
+    def __init__(self, obtain: Callable[[], Flow[TokenSet]], *, what: str, clock: Clock, transport: Transport) -> None:
         self._obtain = obtain
         self._what = what
         self._clock = clock
-        self._insecure_loopback_http = insecure_loopback_http
+        self._transport = transport
         self._tokens: TokenSet | None = None
         self._failure: tuple[float, DoorwardError] | None = None
         self._lock = threading.Lock()
@@ -54,7 +53,7 @@ class Remembered:
         token = self._fresh(rejected)
         if token is not None:
             return token
-        with HttpClient(insecure_loopback_http=self._insecure_loopback_http) as transport:
+        with HttpClient(**self._transport) as transport:
             return run(self._renewed(rejected), transport, self._clock)
 
     async def atoken(self, rejected: str | None = None) -> str:
@@ -62,7 +61,7 @@ class Remembered:
         token = self._fresh(rejected)
         if token is not None:
             return token
-        async with AsyncHttpClient(insecure_loopback_http=self._insecure_loopback_http) as transport:
+        async with AsyncHttpClient(**self._transport) as transport:
             return await arun(self._renewed(rejected), transport, self._clock)
 
     def flow(self) -> Flow[str]:

@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from doorward.protocol.client_auth import Client, ClientAssertion
-from doorward.signin.exchanges import answer_to, discover
+from doorward.signin.exchanges import discover
 from doorward.signin.sources.remembered import Remembered
+from doorward.signin.stronger.proofs import Binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from doorward.model import HttpRequest, HttpResponse, TokenSet
+    from doorward.model import HttpRequest, TokenSet
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.metadata import ProviderMetadata
     from doorward.signin.registration import Registration
     from doorward.signin.sources.workloads import WorkloadIdentity
+    from doorward.signin.stronger.proofs import Parse
 
 __all__ = ["Exchanged", "Grant", "Service"]
 
@@ -59,20 +61,31 @@ class Service:
     proof: WorkloadIdentity | None
     clock: Clock
     entropy: Entropy
-    exchanged: Exchanged = field(default_factory=Exchanged, repr=False, compare=False)
+    exchanged: Exchanged = field(repr=False, compare=False)
+    binding: Binding = field(repr=False, compare=False)
 
-    def ask(self, grant: Grant) -> Flow[tuple[HttpRequest, HttpResponse]]:
-        """Send what ``grant`` builds to the token endpoint; return it and its answer."""
+    @classmethod
+    def make(
+        cls, registration: Registration, proof: WorkloadIdentity | None, clock: Clock, entropy: Entropy
+    ) -> Service:
+        """Make a service that has asked for nothing yet."""
+        binding = Binding(registration.dpop, clock=clock, entropy=entropy)
+        return cls(registration, proof, clock, entropy, Exchanged(), binding)
+
+    def obtain(self, grant: Grant, parse: Parse[TokenSet]) -> Flow[TokenSet]:
+        """Send what ``grant`` builds to the token endpoint, and return what ``parse`` makes of the answer."""
         metadata = yield from discover(self.registration, now=self.clock.now())
         client = yield from self._client(metadata)
-        request = grant(metadata, client, now=self.clock.now(), jti=self.entropy.token_urlsafe(16))
-        return request, (yield from answer_to(request))
+        self.binding.heed(metadata)
+
+        def question() -> HttpRequest:
+            return grant(metadata, client, now=self.clock.now(), jti=self.entropy.token_urlsafe(16))
+
+        return (yield from self.binding.obtain(question, parse))
 
     def remember(self, obtain: Callable[[], Flow[TokenSet]], *, what: str) -> Remembered:
         """Return a token in memory that ``obtain`` gets."""
-        return Remembered(
-            obtain, what=what, clock=self.clock, insecure_loopback_http=self.registration.insecure_loopback_http
-        )
+        return Remembered(obtain, what=what, clock=self.clock, transport=self.registration.transport)
 
     def _client(self, metadata: ProviderMetadata) -> Flow[Client]:
         if self.proof is None:

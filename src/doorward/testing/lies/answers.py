@@ -20,6 +20,7 @@ __all__ = ["ANSWER_LIES"]
 _OTHER = "https://evil.example"
 _ESCAPES = "\x1b]0;owned\x07\x1b[2J\x1b[31mYour disk is full\r\n\u202etxt.exe"
 _HUGE_BYTES = 80_000_000
+_REFUSED = ("bound", "bound_http.status")
 
 # suffix, description, member, new value
 _TOKEN_RESPONSE_LIES: tuple[tuple[str, str, str, Any], ...] = (
@@ -73,6 +74,20 @@ _PUSHED_LIES: tuple[tuple[str, str, str, Any], ...] = (
     ("error_with_200", "an error beside the request_uri", "error", "invalid_request"),
 )
 
+# suffix, description, point, hook, what it touches
+_PROOF_LIES: tuple[tuple[str, str, Point, Hook, tuple[str, ...]], ...] = (
+    (
+        "unbound",
+        "token_type is Bearer after a proof",
+        "token_response",
+        put("token_type", "Bearer"),
+        ("bound.token_type",),
+    ),
+    ("nonce_missing", "a nonce is wanted, and none given", "proof_nonce", put("DPoP-Nonce", REMOVED), _REFUSED),
+    ("nonce_malformed", "the nonce has quotes", "proof_nonce", put("DPoP-Nonce", lambda old, _: f'"{old}"'), _REFUSED),
+    ("nonce_loop", "each nonce is refused", "proof_nonce", put("DPoP-Nonce", lambda old, _: old[::-1]), _REFUSED),
+)
+
 # suffix, description, member, new value
 _DEVICE_LIES: tuple[tuple[str, str, str, Any], ...] = (
     ("interval_zero", "interval is 0", "interval", 0),
@@ -112,6 +127,8 @@ def _answers() -> Iterator[Switch]:
     for suffix, description, member, value in _PUSHED_LIES:
         hooks = {"pushed_response": put(member, value)}
         yield _switch(f"pushed_{suffix}", f"pushed request: {description}", hooks, f"pushed.{member}")
+    for suffix, description, point, hook, touched in _PROOF_LIES:
+        yield _switch(f"proof_{suffix}", f"DPoP: {description}", {point: hook}, *touched)
     for suffix, description, member, value in _DEVICE_LIES:
         hooks = {"device_authorization": put(member, value)}
         yield _switch(f"device_{suffix}", f"device answer: {description}", hooks, f"device.{member}")

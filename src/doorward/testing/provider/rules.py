@@ -79,6 +79,8 @@ class Rules:
         jwks_max_age_s: ``Cache-Control`` of the key set.
         pushed_requests: whether the metadata offers to take them (RFC 9126); ``required`` takes no others.
         pushed_lifetime_s: seconds until a pushed request expires.
+        dpop: whether the metadata offers to bind tokens to a key (RFC 9449); ``required`` gives no others.
+        dpop_nonces: a proof has to hold the nonce that the issuer gave last.
         openid: it is an OpenID provider. Otherwise it publishes RFC 8414 metadata alone, and gives no ID token.
     """
 
@@ -110,6 +112,8 @@ class Rules:
     jwks_max_age_s: int = 300
     pushed_requests: Literal["not_offered", "offered", "required"] = "not_offered"
     pushed_lifetime_s: int = 60
+    dpop: Literal["not_offered", "offered", "required"] = "not_offered"
+    dpop_nonces: bool = False
     openid: bool = True
 
 

@@ -7,7 +7,7 @@ issuer's lock.
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _CAPACITY = 10_000
+_GOOD_NONCES = 100
 
 V = TypeVar("V")
 
@@ -79,6 +80,7 @@ class Authorization:
     auth_time: int = 0
     redirect_uri: str = ""
     offline: bool = False
+    dpop_jkt: str | None = None
 
 
 @dataclass(slots=True)
@@ -87,6 +89,8 @@ class Grant:
 
     authorization: Authorization
     revoked: bool = False
+    jkt: str | None = None
+    """Thumbprint of the key that its tokens are bound to (RFC 9449)."""
 
 
 @dataclass(slots=True)
@@ -182,6 +186,7 @@ class Store:
         self.access_tokens: BoundedMap[AccessToken] = BoundedMap()
         self.devices: BoundedMap[Device] = BoundedMap()
         self.assertions: BoundedMap[float] = BoundedMap()
+        self.proof_nonces: deque[str] = deque(maxlen=_GOOD_NONCES)
         self.sessions: BoundedMap[tuple[str, int]] = BoundedMap()
 
     def device_by_user_code(self, user_code: str) -> Device | None:

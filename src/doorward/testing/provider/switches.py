@@ -29,6 +29,7 @@ Point: TypeAlias = Literal[
     "access_token_draft",
     "access_token",
     "pushed_response",  # dict
+    "proof_nonce",  # dict of headers
     "token_response",  # dict in; any JSON value out
     "token_error",  # dict
     "device_authorization",  # dict

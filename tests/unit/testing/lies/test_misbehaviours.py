@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import re
+import secrets
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from doorward.errors import DoorwardError
 from doorward.protocol.jwa import ALGORITHMS
-from doorward.protocol.jwk import parse_jwk
+from doorward.protocol.jwk import generate_signing_key, parse_jwk
+from doorward.protocol.stronger.dpop import build_proof
 from doorward.testing import HABITS, MISBEHAVIOURS, DevIssuer
 from doorward.testing.lies.habits import HABIT_SWITCHES
 from doorward.testing.lies.misbehaviours import LIES
@@ -22,7 +24,7 @@ from doorward.testing.provider.keys import hash_of
 
 ABSENT = "absent"
 REDIRECT = "http://127.0.0.1:1"
-TOKEN_STAGES = ("token", "refresh", "reuse", "pending", "slow_down", "denied", "bad_code")
+TOKEN_STAGES = ("token", "bound", "refresh", "reuse", "pending", "slow_down", "denied", "bad_code")
 ERROR_STAGES = ("reuse", "pending", "slow_down", "denied", "bad_code")
 
 
@@ -161,6 +163,7 @@ def converse(issuer: DevIssuer, issuer_keys: list[dict[str, Any]], caller) -> di
     code = sign_in(caller, seen)
     if code is not None:
         use(caller, code, [*issuer_keys, *keys[:100]], note, seen)
+        use_bound(issuer, caller, [*issuer_keys, *keys[:100]], note, seen)
     use_device(issuer, caller, note)
     note("logout", caller.get("/end_session", client_id="cli", post_logout_redirect_uri=REDIRECT))
     return seen
@@ -180,16 +183,33 @@ def sign_in(caller, seen) -> str | None:
     return code if re.fullmatch(r"[A-Za-z0-9_-]{43}", code) else None
 
 
+def tokens_in(stage: str, answer, keys, note, seen) -> dict[str, Any]:
+    body = note(stage, answer)
+    if isinstance(body, dict):
+        access_token = body.get("access_token")
+        for kind in ("access_token", "id_token"):
+            if kind in body:
+                seen[stage][kind] = look_at_token(body[kind], keys, access_token)
+        return body
+    return {}
+
+
+def use_bound(issuer: DevIssuer, caller, keys, note, seen) -> None:
+    issuer.change(dpop="offered", dpop_nonces=True)
+    key, url, nonce = generate_signing_key("ES256"), issuer.endpoint("token"), None
+    query = parse_qs(urlsplit(caller.authorize(redirect_uri=REDIRECT).headers["Location"]).query)
+    for _ in range(2):
+        now, jti = issuer.clock.now(), secrets.token_hex(16)
+        proof = build_proof(key, method="POST", url=url, now=now, jti=jti, nonce=nonce)
+        answer = caller.redeem(query["code"][0], redirect_uri=REDIRECT, headers={"DPoP": proof})
+        nonce = answer.headers["DPoP-Nonce"]
+    tokens_in("bound", answer, keys, note, seen)
+    issuer.change(dpop="not_offered", dpop_nonces=False)
+
+
 def use(caller, code: str, keys, note, seen) -> None:
     def tokens(stage: str, answer) -> dict[str, Any]:
-        body = note(stage, answer)
-        if isinstance(body, dict):
-            access_token = body.get("access_token")
-            for kind in ("access_token", "id_token"):
-                if kind in body:
-                    seen[stage][kind] = look_at_token(body[kind], keys, access_token)
-            return body
-        return {}
+        return tokens_in(stage, answer, keys, note, seen)
 
     first = tokens("token", caller.redeem(code, redirect_uri=REDIRECT))
     access_token = first.get("access_token")

@@ -136,6 +136,7 @@ def _check(
         nonce=parameters.get("nonce"),
         redirect_uri=redirect_uri,
         offline=parameters.get("access_type") == "offline",
+        dpop_jkt=parameters.get("dpop_jkt"),
     )
     return AuthorizationRequest(authorization, parameters.get("state"), _code_challenge(core, client, parameters))
 

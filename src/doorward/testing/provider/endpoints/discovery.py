@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from doorward.testing.provider.endpoints.proofs import PROOF_ALGORITHMS
 from doorward.testing.provider.rules import GRANT_TYPES
 from doorward.testing.provider.web import json_reply
 
@@ -52,6 +53,8 @@ def discovery(core: Core, request: Request) -> Reply:
     if core.rules.pushed_requests != "not_offered":
         metadata["pushed_authorization_request_endpoint"] = core.endpoint("par")
         metadata["require_pushed_authorization_requests"] = core.rules.pushed_requests == "required"
+    if core.rules.dpop != "not_offered":
+        metadata["dpop_signing_alg_values_supported"] = list(PROOF_ALGORITHMS)
     if not core.rules.openid:
         metadata = {name: value for name, value in metadata.items() if name not in _OF_OPENID}
     return json_reply(core.bend("metadata", metadata))

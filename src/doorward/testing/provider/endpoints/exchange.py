@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from doorward.errors import DoorwardError
 from doorward.protocol.claims import audience, parse_jwt, require_string, validate_times, verify_jwt
 from doorward.protocol.jwk import ASYMMETRIC_ALGORITHMS, parse_jwk_set
-from doorward.testing.provider.endpoints.tokens import mint_access_token
+from doorward.testing.provider.endpoints.tokens import confirmation, mint_access_token
 from doorward.testing.provider.store import Authorization, digest
 from doorward.testing.provider.web import Refusal
 
@@ -21,20 +21,22 @@ __all__ = ["platform_refusal", "token_for_assertion", "token_for_token"]
 _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a kind of token
 
 
-def token_for_token(core: Core, client: Client, request: Request, parameters: dict[str, str]) -> Any:
+def token_for_token(core: Core, client: Client, request: Request, parameters: dict[str, str], jkt: str | None) -> Any:
     """Exchange a token (RFC 8693 section 2)."""
     if parameters.get("requested_token_type", _ACCESS_TOKEN) != _ACCESS_TOKEN:
         raise Refusal("invalid_request", "only access tokens are given here")
     if "subject_token_type" not in parameters:
         raise Refusal("invalid_request", "subject_token_type is missing")
-    answer = _answer(core, client, request, parameters, parameters.get("subject_token", ""))
+    answer = _answer(core, client, request, parameters.get("subject_token", ""), jkt)
     answer["issued_token_type"] = _ACCESS_TOKEN
     return core.bend("token_response", answer, core.moment(client_id=client.client_id))
 
 
-def token_for_assertion(core: Core, client: Client, request: Request, parameters: dict[str, str]) -> Any:
+def token_for_assertion(
+    core: Core, client: Client, request: Request, parameters: dict[str, str], jkt: str | None
+) -> Any:
     """Take a JWT for a grant (RFC 7523 section 2.1)."""
-    answer = _answer(core, client, request, parameters, parameters.get("assertion", ""))
+    answer = _answer(core, client, request, parameters.get("assertion", ""), jkt)
     return core.bend("token_response", answer, core.moment(client_id=client.client_id))
 
 
@@ -55,8 +57,8 @@ def platform_refusal(core: Core, client: Client, token: str) -> str | None:
     return None
 
 
-def _answer(core: Core, client: Client, request: Request, parameters: dict[str, str], token: str) -> dict[str, Any]:
-    scopes = core.grant_scopes(parameters.get("scope", ""))
+def _answer(core: Core, client: Client, request: Request, token: str, jkt: str | None) -> dict[str, Any]:
+    scopes = core.grant_scopes(request.parameters().get("scope", ""))
     to = request.every("audience") + request.every("resource")
     overrides = {}
     held = core.store.access_tokens.get(digest(token))
@@ -68,11 +70,14 @@ def _answer(core: Core, client: Client, request: Request, parameters: dict[str, 
     else:
         raise Refusal("invalid_grant", "the token is not good, or not for this client to exchange")
     minted, _ = mint_access_token(
-        core, Authorization(client.client_id, subject, scopes, to), scopes, overrides=overrides
+        core,
+        Authorization(client.client_id, subject, scopes, to),
+        scopes,
+        overrides={**overrides, **confirmation(jkt)},
     )
     return {
         "access_token": minted,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if jkt is None else "DPoP",
         "expires_in": core.rules.access_token_lifetime_s,
         "scope": " ".join(scopes),
     }

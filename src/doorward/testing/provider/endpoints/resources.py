@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from doorward.testing.provider.endpoints.client_auth import authenticate_client
+from doorward.testing.provider.endpoints.proofs import check_proof
 from doorward.testing.provider.store import digest
 from doorward.testing.provider.web import Refusal, Reply, json_reply
 
@@ -42,12 +43,20 @@ def revoke(core: Core, request: Request) -> Reply:
 def userinfo(core: Core, request: Request) -> Reply:
     """Return the claims that the access token's scopes release."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    if scheme.lower() not in {"bearer", "dpop"} or not token:
         return _error(Refusal("invalid_request", status=401, headers={"WWW-Authenticate": "Bearer"}))
     access = core.store.access_tokens.get(digest(token))
     if access is None or not access.alive(core.clock.now()):
         headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         return _error(Refusal("invalid_token", status=401, headers=headers))
+    bound_to = access.claims.get("cnf", {}).get("jkt")
+    try:
+        proven = check_proof(core, request, "userinfo", token=token, status=401) if scheme.lower() == "dpop" else None
+    except Refusal as refusal:
+        return _error(refusal)
+    if bound_to != proven:
+        headers = {"WWW-Authenticate": 'DPoP error="invalid_token"'}
+        return _error(Refusal("invalid_token", "the token is bound to another key", status=401, headers=headers))
     scopes = frozenset(str(access.claims.get("scope", "")).split())
     user = core.user(str(access.claims.get("sub")))
     if user is None or "openid" not in scopes:

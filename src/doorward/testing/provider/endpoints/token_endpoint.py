@@ -10,7 +10,8 @@ from doorward.protocol.base64url import encode_base64url
 from doorward.protocol.token_exchange import JWT_BEARER, TOKEN_EXCHANGE
 from doorward.testing.provider.endpoints.client_auth import authenticate_client
 from doorward.testing.provider.endpoints.exchange import token_for_assertion, token_for_token
-from doorward.testing.provider.endpoints.tokens import mint_access_token, mint_tokens
+from doorward.testing.provider.endpoints.proofs import check_proof, next_nonce
+from doorward.testing.provider.endpoints.tokens import confirmation, mint_access_token, mint_tokens
 from doorward.testing.provider.rules import DEVICE_CODE_GRANT
 from doorward.testing.provider.store import Authorization, Device, Grant, digest
 from doorward.testing.provider.web import Refusal, json_reply
@@ -29,7 +30,7 @@ _SLOW_DOWN_S = 5
 def token(core: Core, request: Request) -> Reply:
     """Exchange a grant for tokens."""
     try:
-        return json_reply(_exchange(core, request), headers={"Pragma": "no-cache"})
+        return json_reply(_exchange(core, request), headers={"Pragma": "no-cache", **next_nonce(core, request)})
     except Refusal as refusal:
         grant_type = next((value for name, value in request.form if name == "grant_type"), "")
         return _error(core, refusal, grant_type=grant_type)
@@ -51,7 +52,10 @@ def _exchange(core: Core, request: Request) -> Any:
         raise Refusal("unsupported_grant_type", "this issuer does not know the grant type")
     if grant_type not in client.grant_types:
         raise Refusal("unauthorized_client", "this client may not use the grant type")
-    return GRANTS[grant_type](core, client, request, parameters)
+    jkt = check_proof(core, request, "token")
+    if jkt is None and core.rules.dpop == "required":
+        raise Refusal("invalid_dpop_proof", "a proof is missing")
+    return GRANTS[grant_type](core, client, request, parameters, jkt)
 
 
 def _device_codes(core: Core, request: Request) -> Any:
@@ -81,7 +85,9 @@ def _device_codes(core: Core, request: Request) -> Any:
     return core.bend("device_authorization", answer, core.moment(client_id=client.client_id))
 
 
-def _authorization_code(core: Core, client: Client, _request: Request, parameters: dict[str, str]) -> Any:
+def _authorization_code(
+    core: Core, client: Client, _request: Request, parameters: dict[str, str], jkt: str | None
+) -> Any:
     code = core.store.codes.get(digest(parameters.get("code", "")))
     if code is None or code.authorization.client_id != client.client_id:
         raise Refusal("invalid_grant", "unknown code")
@@ -93,7 +99,9 @@ def _authorization_code(core: Core, client: Client, _request: Request, parameter
     if parameters.get("redirect_uri") != code.authorization.redirect_uri:
         raise Refusal("invalid_grant", "redirect_uri is not the one of the authorization request")
     _check_verifier(code.code_challenge, parameters.get("code_verifier"))
-    code.grant = Grant(code.authorization)
+    if code.authorization.dpop_jkt not in {None, jkt}:
+        raise Refusal("invalid_grant", "the code is bound to another key")
+    code.grant = Grant(code.authorization, jkt=jkt)
     return mint_tokens(core, code.grant, grant_type="authorization_code", scopes=code.authorization.scopes)
 
 
@@ -109,11 +117,13 @@ def _check_verifier(challenge: str | None, verifier: str | None) -> None:
         raise Refusal("invalid_grant", "code_verifier does not belong to the code_challenge")
 
 
-def _refresh_token(core: Core, client: Client, _request: Request, parameters: dict[str, str]) -> Any:
+def _refresh_token(core: Core, client: Client, _request: Request, parameters: dict[str, str], jkt: str | None) -> Any:
     rules, now = core.rules, core.clock.now()
     refresh = core.store.refresh_tokens.get(digest(parameters.get("refresh_token", "")))
     if refresh is None or refresh.grant.authorization.client_id != client.client_id:
         raise _dead_refresh_token(core, "unknown")
+    if refresh.grant.jkt != jkt:
+        raise Refusal("invalid_dpop_proof", "the refresh token is bound to another key, or to none")
     if refresh.grant.revoked:
         raise _dead_refresh_token(core, "revoked")
     if refresh.expires_at <= now:
@@ -139,23 +149,25 @@ def _dead_refresh_token(core: Core, why: str) -> Refusal:
     return Refusal(error, text, status=500 if error == "server_error" else 400)
 
 
-def _client_credentials(core: Core, client: Client, request: Request, parameters: dict[str, str]) -> Any:
+def _client_credentials(
+    core: Core, client: Client, request: Request, parameters: dict[str, str], jkt: str | None
+) -> Any:
     if client.public:
         raise Refusal("unauthorized_client", "only a client that authenticates may use client credentials")
     scopes = core.grant_scopes(parameters.get("scope", ""))
     audience = request.every("audience") + request.every("resource")
     authorization = Authorization(client.client_id, subject=client.client_id, scopes=scopes, audience=audience)
-    access_token, _ = mint_access_token(core, authorization, scopes)
+    access_token, _ = mint_access_token(core, authorization, scopes, overrides=confirmation(jkt))
     response = {
         "access_token": access_token,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if jkt is None else "DPoP",
         "expires_in": core.rules.access_token_lifetime_s,
         "scope": " ".join(scopes),
     }
     return core.bend("token_response", response, core.moment(client_id=client.client_id))
 
 
-def _device_code(core: Core, client: Client, _request: Request, parameters: dict[str, str]) -> Any:
+def _device_code(core: Core, client: Client, _request: Request, parameters: dict[str, str], jkt: str | None) -> Any:
     device_code = digest(parameters.get("device_code", ""))
     device, now = core.store.devices.get(device_code), core.clock.now()
     if device is None or device.client_id != client.client_id:
@@ -181,7 +193,7 @@ def _device_code(core: Core, client: Client, _request: Request, parameters: dict
         audience=device.audience,
         auth_time=device.auth_time,
     )
-    return mint_tokens(core, Grant(authorization), grant_type=DEVICE_CODE_GRANT, scopes=device.scopes)
+    return mint_tokens(core, Grant(authorization, jkt=jkt), grant_type=DEVICE_CODE_GRANT, scopes=device.scopes)
 
 
 def _decide_automatically(core: Core, device: Device) -> None:

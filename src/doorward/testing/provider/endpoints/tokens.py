@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from doorward.testing.provider.store import Authorization
     from doorward.testing.provider.switches import Moment
 
-__all__ = ["id_token", "mint_access_token", "mint_tokens"]
+__all__ = ["confirmation", "id_token", "mint_access_token", "mint_tokens"]
 
 
 def mint_tokens(
@@ -24,10 +24,10 @@ def mint_tokens(
 ) -> Any:
     """Return the token response (RFC 6749 section 5.1, OIDC Core 3.1.3.3) for a grant, and remember its tokens."""
     authorization, rules = grant.authorization, core.rules
-    token, record = mint_access_token(core, authorization, scopes, grant=grant)
+    token, record = mint_access_token(core, authorization, scopes, grant=grant, overrides=confirmation(grant.jkt))
     response: dict[str, Any] = {
         "access_token": token,
-        "token_type": "Bearer",
+        "token_type": "Bearer" if grant.jkt is None else "DPoP",
         "expires_in": rules.access_token_lifetime_s,
         "scope": " ".join(scopes),
     }
@@ -41,6 +41,11 @@ def mint_tokens(
         if minted is not None:
             response["id_token"] = minted
     return core.bend("token_response", response, moment)
+
+
+def confirmation(jkt: str | None) -> dict[str, Any]:
+    """Return the claim that binds a token to a key (RFC 9449 section 6.1)."""
+    return {} if jkt is None else {"cnf": {"jkt": jkt}}
 
 
 def _access_token_claims(core: Core, authorization: Authorization, scopes: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Kinds of entries that hold no session."""
