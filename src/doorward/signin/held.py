@@ -1,4 +1,4 @@
-"""What the vault holds of a profile, as it is asked for: a token that will do, the person. Nothing is saved here."""
+"""What the vault holds of a profile, as it is asked for: a token, the person, the client. Nothing is saved here."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from doorward.errors import ConfigurationError
 from doorward.model import Principal
+from doorward.signin.registration import Registration, as_certificate, find_client_secret
+from doorward.signin.settings.client_keys import find_client_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from doorward.model import TokenKind
+    from doorward.model import Secret, TokenKind
+    from doorward.protocol.jwk import SigningKey
     from doorward.vault.entries import ProfileEntry
+    from doorward.vault.vault import Vault
 
-__all__ = ["Wanted", "principal_of", "who_of"]
+__all__ = ["Wanted", "principal_of", "registration_of", "who_of"]
 
 _DAY_S = 86_400
 
@@ -68,4 +72,50 @@ def principal_of(entry: ProfileEntry, claims: Mapping[str, Any]) -> Principal:
         scopes=entry.scopes if entry.granted_scopes is None else entry.granted_scopes,
         expires_at=entry.access_token_expires_at,
         claims=claims,
+    )
+
+
+def registration_of(
+    entry: ProfileEntry, *, client_secret: Secret | None, client_key: SigningKey | None, vault: Vault
+) -> Registration:
+    """Return the client that the profile was signed in with, and what proves it.
+
+    Args:
+        entry: What the vault holds of the profile.
+        client_secret: As it was given; else the environment and the keyring are asked, where the client has one.
+        client_key: As it was given; else the vault is asked, where the entry names one.
+        vault: Where the entry and the keys are.
+
+    Raises:
+        ConfigurationError: What proves the client is missing.
+    """
+    method, secret, secret_method = entry.client_authentication, None, None
+    if method == "client_secret_basic" or method == "client_secret_post":  # noqa: PLR1714 - which types understand
+        secret_method = method
+        secret = find_client_secret(entry.issuer, entry.client_id, client_secret)
+    if secret_method is not None and secret is None:
+        message = (
+            f"The client of profile {entry.profile!r} has a secret, which the vault never holds. Give it as "
+            "client_secret or in DOORWARD_CLIENT_SECRET, or keep it in the keyring: doorward secret set."
+        )
+        raise ConfigurationError(message, field="client_secret")
+    if method == "private_key_jwt":
+        client_key = client_key or find_client_key(None, entry.client_key_name, vault)
+    if method == "private_key_jwt" and client_key is None:
+        message = f"The client of profile {entry.profile!r} signs its requests. Give its key as client_key."
+        raise ConfigurationError(message, field="client_key")
+    return Registration(
+        issuer=entry.issuer,
+        client_id=entry.client_id,
+        client_secret=secret,
+        client_key=client_key,
+        secret_method=secret_method,
+        scopes=entry.scopes,
+        audience=entry.audience,
+        resource=entry.resource,
+        known_audiences=entry.known_audiences,
+        insecure_loopback_http=entry.insecure_loopback_http,
+        provider=entry.provider,
+        client_certificate=as_certificate(entry.client_certificate, entry.client_certificate_key),
+        security_profile=entry.security_profile,  # type: ignore[arg-type] # checked when the registration is made
     )

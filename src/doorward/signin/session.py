@@ -21,10 +21,9 @@ from doorward.http.exchange import arun, aside, run
 from doorward.model import Secret
 from doorward.protocol.bearer import build_authorization_header
 from doorward.record.noting import noting
-from doorward.signin.held import Wanted, principal_of, who_of
+from doorward.signin.held import Wanted, principal_of, registration_of, who_of
 from doorward.signin.refresh import LOCK_TIMEOUT_S, refresh
-from doorward.signin.registration import Registration, as_certificate, as_secret, find_client_secret
-from doorward.signin.settings.client_keys import find_client_key
+from doorward.signin.registration import as_certificate, as_secret, find_client_secret
 from doorward.signin.settings.profiles import how_to_sign_in
 from doorward.signin.sign_out import SignOut, revoke
 from doorward.signin.stronger.proofs import KeptProofs
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from doorward.model import Principal, TokenKind
     from doorward.ports import Clock, Entropy, Flow
     from doorward.protocol.jwk import SigningKey
+    from doorward.signin.registration import Registration
     from doorward.vault.entries import ProfileEntry
 
 __all__ = ["Session", "open_session"]
@@ -362,37 +362,7 @@ class Session:
             self._client_secret = await aside(find_client_secret, entry.issuer, entry.client_id, None)
 
     def _registration(self, entry: ProfileEntry) -> Registration:
-        method, secret, secret_method = entry.client_authentication, None, None
-        if method == "client_secret_basic" or method == "client_secret_post":  # noqa: PLR1714 - which types understand
-            secret_method = method
-            secret = find_client_secret(entry.issuer, entry.client_id, self._client_secret)
-        if secret_method is not None and secret is None:
-            message = (
-                f"The client of profile {self.profile!r} has a secret, which the vault never holds. Give it as "
-                "client_secret or in DOORWARD_CLIENT_SECRET, or keep it in the keyring: doorward secret set."
-            )
-            raise ConfigurationError(message, field="client_secret")
-        key = self._client_key
-        if method == "private_key_jwt":
-            key = key or find_client_key(None, entry.client_key_name, self._vault)
-        if method == "private_key_jwt" and key is None:
-            message = f"The client of profile {self.profile!r} signs its requests. Give its key as client_key."
-            raise ConfigurationError(message, field="client_key")
-        return Registration(
-            issuer=entry.issuer,
-            client_id=entry.client_id,
-            client_secret=secret,
-            client_key=key,
-            secret_method=secret_method,
-            scopes=entry.scopes,
-            audience=entry.audience,
-            resource=entry.resource,
-            known_audiences=entry.known_audiences,
-            insecure_loopback_http=entry.insecure_loopback_http,
-            provider=entry.provider,
-            client_certificate=as_certificate(entry.client_certificate, entry.client_certificate_key),
-            security_profile=entry.security_profile,  # type: ignore[arg-type] # checked when the registration is made
-        )
+        return registration_of(entry, client_secret=self._client_secret, client_key=self._client_key, vault=self._vault)
 
     def _transport(self) -> HttpClient:
         entry = self._entry()

@@ -93,7 +93,8 @@ def _findings(found: Verification | StreamVerification) -> dict[str, Any]:
 
 def _print_findings(found: Verification | StreamVerification, lines: int) -> bool:
     """Print what was found. Return whether it says anything: with a wrong key each line is wrong, and none is."""
-    if lines and sum(finding.what == "changed" for finding in found.problems) + found.more >= lines:
+    changed = sum(finding.what == "changed" for finding in found.problems)
+    if changed and changed + found.more >= lines:
         print_text("PROBLEM  no line matches its hash: was the log written with another key (DOORWARD_AUDIT_KEY)?")
         return False
     for finding in found.problems:
