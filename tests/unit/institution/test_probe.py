@@ -117,7 +117,7 @@ def test_no_reason_is_shown_as_a_slug():
     """Each that a request can end with has its sentence, and one that nobody thought of is not shown."""
     sources = [file.read_text() for file in Path(doorward.http.__file__).parent.glob("*.py")]
     reasons = {reason for text in sources for reason in re.findall(r'reason="([a-z_]+)"', text)}
-    of_programs = {"timeout_out_of_range", "unknown_event_loop"}
+    of_programs = {"client_certificate_unreadable", "timeout_out_of_range", "unknown_event_loop"}
     of_addresses = {"header_malformed", "not_a_host", *FLAWS} - {"not_a_string", "has_query", "has_fragment"}
     assert "response_too_large" in reasons
     assert reasons - of_programs - of_addresses <= PROBE_REASONS.keys()
