@@ -480,7 +480,7 @@ class TestToken:
                 path.rename(path.with_name("elsewhere"))
                 path.symlink_to("elsewhere")
             case "newer":
-                path.write_text(content.replace('"version":1', '"version":2'))
+                path.write_text(content.replace('"version":1', '"version":99'))
 
         done = doorward_cli("token")
 

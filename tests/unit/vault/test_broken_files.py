@@ -26,7 +26,7 @@ INSTANT = [
 TRUTH = [None, 0, 1, "true", [], {}]
 COUNT = [None, True, -1, 1.5, "3", [], 2**64]
 CLAIMS = [True, 7, "x", [], {}, {"iss": "i"}, {"iss": 1, "sub": "s"}, {"iss": "i", "sub": ["s"]}]
-METHOD = [None, 1, [], {}, "", "tls_client_auth", "None"]
+METHOD = [None, 1, [], {}, "", "client_secret_jwt", "None"]
 PROFILE = [*TEXT, "", "home", "../work", "work\0", "w" * 65]
 
 WRONG = {

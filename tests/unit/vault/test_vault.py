@@ -107,7 +107,7 @@ class TestPutAndGet:
             {"claims": {"iss": "i", "sub": "s", "x": 2**70}},
             {"claims": {"iss": "i"}},
             {"claims": {"iss": "i", "sub": "s", "x": json.loads("[" * 50 + "]" * 50)}},
-            {"client_authentication": "tls_client_auth"},
+            {"client_authentication": "client_secret_jwt"},
             {"issuer": "\ud800"},
             {"failures": -1},
         ],

@@ -10,7 +10,7 @@ import pytest
 
 from doorward.errors import ConfigurationError, CorruptEntry, DoorwardError, VaultError
 from doorward.model import Secret
-from doorward.vault.entries import ProfileEntry
+from doorward.vault.fields import read_fields
 from doorward.vault.glance import fresh_token
 from doorward.vault.institution_entries import InstitutionEntry, KeptCookie
 from doorward.vault.sealing.keys import Keys
@@ -82,7 +82,7 @@ class TestWhatIsOnDisk:
 
     def test_an_older_doorward_leaves_it_where_it_is(self, sealed, content):
         with pytest.raises(CorruptEntry) as refused:
-            ProfileEntry.from_json(json.loads(content(NAME)))  # what 0.1 does with a file
+            read_fields(json.loads(content(NAME)), kind="profile", readers={})  # what 0.1 does with a file
         assert refused.value.reason == "newer_version"
 
 
