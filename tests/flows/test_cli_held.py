@@ -279,7 +279,7 @@ class TestForgetting:
         [
             ((), "Say what to forget"),
             (("--all", "--profile", "work"), "Give one of --profile"),
-            (("--profile", "work", "--seal"), "--seal goes with --all"),
+            (("--profile", "work", "--seal"), "--seal and --record go with --all"),
             (("--profile", "../work"), "can't be the name of"),
         ],
     )

@@ -72,7 +72,7 @@ Environment:
   DOORWARD_KEYS_DB        the database of API keys, where --db is not given
   DOORWARD_API_KEY_PEPPER what their digests are keyed with
   DOORWARD_CLIENT_KEY_NAME
-                          the key of a client that signs, by its name in the vault; or
+                          the key of a client that signs, by its name
   DOORWARD_CLIENT_CERTIFICATE, DOORWARD_CLIENT_CERTIFICATE_KEY
                           files of a client's certificate for TLS, and its key
   DOORWARD_CLIENT_KEY_FILE, DOORWARD_CLIENT_KEY_ALG, DOORWARD_CLIENT_KEY_ID
