@@ -166,7 +166,7 @@ class TestAllIsWell:
             write_settings(doorward_home, "\n".join(["[profiles.Team]", *lines]))
             told = examine("team")
         assert told.document["issuer"] == issuer.url
-        told.has("ports", "failed", "no_free_port", "End the program that holds one")
+        told.has("ports", "failed", "no_free_port", "End the program that holds it")
 
     @pytest.mark.parametrize(
         ("arguments", "field"),
