@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import os
 import pickle
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -231,3 +234,23 @@ def test_what_is_remembered_has_a_bound(service: doorward.ClientCredentials, cal
     for number in range(1100):
         doorward.OnBehalfOf(service, caller, audience=f"https://{number}.example.org")
     assert len(exchanged._held) == 1000  # noqa: SLF001 - the same
+
+
+def test_a_fork_while_a_thread_looks_it_up_does_not_hang_the_child(
+    service: doorward.ClientCredentials, caller: str
+) -> None:
+    with service._service.exchanged._lock:  # noqa: SLF001 - as a thread of the parent may hold it
+        child = os.fork()
+        if not child:
+            try:
+                doorward.OnBehalfOf(service, caller, audience=OTHER)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        give_up_at = time.monotonic() + 30
+        while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+            if time.monotonic() > give_up_at:
+                os.kill(child, signal.SIGKILL)
+                give_up_at = float("inf")
+            time.sleep(0.02)
+    assert ended[1] == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -262,6 +263,13 @@ def test_a_file_without_a_token_is_named(service: Any, tmp_path: Path, content: 
     with pytest.raises(ConfigurationError) as refused:
         service(token_file=file).token()
     assert (refused.value.field, refused.value.reason) == ("proof", reason)
+
+
+def test_a_pipe_that_nobody_writes_to_holds_nothing_up(service: Any, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "token")
+    with pytest.raises(ConfigurationError) as refused:
+        service(token_file=tmp_path / "token").token()
+    assert refused.value.reason == "workload_token_bad"
 
 
 @pytest.mark.parametrize(

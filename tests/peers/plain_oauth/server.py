@@ -46,9 +46,9 @@ settings.configure(
 django.setup()
 
 from django.contrib.auth import get_user_model  # noqa: E402 - Django wants its settings first
-from django.core.management import call_command  # noqa: E402
-from django.core.wsgi import get_wsgi_application  # noqa: E402
-from oauth2_provider.models import Application  # noqa: E402
+from django.core.management import call_command  # noqa: E402 - as above
+from django.core.wsgi import get_wsgi_application  # noqa: E402 - as above
+from oauth2_provider.models import Application  # noqa: E402 - as above
 
 
 class Quiet(WSGIRequestHandler):

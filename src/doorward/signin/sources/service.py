@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -37,7 +38,7 @@ class Exchanged:
     """What was exchanged for callers' tokens: at most a thousand, of which the oldest makes room. Never pickled."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._process = threading.Lock(), os.getpid()
         self._held: OrderedDict[bytes, Remembered] = OrderedDict()
 
     def __reduce__(self) -> tuple[type[Exchanged], tuple[()]]:
@@ -45,6 +46,8 @@ class Exchanged:
 
     def get(self, key: bytes, make: Callable[[], Remembered]) -> Remembered:
         """Return what is remembered under ``key``, made now if nothing is."""
+        if self._process != os.getpid():  # a lock that was held during a fork is never released in the child
+            self._lock, self._process = threading.Lock(), os.getpid()
         with self._lock:
             held = self._held.pop(key, None) or make()
             self._held[key] = held

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeAlias, get_args
 from urllib.parse import quote
 
@@ -159,7 +158,7 @@ def read_workload_identity(prefix: str, environ: Mapping[str, str]) -> WorkloadI
 def _read(path: str | os.PathLike[str]) -> Secret:
     shown = printable(os.fspath(path))
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             data = file.read(_LONGEST_TOKEN + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no path"
@@ -169,3 +168,8 @@ def _read(path: str | os.PathLike[str]) -> Secret:
         message = f"What lies in {shown} is no token. Check token_file."
         raise ConfigurationError(message, field="proof", reason="workload_file_bad")
     return Secret(data.decode("ascii").strip())
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file. A pipe that nobody writes to would hold up the service for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
